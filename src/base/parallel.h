@@ -1,0 +1,17 @@
+// Parallel loops over all cores with results that do not depend on the number of threads.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace dovetail {
+
+// Number of worker threads; DOVETAIL_THREADS in the environment overrides the machine's count.
+[[nodiscard]] int64_t num_threads();
+
+// Calls body(index, worker) for every index of [0, count), each exactly once, in any order.
+// `worker` is 0..num_threads()-1 and names the calling thread, for scratch memory.
+// The body must not throw; it may run on the calling thread.
+void parallel_for(int64_t count, const std::function<void(int64_t index, int64_t worker)>& body);
+
+}  // namespace dovetail
