@@ -1,0 +1,112 @@
+// The accelerator description (Tenon, docs/chip.md): one struct, read from TOML by its visit().
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "formats/format.h"
+
+namespace dovetail::chip {
+
+// A pair of element formats that a unit multiplies natively. Weight elements: int2, int3, int4,
+// int5, int6, int8, int9 (a zero point takes one bit more than its code), fp4_e2m1, fp8_e4m3fn,
+// bf16. Activation elements: int8, fp8_e4m3fn, bf16.
+struct NativePair {
+  std::string weight;
+  std::string activation;
+  double macs_per_cycle_rel = 1.0;  // of rows * cols * depth
+  template <typename V, typename S>
+  static void visit(V& v, S& s) {
+    v.text("weight", s.weight,
+           {.choices = {"int2", "int3", "int4", "int5", "int6", "int8", "int9", "fp4_e2m1",
+                        "fp8_e4m3fn", "bf16"},
+            .required = true,
+            .help = "weight element at the multiplier"});
+    v.text("activation", s.activation,
+           {.choices = {"int8", "fp8_e4m3fn", "bf16"}, .required = true, .help = "activation element"});
+    v.number("macs_per_cycle_rel", s.macs_per_cycle_rel,
+             {.min = 0.0625, .max = 8, .help = "throughput relative to rows * cols * depth"});
+  }
+};
+
+// rows x cols dot units, each `depth` wide per cycle, output-stationary. Tokens go along rows,
+// output features along cols.
+struct MatrixUnit {
+  std::string format_set;  // name of the set, for reports
+  int64_t rows = 16;
+  int64_t cols = 16;
+  int64_t depth = 16;
+  std::string sharing = "shared";  // how several pairs share silicon, see silicon/area.h
+  std::vector<NativePair> pairs;
+  template <typename V, typename S>
+  static void visit(V& v, S& s) {
+    v.text("format_set", s.format_set, {.help = "name of the set of native pairs"});
+    v.number("rows", s.rows, {.min = 1, .max = 1024, .required = true, .help = "dot units along tokens"});
+    v.number("cols", s.cols, {.min = 1, .max = 1024, .required = true, .help = "dot units along outputs"});
+    v.number("depth", s.depth, {.min = 1, .max = 128, .required = true, .help = "reduction per cycle"});
+    v.text("sharing", s.sharing,
+           {.choices = {"separate", "shared", "composed"}, .help = "how pairs share multipliers"});
+    v.list("pairs", s.pairs, {.required = true, .help = "native (weight, activation) pairs"});
+  }
+};
+
+struct Dram {
+  std::string kind = "lpddr5";  // entry of data/technology/dram.toml
+  int64_t channels = 4;         // of the kind's channel width
+  double capacity_gib = 8;
+  template <typename V, typename S>
+  static void visit(V& v, S& s) {
+    v.text("kind", s.kind, {.required = true, .help = "entry of data/technology/dram.toml"});
+    v.number("channels", s.channels, {.min = 1, .max = 256, .required = true, .help = "channels"});
+    v.number("capacity_gib", s.capacity_gib, {.min = 0.0625, .max = 4096, .help = "DRAM capacity"});
+  }
+};
+
+struct Chip {
+  std::string name;
+  std::string node = "n7";        // entry of data/technology/nodes.toml
+  double clock_mhz = 1000;
+  int64_t cores = 1;
+  std::vector<MatrixUnit> units;  // per core
+  int64_t decoder_values_per_cycle = 256;  // per core: packed weights or KV expanded per cycle
+  int64_t vector_lanes = 32;               // per core, FP32
+  int64_t weight_buffer_kib = 64;          // per core, double-buffered
+  int64_t activation_buffer_kib = 64;      // per core, double-buffered
+  int64_t accumulator_kib = 16;            // per core
+  double sram_mib = 4;                     // shared
+  Dram dram;
+
+  template <typename V, typename S>
+  static void visit(V& v, S& s) {
+    v.text("name", s.name, {.required = true, .help = "short name used in reports"});
+    v.text("node", s.node, {.required = true, .help = "entry of data/technology/nodes.toml"});
+    v.number("clock_mhz", s.clock_mhz, {.min = 50, .max = 4000, .required = true, .help = "clock"});
+    v.number("cores", s.cores, {.min = 1, .max = 1024, .required = true, .help = "cores"});
+    v.list("units", s.units, {.required = true, .help = "matrix units of a core"});
+    v.number("decoder_values_per_cycle", s.decoder_values_per_cycle,
+             {.min = 1, .max = 65536, .help = "decoder width per core"});
+    v.number("vector_lanes", s.vector_lanes, {.min = 1, .max = 4096, .help = "FP32 lanes per core"});
+    v.number("weight_buffer_kib", s.weight_buffer_kib, {.min = 1, .max = 65536, .help = "per core"});
+    v.number("activation_buffer_kib", s.activation_buffer_kib,
+             {.min = 1, .max = 65536, .help = "per core"});
+    v.number("accumulator_kib", s.accumulator_kib, {.min = 1, .max = 65536, .help = "per core"});
+    v.number("sram_mib", s.sram_mib, {.min = 0, .max = 4096, .help = "shared SRAM"});
+    v.group("dram", s.dram, {.required = true, .help = "external memory"});
+  }
+};
+
+// Errors: kInvalidArgument for what ranges alone cannot say (no pairs, duplicate pairs, an
+// accumulator smaller than one tile, ...).
+[[nodiscard]] Status check_chip(const Chip& chip);
+[[nodiscard]] Result<Chip> load_chip(const std::string& path);
+
+// Which native pair executes this treatment's element formats at the multiplier, -1 if none does.
+// The narrowest pair with the same activation that holds every weight code; among equals the one
+// with the highest throughput. Integer codes widen exactly (int3 runs on int4); an asymmetric int
+// of b bits needs b + 1.
+[[nodiscard]] int64_t native_pair(const MatrixUnit& unit, const formats::WeightFormat& weight,
+                                  formats::ActivationFormat activation);
+
+}  // namespace dovetail::chip

@@ -1,0 +1,64 @@
+// Lowers a model shape and a workload to the one op list that silicon and the compiler read.
+//
+// All layers of a model are alike, so the list holds one layer's ops and the ops after the last
+// layer; `ModelOps::num_layers` says how often the former run.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/model.h"
+#include "recipe/site.h"
+#include "recipe/workload.h"
+
+namespace dovetail::recipe {
+
+enum class OpKind : uint8_t {
+  kLinear,     // y (m, n) = x (m, k) W (n, k); weights of `site`
+  kScores,     // per copy: queries (m, k = head_dim) against n = context keys
+  kValues,     // per copy: probabilities (m, k = context) against n = head_dim values
+  kVector,     // element-wise and row-wise work of the vector unit
+};
+
+enum class VectorKind : uint8_t { kNone, kRmsNorm, kRope, kSoftmax, kSiluMul, kResidualAdd, kArgmax };
+
+// Letters: m rows of activations (tokens), k reduction, n outputs.
+struct Op {
+  OpKind kind = OpKind::kLinear;
+  VectorKind vector = VectorKind::kNone;
+  SiteKind site = SiteKind::kAttnQkv;  // whose treatment decides its formats; kVector ops: of whose
+                                       // input they are the producer
+  std::string name;                    // "attn_q", "scores", "rms_norm", ...
+  int64_t m = 0;
+  int64_t k = 0;        // kValues: 0 in decode, the context takes its place
+  int64_t n = 0;        // kScores: 0 in decode
+  int64_t copies = 1;   // independent problems: batch * kv heads for attention
+  int64_t elements = 0; // kVector: elements per run (softmax in decode: per context token)
+  bool grows_with_context = false;  // decode: once per step with the step's context
+};
+
+struct PhaseOps {
+  std::vector<Op> layer;  // one layer, in order of execution
+  std::vector<Op> after;  // final norm, head, argmax
+};
+
+// Prefill runs once over batch * prompt tokens (causal attention; the head for the last token of
+// each request only). A decode step runs over `batch` tokens; step i = 1..G-1 has a context of
+// prompt + i tokens.
+struct ModelOps {
+  int64_t num_layers = 0;
+  int64_t prefill_context = 0;       // P
+  int64_t first_decode_context = 0;  // P + 1
+  int64_t num_decode_steps = 0;      // G - 1
+  PhaseOps prefill;
+  PhaseOps decode;
+};
+
+[[nodiscard]] Result<ModelOps> lower(const model::ModelShape& shape, const Workload& workload);
+
+// Multiply-accumulates of a whole request batch: linears, scores and values. An independent count
+// for tests and bounds.
+[[nodiscard]] double total_macs(const model::ModelShape& shape, const Workload& workload);
+
+}  // namespace dovetail::recipe

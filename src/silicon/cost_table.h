@@ -1,0 +1,78 @@
+// What every treatment costs on one chip, site kind by site kind: the table that the search reads.
+//
+// All layers are alike, so costs depend on the site kind and not on the layer. Costs of a design
+// point add up: fixed + sum over sites. `estimate_cost` (estimate.h) is the slow, obvious sum over
+// ops of one recipe; a test holds the two together.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "chip/chip.h"
+#include "model/model.h"
+#include "recipe/lower.h"
+#include "recipe/site.h"
+#include "recipe/workload.h"
+#include "silicon/technology.h"
+
+namespace dovetail::silicon {
+
+inline constexpr float kIllegal = 1e30f;  // cost of a treatment that the chip cannot execute
+
+// Costs of one site, per treatment of the menu. One request batch from first prompt token to last
+// generated token. A resident site keeps its weights (or KV) in shared SRAM throughout.
+struct SiteCosts {
+  std::vector<float> latency_ns;           // streamed from DRAM; kIllegal if not executable
+  std::vector<float> energy_pj;            // leakage over latency_ns included
+  std::vector<float> resident_latency_ns;  // from SRAM
+  std::vector<float> resident_energy_pj;
+  std::vector<float> bytes;                // in DRAM (capacity), or in SRAM when resident
+};
+
+struct CostTable {
+  std::array<SiteCosts, recipe::kNumSiteKinds> sites;  // by SiteKind
+  double fixed_latency_ns = 0;   // ops that no treatment changes
+  double fixed_energy_pj = 0;
+  double fixed_dram_bytes = 0;   // untied embedding, norms, activations
+  double sram_bytes = 0;         // shared SRAM that residency may use (working space taken off)
+  double dram_bytes = 0;         // capacity
+};
+
+// Area, power and price of a chip: properties of the chip alone.
+struct ChipLimits {
+  double area_mm2 = 0;
+  double peak_power_mw = 0;
+  double die_price_usd = 0;
+  double dram_price_usd = 0;
+};
+
+// Everything about (model, workload, menu, technology) that no chip changes, prepared once; then
+// one chip's table costs microseconds. Thread-safe to read.
+class CostModel {
+ public:
+  [[nodiscard]] static Result<CostModel> create(const model::ModelShape& shape,
+                                                const recipe::Workload& workload,
+                                                const recipe::Menu& menu,
+                                                const Technology& technology);
+  CostModel(CostModel&&) noexcept;
+  CostModel& operator=(CostModel&&) noexcept;
+  ~CostModel();
+
+  // T1. `table` is reused to avoid allocation. The chip has passed check_chip and its node and DRAM
+  // kind are known (create's technology), else kInvalidArgument.
+  [[nodiscard]] Status fill_table(const chip::Chip& chip, CostTable& table) const;
+  // T0: never above T1, site by site and treatment by treatment, streamed and resident; depends only
+  // on `bound_key` of the chip, so chips that share a key share the table.
+  [[nodiscard]] Status fill_bound(const chip::Chip& chip, CostTable& table) const;
+  [[nodiscard]] Result<ChipLimits> limits(const chip::Chip& chip) const;
+
+ private:
+  struct Impl;
+  explicit CostModel(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace dovetail::silicon
