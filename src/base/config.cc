@@ -141,7 +141,8 @@ void ConfigReader::read_numbers(std::string_view key, std::vector<T>& values,
   known_.emplace_back(key);
   const toml::node* node = node_->table->get(key);
   if (node == nullptr) {
-    if (spec.required) fail(key, fmt::format(" is missing, want a list of {}", describe_range(spec)));
+    if (spec.required)
+      fail(key, fmt::format(" is missing, want a list of {}", describe_range(spec)));
     return;
   }
   const toml::array* array = node->as_array();
@@ -300,10 +301,10 @@ Status ConfigReader::finish() {
     const std::string name(key.str());
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
     const auto near = nearest_name(name, known_);
-    fail(name, fmt::format(": unknown key, {}",
-                           near.has_value()
-                               ? fmt::format("did you mean {}?", *near)
-                               : fmt::format("want one of {}", fmt::join(known_, ", "))));
+    fail(name,
+         fmt::format(": unknown key, {}",
+                     near.has_value() ? fmt::format("did you mean {}?", *near)
+                                      : fmt::format("want one of {}", fmt::join(known_, ", "))));
     return std::unexpected(*error_);
   }
   return {};
@@ -317,9 +318,9 @@ void ConfigDocumenter::row(std::string_view key, std::string_view kind, const Nu
 
 void ConfigDocumenter::row(std::string_view key, std::string_view kind, const TextSpec& spec,
                            const std::string& value) {
-  markdown_ += fmt::format("| `{}{}` | {} | {} | {} | {} |\n", prefix_, key, kind,
-                           fmt::join(spec.choices, ", "), spec.required ? "required" : value,
-                           spec.help);
+  markdown_ +=
+      fmt::format("| `{}{}` | {} | {} | {} | {} |\n", prefix_, key, kind,
+                  fmt::join(spec.choices, ", "), spec.required ? "required" : value, spec.help);
 }
 
 Result<ConfigReader> parse_config(std::string_view text, const std::string& name) {
@@ -328,8 +329,8 @@ Result<ConfigReader> parse_config(std::string_view text, const std::string& name
     root = std::make_shared<toml::table>(toml::parse(text, name));
   } catch (const toml::parse_error& error) {
     const toml::source_position at = error.source().begin;
-    return invalid_argument(fmt::format("{}: line {}, column {}: {}", name, at.line, at.column,
-                                        error.description()));
+    return invalid_argument(
+        fmt::format("{}: line {}, column {}: {}", name, at.line, at.column, error.description()));
   }
   auto node = std::make_shared<ConfigReader::Node>(ConfigReader::Node{root, root.get(), name});
   return ConfigReader(std::move(node), "");

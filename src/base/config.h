@@ -112,12 +112,18 @@ class ConfigReader {
 class ConfigWriter {
  public:
   template <typename T>
-  void number(std::string_view key, const T& value, const NumberSpec&) { put(key, value); }
+  void number(std::string_view key, const T& value, const NumberSpec&) {
+    put(key, value);
+  }
   void flag(std::string_view key, bool value, const TextSpec&) { put(key, value); }
   void text(std::string_view key, const std::string& value, const TextSpec&) { put(key, value); }
   template <typename T>
-  void numbers(std::string_view key, const std::vector<T>& v, const NumberSpec&) { put(key, v); }
-  void texts(std::string_view key, const std::vector<std::string>& v, const TextSpec&) { put(key, v); }
+  void numbers(std::string_view key, const std::vector<T>& v, const NumberSpec&) {
+    put(key, v);
+  }
+  void texts(std::string_view key, const std::vector<std::string>& v, const TextSpec&) {
+    put(key, v);
+  }
   template <typename T>
   void group(std::string_view key, const T& value, const TextSpec&) {
     ConfigWriter child;
@@ -142,7 +148,9 @@ class ConfigWriter {
 
  private:
   template <typename T>
-  void put(std::string_view key, const T& value) { json_[std::string(key)] = value; }
+  void put(std::string_view key, const T& value) {
+    json_[std::string(key)] = value;
+  }
   Json json_ = Json::object();
 };
 
@@ -193,8 +201,10 @@ class ConfigDocumenter {
     T::visit(*this, value);
     prefix_ = outer;
   }
-  void row(std::string_view key, std::string_view kind, const NumberSpec& spec, const std::string& value);
-  void row(std::string_view key, std::string_view kind, const TextSpec& spec, const std::string& value);
+  void row(std::string_view key, std::string_view kind, const NumberSpec& spec,
+           const std::string& value);
+  void row(std::string_view key, std::string_view kind, const TextSpec& spec,
+           const std::string& value);
   std::string prefix_;
   std::string markdown_;
 };

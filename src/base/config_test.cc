@@ -40,14 +40,16 @@ std::string error_of(std::string_view text) {
 
 TEST(Config, ReadsWhatItWrites) {
   const auto machine = read_config_text<Machine>(
-      "name = 'a'\nrows = [1, 2]\n[cache]\nsize_kib = 8\n[[banks]]\nsize_kib = 2\n[[banks]]\nsize_kib = 3\n",
+      "name = 'a'\nrows = [1, 2]\n[cache]\nsize_kib = 8\n[[banks]]\nsize_kib = "
+      "2\n[[banks]]\nsize_kib = 3\n",
       "m.toml");
   ASSERT_TRUE(machine.has_value()) << machine.error().message;
   EXPECT_EQ(machine->rows, (std::vector<int64_t>{1, 2}));
   EXPECT_EQ(machine->banks[1].size_kib, 3);
-  EXPECT_EQ(to_json(*machine).dump(),
-            R"({"name":"a","node":"n7","rows":[1,2],"cache":{"size_kib":8,"latency_ns":1.5},)"
-            R"("banks":[{"size_kib":2,"latency_ns":1.5},{"size_kib":3,"latency_ns":1.5}],"fused":false})");
+  EXPECT_EQ(
+      to_json(*machine).dump(),
+      R"({"name":"a","node":"n7","rows":[1,2],"cache":{"size_kib":8,"latency_ns":1.5},)"
+      R"("banks":[{"size_kib":2,"latency_ns":1.5},{"size_kib":3,"latency_ns":1.5}],"fused":false})");
 }
 
 TEST(ConfigError, NamesFileKeyValueAndWhatWasWanted) {

@@ -8,7 +8,7 @@
 namespace dovetail {
 
 struct Progress {
-  std::string what;   // "profiling mlp_down of layer 3"
+  std::string what;      // "profiling mlp_down of layer 3"
   double done_frac = 0;  // 0..1
 };
 

@@ -22,8 +22,8 @@ class Random {
   double uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
   // Uniform in [0, count). The bias is below count / 2^64.
   int64_t below(int64_t count) {
-    return static_cast<int64_t>((static_cast<unsigned __int128>(next()) *
-                                 static_cast<unsigned __int128>(count)) >> 64);
+    return static_cast<int64_t>(
+        (static_cast<unsigned __int128>(next()) * static_cast<unsigned __int128>(count)) >> 64);
   }
 
  private:

@@ -64,12 +64,13 @@ using Status = Result<void>;
 // DOVETAIL_TRY_STATUS(f());       the same where there is nothing to keep.
 #define DOVETAIL_TRY(declaration, ...) \
   DOVETAIL_TRY_IMPL(DOVETAIL_CONCAT(dovetail_try_, __LINE__), declaration, __VA_ARGS__)
-#define DOVETAIL_TRY_IMPL(temporary, declaration, ...)                       \
-  auto temporary = (__VA_ARGS__);                                            \
+#define DOVETAIL_TRY_IMPL(temporary, declaration, ...)                              \
+  auto temporary = (__VA_ARGS__);                                                   \
   if (!temporary.has_value()) return std::unexpected(std::move(temporary).error()); \
   declaration = std::move(temporary).value()
-#define DOVETAIL_TRY_STATUS(...)                                                           \
-  do {                                                                                     \
-    auto dovetail_try_status = (__VA_ARGS__);                                              \
-    if (!dovetail_try_status.has_value()) return std::unexpected(std::move(dovetail_try_status).error()); \
+#define DOVETAIL_TRY_STATUS(...)                                      \
+  do {                                                                \
+    auto dovetail_try_status = (__VA_ARGS__);                         \
+    if (!dovetail_try_status.has_value())                             \
+      return std::unexpected(std::move(dovetail_try_status).error()); \
   } while (false)
