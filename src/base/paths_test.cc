@@ -1,0 +1,44 @@
+#include "base/paths.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+namespace dovetail {
+namespace {
+
+TEST(Paths, NamesAreLookedUpInDataAndPathsAreLeftAlone) {
+  EXPECT_EQ(data_file("chips", "reference_edge"), data_folder() + "/chips/reference_edge.toml");
+  EXPECT_EQ(data_file("chips", "mine/chip"), "mine/chip");
+  EXPECT_EQ(data_file("chips", "chip.toml"), "chip.toml");
+}
+
+TEST(Paths, CacheFollowsTheEnvironment) {
+  ::setenv("DOVETAIL_CACHE", "somewhere", 1);
+  EXPECT_EQ(cache_folder(), "somewhere");
+  ::unsetenv("DOVETAIL_CACHE");
+}
+
+TEST(TextFile, IsReadAsWrittenAndNeverHalfWritten) {
+  const std::string path = ::testing::TempDir() + "paths_test.txt";
+  ASSERT_TRUE(write_text_file(path, "first").has_value());
+  ASSERT_TRUE(write_text_file(path, "second").has_value());
+  EXPECT_EQ(read_text_file(path, 100).value(), "second");
+  const auto too_big = read_text_file(path, 3);
+  ASSERT_FALSE(too_big.has_value());
+  EXPECT_NE(too_big.error().message.find("6 bytes, want at most 3"), std::string::npos);
+  std::filesystem::remove(path);
+}
+
+TEST(TextFileError, NamesTheFile) {
+  EXPECT_EQ(read_text_file("no/such", 10).error().message, "no/such: not found, want a file");
+  const auto status = write_text_file("no/such/folder/file", "x");
+  ASSERT_FALSE(status.has_value());
+  EXPECT_EQ(status.error().code, ErrorCode::kIo);
+  EXPECT_NE(status.error().message.find("no/such/folder/file"), std::string::npos);
+}
+
+
+}  // namespace
+}  // namespace dovetail
