@@ -1,0 +1,97 @@
+#include "study/study_config.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "formats/format.h"
+#include "search/enumerate.h"
+
+namespace dovetail::study {
+namespace {
+
+// Which formats "x" and "y" and where they came from: an entry that appears twice is a mistake.
+Status check_distinct(const std::string& where, const std::vector<std::string>& names) {
+  std::set<std::string> seen;
+  for (const std::string& name : names) {
+    if (!seen.insert(name).second) {
+      return invalid_argument(fmt::format("{} = \"{}\" appears twice, want each once", where, name));
+    }
+  }
+  return {};
+}
+
+Status check_products(const StudyConfig& config) {
+  if (config.products.empty()) {
+    return invalid_argument("products is empty, want at least one [[products]]");
+  }
+  std::vector<std::string> names;
+  for (const ProductConfig& product : config.products) names.push_back(product.name);
+  return check_distinct("products.name", names);
+}
+
+Status check_study(const StudyConfig& config) {
+  DOVETAIL_TRY_STATUS(check_products(config));
+  if (config.kl_caps_nats.empty()) {
+    return invalid_argument("kl_caps_nats is empty, want at least one cap");
+  }
+  if (config.objectives.empty()) {
+    return invalid_argument("objectives is empty, want at least one");
+  }
+  if (config.chip.empty() && !config.space.has_value()) {
+    return invalid_argument("space is missing, want [space], or chip = \"FILE\" to freeze the chip");
+  }
+  if (!config.chip.empty() && config.space.has_value()) {
+    return invalid_argument(fmt::format(
+        "chip = \"{}\" freezes the chip, but [space] is there too; want only one", config.chip));
+  }
+  if (!config.recipe.empty() && config.products.size() != 1) {
+    return invalid_argument(fmt::format("recipe = \"{}\" with {} products, want one product",
+                                        config.recipe, config.products.size()));
+  }
+  if (config.space.has_value()) DOVETAIL_TRY_STATUS(search::check_space(*config.space));
+  DOVETAIL_TRY_STATUS(check_distinct("objectives", config.objectives));
+  const auto menu = make_menu(config.menu);
+  if (!menu.has_value()) return std::unexpected(menu.error());
+  return {};
+}
+
+}  // namespace
+
+Result<StudyConfig> load_study(const std::string& path) {
+  DOVETAIL_TRY(StudyConfig config, read_config<StudyConfig>(path));
+  const Status status = check_study(config);
+  if (!status.has_value()) return with_context(status.error(), path);
+  return config;
+}
+
+Result<recipe::Menu> make_menu(const MenuConfig& config) {
+  DOVETAIL_TRY_STATUS(check_distinct("menu.weights", config.weights));
+  DOVETAIL_TRY_STATUS(check_distinct("menu.kv", config.kv));
+  recipe::Menu menu;
+  menu.linear.push_back({});
+  menu.kv.push_back({});
+  std::vector<std::string> weights = config.weights;
+  if (std::find(weights.begin(), weights.end(), "bf16") == weights.end()) {
+    weights.insert(weights.begin(), "bf16");
+  }
+  for (const std::string& weight_name : weights) {
+    const auto weight = formats::parse_weight_format(weight_name);
+    if (!weight.has_value()) return with_context(weight.error(), "menu.weights");
+    for (const std::string& activation_name : config.activations) {
+      const auto activation = formats::parse_activation_format(activation_name);
+      if (!activation.has_value()) return with_context(activation.error(), "menu.activations");
+      const recipe::LinearTreatment treatment{*weight, *activation};
+      if (treatment != recipe::LinearTreatment{}) menu.linear.push_back(treatment);
+    }
+  }
+  for (const std::string& kv_name : config.kv) {
+    const auto kv = recipe::parse_kv_treatment(kv_name);
+    if (!kv.has_value()) return with_context(kv.error(), "menu.kv");
+    if (*kv != recipe::KvTreatment{}) menu.kv.push_back(*kv);
+  }
+  return menu;
+}
+
+}  // namespace dovetail::study
