@@ -46,23 +46,34 @@ struct Space {
   template <typename V, typename S>
   static void visit(V& v, S& s) {
     v.texts("nodes", s.nodes, {.required = true, .help = "entries of data/technology/nodes.toml"});
-    v.numbers("clock_mhz", s.clock_mhz, {.min = 50, .max = 4000, .required = true, .help = "clocks"});
+    v.numbers("clock_mhz", s.clock_mhz,
+              {.min = 50, .max = 4000, .required = true, .help = "clocks"});
     v.numbers("cores", s.cores, {.min = 1, .max = 1024, .required = true, .help = "cores"});
     v.list("format_sets", s.format_sets, {.required = true, .help = "sets of native pairs"});
-    v.numbers("rows", s.rows, {.min = 1, .max = 1024, .required = true, .help = "dot units along tokens"});
-    v.numbers("cols", s.cols, {.min = 1, .max = 1024, .required = true, .help = "dot units along outputs"});
-    v.numbers("depth", s.depth, {.min = 1, .max = 128, .required = true, .help = "reduction per cycle"});
-    v.numbers("vector_lanes", s.vector_lanes, {.min = 1, .max = 4096, .required = true, .help = "FP32 lanes per core"});
+    v.numbers("rows", s.rows,
+              {.min = 1, .max = 1024, .required = true, .help = "dot units along tokens"});
+    v.numbers("cols", s.cols,
+              {.min = 1, .max = 1024, .required = true, .help = "dot units along outputs"});
+    v.numbers("depth", s.depth,
+              {.min = 1, .max = 128, .required = true, .help = "reduction per cycle"});
+    v.numbers("vector_lanes", s.vector_lanes,
+              {.min = 1, .max = 4096, .required = true, .help = "FP32 lanes per core"});
     v.numbers("decoder_values_per_cycle", s.decoder_values_per_cycle,
               {.min = 1, .max = 65536, .required = true, .help = "decoder width per core"});
-    v.numbers("weight_buffer_kib", s.weight_buffer_kib, {.min = 1, .max = 65536, .required = true, .help = "per core"});
+    v.numbers("weight_buffer_kib", s.weight_buffer_kib,
+              {.min = 1, .max = 65536, .required = true, .help = "per core"});
     v.numbers("activation_buffer_kib", s.activation_buffer_kib,
               {.min = 1, .max = 65536, .required = true, .help = "per core"});
-    v.numbers("accumulator_kib", s.accumulator_kib, {.min = 1, .max = 65536, .required = true, .help = "per core"});
-    v.numbers("sram_mib", s.sram_mib, {.min = 0, .max = 4096, .required = true, .help = "shared SRAM"});
-    v.texts("dram_kinds", s.dram_kinds, {.required = true, .help = "entries of data/technology/dram.toml"});
-    v.numbers("dram_channels", s.dram_channels, {.min = 1, .max = 256, .required = true, .help = "channels"});
-    v.number("dram_capacity_gib", s.dram_capacity_gib, {.min = 0.0625, .max = 4096, .required = true, .help = "DRAM capacity"});
+    v.numbers("accumulator_kib", s.accumulator_kib,
+              {.min = 1, .max = 65536, .required = true, .help = "per core"});
+    v.numbers("sram_mib", s.sram_mib,
+              {.min = 0, .max = 4096, .required = true, .help = "shared SRAM"});
+    v.texts("dram_kinds", s.dram_kinds,
+            {.required = true, .help = "entries of data/technology/dram.toml"});
+    v.numbers("dram_channels", s.dram_channels,
+              {.min = 1, .max = 256, .required = true, .help = "channels"});
+    v.number("dram_capacity_gib", s.dram_capacity_gib,
+             {.min = 0.0625, .max = 4096, .required = true, .help = "DRAM capacity"});
   }
 };
 
@@ -70,7 +81,8 @@ struct Space {
 [[nodiscard]] int64_t num_chips(const Space& space);
 // The chip at an index of [0, num_chips). Named "c<index>".
 [[nodiscard]] chip::Chip chip_at(const Space& space, int64_t index);
-// Errors: kInvalidArgument naming the list and the entry (duplicates, unknown names are for silicon).
+// Errors: kInvalidArgument naming the list and the entry (duplicates, unknown names are for
+// silicon).
 [[nodiscard]] Status check_space(const Space& space);
 
 // Limits of the silicon. Power is always limited.
@@ -83,12 +95,19 @@ struct Budget {
   double max_dram_gb_per_s = 1e9;
   template <typename V, typename S>
   static void visit(V& v, S& s) {
-    v.number("max_area_mm2", s.max_area_mm2, {.min = 0.1, .max = 1000, .required = true, .help = "die area"});
-    v.number("max_peak_power_w", s.max_peak_power_w, {.min = 0.01, .max = 5000, .required = true, .help = "all units at their worst at once"});
-    v.number("max_sustained_power_w", s.max_sustained_power_w, {.min = 0.01, .max = 5000, .required = true, .help = "worst op's energy over its time"});
-    v.number("max_power_density_w_per_mm2", s.max_power_density_w_per_mm2, {.min = 0.01, .max = 10, .help = "peak power over area"});
+    v.number("max_area_mm2", s.max_area_mm2,
+             {.min = 0.1, .max = 1000, .required = true, .help = "die area"});
+    v.number(
+        "max_peak_power_w", s.max_peak_power_w,
+        {.min = 0.01, .max = 5000, .required = true, .help = "all units at their worst at once"});
+    v.number(
+        "max_sustained_power_w", s.max_sustained_power_w,
+        {.min = 0.01, .max = 5000, .required = true, .help = "worst op's energy over its time"});
+    v.number("max_power_density_w_per_mm2", s.max_power_density_w_per_mm2,
+             {.min = 0.01, .max = 10, .help = "peak power over area"});
     v.number("max_price_usd", s.max_price_usd, {.min = 0.1, .help = "die, package and DRAM"});
-    v.number("max_dram_gb_per_s", s.max_dram_gb_per_s, {.min = 0.1, .help = "peak DRAM bandwidth, 1e9 B/s"});
+    v.number("max_dram_gb_per_s", s.max_dram_gb_per_s,
+             {.min = 0.1, .help = "peak DRAM bandwidth, 1e9 B/s"});
   }
 };
 
