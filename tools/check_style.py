@@ -17,7 +17,7 @@ import sys
 # One token of C++ that may hide text from the rules, or a newline, which is kept.
 SKIPPED = re.compile(
     r'//[^\n]*|/\*.*?\*/|R"(?P<tag>[^(\s]{0,16})\(.*?\)(?P=tag)"|"(?:\\.|[^"\\\n])*"'
-    r"|'(?:\\.|[^'\\\n])+'",
+    r"|(?<![0-9a-fA-F])'(?:\\.|[^'\\\n])+'",  # not the separators of 1'000'000
     re.DOTALL)
 
 # (pattern, message, files that may). Matched in code without comments and literals.

@@ -56,6 +56,7 @@ class CppRules(unittest.TestCase):
     def test_code_between_literals_is_seen(self):
         self.assert_refused("call(\"a\"); exit(1); call(\"b\");")
         self.assert_refused("char quote = '\"'; abort();")
+        self.assert_refused("n = 1'000; exit(1); m = 2'000;")
         self.assert_refused("/* a\n */ exit(1);")
 
     def test_line_number_after_a_block_comment(self):
