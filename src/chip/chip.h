@@ -12,7 +12,8 @@ namespace dovetail::chip {
 
 // A pair of element formats that a unit multiplies natively. Weight elements: int2, int3, int4,
 // int5, int6, int8, int9 (a zero point takes one bit more than its code), fp4_e2m1, fp8_e4m3fn,
-// bf16. Activation elements: int8, fp8_e4m3fn, bf16.
+// bf16. Activation elements: int8, fp8_e4m3fn, bf16. A bf16 weight multiplies bf16 alone, an fp8
+// weight not int8.
 struct NativePair {
   std::string weight;
   std::string activation;
@@ -25,7 +26,9 @@ struct NativePair {
             .required = true,
             .help = "weight element at the multiplier"});
     v.text("activation", s.activation,
-           {.choices = {"int8", "fp8_e4m3fn", "bf16"}, .required = true, .help = "activation element"});
+           {.choices = {"int8", "fp8_e4m3fn", "bf16"},
+            .required = true,
+            .help = "activation element"});
     v.number("macs_per_cycle_rel", s.macs_per_cycle_rel,
              {.min = 0.0625, .max = 8, .help = "throughput relative to rows * cols * depth"});
   }
@@ -43,9 +46,12 @@ struct MatrixUnit {
   template <typename V, typename S>
   static void visit(V& v, S& s) {
     v.text("format_set", s.format_set, {.help = "name of the set of native pairs"});
-    v.number("rows", s.rows, {.min = 1, .max = 1024, .required = true, .help = "dot units along tokens"});
-    v.number("cols", s.cols, {.min = 1, .max = 1024, .required = true, .help = "dot units along outputs"});
-    v.number("depth", s.depth, {.min = 1, .max = 128, .required = true, .help = "reduction per cycle"});
+    v.number("rows", s.rows,
+             {.min = 1, .max = 1024, .required = true, .help = "dot units along tokens"});
+    v.number("cols", s.cols,
+             {.min = 1, .max = 1024, .required = true, .help = "dot units along outputs"});
+    v.number("depth", s.depth,
+             {.min = 1, .max = 128, .required = true, .help = "reduction per cycle"});
     v.text("sharing", s.sharing,
            {.choices = {"separate", "shared", "composed"}, .help = "how pairs share multipliers"});
     v.list("pairs", s.pairs, {.required = true, .help = "native (weight, activation) pairs"});
@@ -66,10 +72,10 @@ struct Dram {
 
 struct Chip {
   std::string name;
-  std::string node = "n7";        // entry of data/technology/nodes.toml
+  std::string node = "n7";  // entry of data/technology/nodes.toml
   double clock_mhz = 1000;
   int64_t cores = 1;
-  std::vector<MatrixUnit> units;  // per core
+  std::vector<MatrixUnit> units;           // per core
   int64_t decoder_values_per_cycle = 256;  // per core: packed weights or KV expanded per cycle
   int64_t vector_lanes = 32;               // per core, FP32
   int64_t weight_buffer_kib = 64;          // per core, double-buffered
@@ -87,8 +93,10 @@ struct Chip {
     v.list("units", s.units, {.required = true, .help = "matrix units of a core"});
     v.number("decoder_values_per_cycle", s.decoder_values_per_cycle,
              {.min = 1, .max = 65536, .help = "decoder width per core"});
-    v.number("vector_lanes", s.vector_lanes, {.min = 1, .max = 4096, .help = "FP32 lanes per core"});
-    v.number("weight_buffer_kib", s.weight_buffer_kib, {.min = 1, .max = 65536, .help = "per core"});
+    v.number("vector_lanes", s.vector_lanes,
+             {.min = 1, .max = 4096, .help = "FP32 lanes per core"});
+    v.number("weight_buffer_kib", s.weight_buffer_kib,
+             {.min = 1, .max = 65536, .help = "per core"});
     v.number("activation_buffer_kib", s.activation_buffer_kib,
              {.min = 1, .max = 65536, .help = "per core"});
     v.number("accumulator_kib", s.accumulator_kib, {.min = 1, .max = 65536, .help = "per core"});
@@ -97,16 +105,38 @@ struct Chip {
   }
 };
 
-// Errors: kInvalidArgument for what ranges alone cannot say (no pairs, duplicate pairs, an
-// accumulator smaller than one tile, ...).
+// Errors: kInvalidArgument for what ranges alone cannot say: no unit, no pair or a pair twice, a
+// depth that is no power of two (scale granules could not divide it), an accumulator or a buffer
+// smaller than one pass of the grid needs.
 [[nodiscard]] Status check_chip(const Chip& chip);
+// Reads and checks. Errors: kNotFound, kInvalidArgument naming file, key, value and what was
+// wanted.
 [[nodiscard]] Result<Chip> load_chip(const std::string& path);
+
+// True if every code of the stored format is exactly a value of the pair's weight element (up to a
+// power of two that joins the scale), so that the decoder may widen it and results stay the same:
+//   int b holds int codes of up to b bits (an asymmetric code takes one more), and fp4 if b >= 5;
+//   fp4_e2m1 holds fp4 and symmetric int2, int3; fp8_e4m3fn holds fp8, fp4 and codes of up to 5
+//   bits; bf16 holds everything. Scales are applied per granule after the dot, never before.
+[[nodiscard]] bool holds_codes(const std::string& element, const formats::WeightFormat& weight);
+
+// True if packed weights of this format reach that element without the decoder.
+[[nodiscard]] bool stored_natively(const std::string& element, const formats::WeightFormat& weight);
+
+// Activation format at the multiplier: "bf16", "int8", "fp8_e4m3fn".
+[[nodiscard]] std::string activation_element(formats::ActivationFormat activation);
 
 // Which native pair executes this treatment's element formats at the multiplier, -1 if none does.
 // The narrowest pair with the same activation that holds every weight code; among equals the one
-// with the highest throughput. Integer codes widen exactly (int3 runs on int4); an asymmetric int
-// of b bits needs b + 1.
+// with the highest throughput, then the first listed. K and V caches are int, asymmetric, as
+// weights.
 [[nodiscard]] int64_t native_pair(const MatrixUnit& unit, const formats::WeightFormat& weight,
                                   formats::ActivationFormat activation);
+
+// A KV cache format as the weight format that the matrix unit sees.
+[[nodiscard]] formats::WeightFormat kv_as_weight(formats::KvFormat kv);
+
+// The finest scale granule that a pair must serve, in elements of k: 16 for fp4 (nvfp4), 32 else.
+[[nodiscard]] int64_t finest_granule(const NativePair& pair);
 
 }  // namespace dovetail::chip

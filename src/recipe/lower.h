@@ -15,13 +15,24 @@
 namespace dovetail::recipe {
 
 enum class OpKind : uint8_t {
-  kLinear,     // y (m, n) = x (m, k) W (n, k); weights of `site`
-  kScores,     // per copy: queries (m, k = head_dim) against n = context keys
-  kValues,     // per copy: probabilities (m, k = context) against n = head_dim values
-  kVector,     // element-wise and row-wise work of the vector unit
+  kLinear,  // y (m, n) = x (m, k) W (n, k); weights of `site`
+  kScores,  // per copy: queries (m, k = head_dim) against n = context keys
+  kValues,  // per copy: probabilities (m, k = context) against n = head_dim values
+  kVector,  // element-wise and row-wise work of the vector unit
 };
 
-enum class VectorKind : uint8_t { kNone, kRmsNorm, kRope, kSoftmax, kSiluMul, kResidualAdd, kArgmax };
+enum class VectorKind : uint8_t {
+  kNone,
+  kEmbedding,  // rows of the embedding table, copied from DRAM
+  kRmsNorm,
+  kRope,
+  kSoftmax,
+  kSiluMul,
+  kResidualAdd,
+  kBiasAdd,
+  kArgmax,
+};
+inline constexpr int64_t kNumVectorKinds = 9;
 
 // Letters: m rows of activations (tokens), k reduction, n outputs.
 struct Op {
@@ -29,18 +40,19 @@ struct Op {
   VectorKind vector = VectorKind::kNone;
   SiteKind site = SiteKind::kAttnQkv;  // whose treatment decides its formats; kVector ops: of whose
                                        // input they are the producer
-  std::string name;                    // "attn_q", "scores", "rms_norm", ...
-  int64_t m = 0;
-  int64_t k = 0;        // kValues: 0 in decode, the context takes its place
-  int64_t n = 0;        // kScores: 0 in decode
-  int64_t copies = 1;   // independent problems: batch * kv heads for attention
-  int64_t elements = 0; // kVector: elements per run (softmax in decode: per context token)
+  std::string name;                    // "attn_qkv", "scores", "rms_norm", ...
+  int64_t m = 0;                       // attention: query tokens * query heads per KV head
+  int64_t k = 0;                       // kValues: 0 in decode, the context takes its place
+  int64_t n = 0;                       // kScores: 0 in decode
+  int64_t copies = 1;                  // independent problems: batch * kv heads for attention
+  int64_t elements = 0;  // kVector: elements per run (softmax in decode: per context token)
   bool grows_with_context = false;  // decode: once per step with the step's context
 };
 
 struct PhaseOps {
-  std::vector<Op> layer;  // one layer, in order of execution
-  std::vector<Op> after;  // final norm, head, argmax
+  std::vector<Op> before;  // embedding
+  std::vector<Op> layer;   // one layer, in order of execution
+  std::vector<Op> after;   // final norm, head, argmax
 };
 
 // Prefill runs once over batch * prompt tokens (causal attention; the head for the last token of
@@ -55,6 +67,10 @@ struct ModelOps {
   PhaseOps decode;
 };
 
+// Quantising activations and cached vectors is no op of this list: it belongs to the treatment of
+// the linear (of `kv`) that reads them, and `silicon` prices it there.
+// Errors: kInvalidArgument (a dimension below 1, prompt + output beyond max_positions, a product
+// that does not fit 2^53).
 [[nodiscard]] Result<ModelOps> lower(const model::ModelShape& shape, const Workload& workload);
 
 // Multiply-accumulates of a whole request batch: linears, scores and values. An independent count

@@ -30,6 +30,14 @@ struct Site {
 [[nodiscard]] Site site_at(const model::ModelShape& shape, int64_t index);
 [[nodiscard]] std::string site_name(const Site& site);  // "layers.3.mlp_down", "head"
 
+// Weight shape of a linear site: y (m, n) = x (m, k) W (n, k). Linears that share a site are one
+// matrix, stacked along n (q, k, v; gate, up). kKv has no weights: {0, 0}.
+struct LinearShape {
+  int64_t n = 0;  // output features
+  int64_t k = 0;  // input features, the reduction axis
+};
+[[nodiscard]] LinearShape linear_shape(const model::ModelShape& shape, SiteKind kind);
+
 // A choice for a linear site (and the head): weights and the activations that meet them.
 struct LinearTreatment {
   formats::WeightFormat weight;
@@ -72,9 +80,11 @@ struct Recipe {
   bool operator==(const Recipe&) const = default;
 };
 
-// Uniform treatment of a whole model: "int4_g128+a:int8_token+kv:int8+head:int8". What is not named
-// stays bf16; "bf16" alone is the reference. An algorithm suffix that is not built (_gptq) is an error.
-[[nodiscard]] Result<Recipe> parse_uniform_recipe(const model::ModelShape& shape, std::string_view name);
+// Uniform treatment of a whole model: "int4_g128+a:int8_token+kv:int8+q:int8_token+head:int8". What
+// is not named stays bf16; "bf16" alone is the reference. A head that is named takes the activation
+// of `a:` with it. An algorithm suffix that is not built (_gptq) is an error.
+[[nodiscard]] Result<Recipe> parse_uniform_recipe(const model::ModelShape& shape,
+                                                  std::string_view name);
 // From indices into a menu, one per site.
 [[nodiscard]] Recipe make_recipe(const model::ModelShape& shape, const Menu& menu,
                                  const std::vector<int32_t>& choice);
@@ -83,8 +93,15 @@ struct Recipe {
 // none is): payload, scales, zeros.
 [[nodiscard]] double bits_per_weight(const model::ModelShape& shape, const Recipe& recipe);
 
-// Recipe files (TOML): read, write. Text form lists one line per layer.
+// Recipe files (TOML): read, write; one line per layer:
+//   head = "int8"
+//   layers = [
+//     "attn_qkv=int4_g128 attn_o=int4_g128 mlp_gate_up=int4_g64 mlp_down=int6 kv=int8",
+//   ]
+// Errors of reading: kNotFound, kInvalidArgument naming file, layer, value and what was wanted.
 [[nodiscard]] std::string recipe_to_toml(const Recipe& recipe);
 [[nodiscard]] Result<Recipe> load_recipe(const model::ModelShape& shape, const std::string& path);
+[[nodiscard]] Result<Recipe> parse_recipe(const model::ModelShape& shape, std::string_view text,
+                                          const std::string& name);
 
 }  // namespace dovetail::recipe

@@ -8,8 +8,8 @@
 
 namespace dovetail::recipe {
 
-// A batch of requests starts together. Prefill of `prompt_tokens` gives the first token; decode step
-// i = 1..output_tokens-1 reads prompt_tokens + i tokens of KV.
+// A batch of requests starts together. Prefill of `prompt_tokens` gives the first token; decode
+// step i = 1..output_tokens-1 reads prompt_tokens + i tokens of KV.
 struct Workload {
   std::string name;
   int64_t prompt_tokens = 512;

@@ -1,0 +1,173 @@
+#include "chip/chip.h"
+
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace dovetail::chip {
+namespace {
+
+using formats::WeightFamily;
+
+// Bits of the element at the multiplier; also the order "narrowest first".
+int64_t element_bits(const std::string& element) {
+  if (element == "bf16") return 16;
+  if (element == "fp8_e4m3fn") return 8;
+  if (element == "fp4_e2m1") return 4;
+  return element[3] - '0';  // intB
+}
+
+bool is_int(const std::string& element) {
+  return element.starts_with("int");
+}
+
+Status check_pairs(const MatrixUnit& unit, const std::string& where) {
+  if (unit.pairs.empty()) return invalid_argument(where + ".pairs: empty, want at least one pair");
+  for (size_t i = 0; i < unit.pairs.size(); ++i) {
+    const NativePair& pair = unit.pairs[i];
+    const bool wrong = (pair.weight == "bf16" && pair.activation != "bf16") ||
+                       (pair.weight == "fp8_e4m3fn" && pair.activation == "int8");
+    if (wrong) {
+      return invalid_argument(fmt::format(
+          "{}.pairs[{}]: {} x {}, want an activation as wide as the weight (bf16 x bf16, fp8 x fp8 "
+          "or bf16)",
+          where, i, pair.weight, pair.activation));
+    }
+    for (size_t j = 0; j < i; ++j) {
+      if (unit.pairs[j].weight == pair.weight && unit.pairs[j].activation == pair.activation) {
+        return invalid_argument(fmt::format("{}.pairs[{}]: {} x {} stands twice", where, i,
+                                            pair.weight, pair.activation));
+      }
+    }
+  }
+  return {};
+}
+
+// One pass of the grid takes rows * depth activations and cols * depth weights a cycle; buffers are
+// double-buffered, so each half holds at least one cycle's operands at the widest element.
+Status check_buffers(const Chip& chip, const MatrixUnit& unit, const std::string& where) {
+  const auto too_small = [&](const char* key, int64_t kib, int64_t need_bytes) {
+    return invalid_argument(fmt::format("{} = {}, want at least {} KiB for {} ({} x {}, depth {})",
+                                        key, kib, (need_bytes + 1023) / 1024, where, unit.rows,
+                                        unit.cols, unit.depth));
+  };
+  const int64_t accumulators = unit.rows * unit.cols * 4;
+  if (chip.accumulator_kib * 1024 < accumulators) {
+    return too_small("accumulator_kib", chip.accumulator_kib, accumulators);
+  }
+  const int64_t weights = 2 * unit.cols * unit.depth * 2;
+  if (chip.weight_buffer_kib * 1024 < weights) {
+    return too_small("weight_buffer_kib", chip.weight_buffer_kib, weights);
+  }
+  const int64_t activations = 2 * unit.rows * unit.depth * 2;
+  if (chip.activation_buffer_kib * 1024 < activations) {
+    return too_small("activation_buffer_kib", chip.activation_buffer_kib, activations);
+  }
+  return {};
+}
+
+}  // namespace
+
+Status check_chip(const Chip& chip) {
+  if (chip.units.empty()) return invalid_argument("units: empty, want at least one matrix unit");
+  for (size_t i = 0; i < chip.units.size(); ++i) {
+    const MatrixUnit& unit = chip.units[i];
+    const std::string where = fmt::format("units[{}]", i);
+    DOVETAIL_TRY_STATUS(check_pairs(unit, where));
+    if (unit.rows < 1 || unit.cols < 1 || unit.depth < 1) {
+      return invalid_argument(where + ": rows, cols, depth want at least 1");
+    }
+    if ((unit.depth & (unit.depth - 1)) != 0) {
+      return invalid_argument(fmt::format("{}.depth = {}, want a power of two", where, unit.depth));
+    }
+    for (const NativePair& pair : unit.pairs) {
+      if (std::exp2(std::round(std::log2(pair.macs_per_cycle_rel))) != pair.macs_per_cycle_rel) {
+        return invalid_argument(
+            fmt::format("{}: macs_per_cycle_rel = {} of {} x {}, want a power of two", where,
+                        pair.macs_per_cycle_rel, pair.weight, pair.activation));
+      }
+    }
+    DOVETAIL_TRY_STATUS(check_buffers(chip, unit, where));
+  }
+  return {};
+}
+
+Result<Chip> load_chip(const std::string& path) {
+  DOVETAIL_TRY(Chip chip, read_config<Chip>(path));
+  const Status status = check_chip(chip);
+  if (!status.has_value()) return with_context(status.error(), path);
+  return chip;
+}
+
+bool holds_codes(const std::string& element, const formats::WeightFormat& weight) {
+  const bool fp4 = weight.family == WeightFamily::kMxfp4 || weight.family == WeightFamily::kNvfp4;
+  // Two's complement bits of w - z for integer codes.
+  const int64_t code_bits = weight.bits + (weight.asymmetric ? 1 : 0);
+  const bool is_code = weight.family == WeightFamily::kInt;
+  if (element == "bf16") return true;
+  if (element == "fp8_e4m3fn") {
+    return weight.family == WeightFamily::kFp8E4m3Fn || fp4 || (is_code && code_bits <= 5);
+  }
+  if (element == "fp4_e2m1") return fp4 || (is_code && code_bits <= 3);
+  // Twice an e2m1 value is an integer of -12..12: five bits.
+  return (is_code && code_bits <= element_bits(element)) || (fp4 && element_bits(element) >= 5);
+}
+
+bool stored_natively(const std::string& element, const formats::WeightFormat& weight) {
+  switch (weight.family) {
+    case WeightFamily::kBf16:
+      return element == "bf16";
+    case WeightFamily::kFp8E4m3Fn:
+      return element == "fp8_e4m3fn";
+    case WeightFamily::kMxfp4:
+    case WeightFamily::kNvfp4:
+      return element == "fp4_e2m1";
+    case WeightFamily::kInt:
+      return is_int(element) && !weight.asymmetric && element_bits(element) == weight.bits;
+  }
+  return false;
+}
+
+std::string activation_element(formats::ActivationFormat activation) {
+  switch (activation) {
+    case formats::ActivationFormat::kBf16:
+      return "bf16";
+    case formats::ActivationFormat::kInt8Token:
+      return "int8";
+    case formats::ActivationFormat::kFp8Token:
+      return "fp8_e4m3fn";
+  }
+  return "bf16";
+}
+
+int64_t native_pair(const MatrixUnit& unit, const formats::WeightFormat& weight,
+                    formats::ActivationFormat activation) {
+  const std::string wanted = activation_element(activation);
+  int64_t best = -1;
+  for (size_t i = 0; i < unit.pairs.size(); ++i) {
+    const NativePair& pair = unit.pairs[i];
+    if (pair.activation != wanted || !holds_codes(pair.weight, weight)) continue;
+    if (best >= 0) {
+      const NativePair& other = unit.pairs[static_cast<size_t>(best)];
+      const int64_t bits = element_bits(pair.weight);
+      const int64_t other_bits = element_bits(other.weight);
+      const bool better = bits < other_bits || (bits == other_bits &&
+                                                pair.macs_per_cycle_rel > other.macs_per_cycle_rel);
+      if (!better) continue;
+    }
+    best = static_cast<int64_t>(i);
+  }
+  return best;
+}
+
+formats::WeightFormat kv_as_weight(formats::KvFormat kv) {
+  if (kv == formats::KvFormat::kBf16) return {};
+  const int64_t bits = kv == formats::KvFormat::kInt8 ? 8 : 4;
+  return {.family = WeightFamily::kInt, .bits = bits, .asymmetric = true, .group_size = 0};
+}
+
+int64_t finest_granule(const NativePair& pair) {
+  return pair.weight == "fp4_e2m1" ? 16 : 32;
+}
+
+}  // namespace dovetail::chip

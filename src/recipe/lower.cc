@@ -1,0 +1,198 @@
+#include "recipe/lower.h"
+
+#include <fmt/format.h>
+
+namespace dovetail::recipe {
+namespace {
+
+// All products stay exact in a double.
+constexpr double kMaxExact = 9007199254740992.0;  // 2^53
+
+// One phase: `tokens` rows cross the linears, `last_tokens` of them reach the head.
+struct Phase {
+  int64_t tokens = 0;
+  int64_t last_tokens = 0;
+  int64_t query_tokens = 0;  // per request
+  int64_t context = 0;       // 0: grows with the step
+};
+
+class PhaseLowering {
+ public:
+  PhaseLowering(const model::ModelShape& shape, const Workload& workload, const Phase& phase)
+      : shape_(shape), workload_(workload), phase_(phase) {}
+
+  PhaseOps lower() const {
+    const int64_t hidden = shape_.hidden_size;
+    PhaseOps ops;
+    ops.before = {vector("embedding", VectorKind::kEmbedding, SiteKind::kAttnQkv, hidden)};
+    ops.layer.push_back(vector("attn_norm", VectorKind::kRmsNorm, SiteKind::kAttnQkv, hidden));
+    ops.layer.push_back(linear(SiteKind::kAttnQkv, phase_.tokens));
+    if (shape_.qkv_bias) {
+      ops.layer.push_back(vector("qkv_bias", VectorKind::kBiasAdd, SiteKind::kKv,
+                                 shape_.q_size() + 2 * shape_.kv_size()));
+    }
+    ops.layer.push_back(
+        vector("rope", VectorKind::kRope, SiteKind::kKv, shape_.q_size() + shape_.kv_size()));
+    push_attention(ops.layer);
+    ops.layer.push_back(linear(SiteKind::kAttnO, phase_.tokens));
+    ops.layer.push_back(
+        vector("attn_residual", VectorKind::kResidualAdd, SiteKind::kMlpGateUp, hidden));
+    ops.layer.push_back(vector("mlp_norm", VectorKind::kRmsNorm, SiteKind::kMlpGateUp, hidden));
+    ops.layer.push_back(linear(SiteKind::kMlpGateUp, phase_.tokens));
+    ops.layer.push_back(
+        vector("silu_mul", VectorKind::kSiluMul, SiteKind::kMlpDown, shape_.intermediate_size));
+    ops.layer.push_back(linear(SiteKind::kMlpDown, phase_.tokens));
+    ops.layer.push_back(
+        vector("mlp_residual", VectorKind::kResidualAdd, SiteKind::kAttnQkv, hidden));
+    ops.after = {last_vector("final_norm", VectorKind::kRmsNorm, hidden),
+                 linear(SiteKind::kHead, phase_.last_tokens),
+                 last_vector("argmax", VectorKind::kArgmax, shape_.vocab_size)};
+    return ops;
+  }
+
+ private:
+  Op linear(SiteKind site, int64_t m) const {
+    const LinearShape weights = linear_shape(shape_, site);
+    Op op;
+    op.kind = OpKind::kLinear;
+    op.site = site;
+    op.name = site_kind_name(site);
+    op.m = m;
+    op.k = weights.k;
+    op.n = weights.n;
+    return op;
+  }
+
+  Op vector(std::string name, VectorKind kind, SiteKind site, int64_t per_token) const {
+    Op op;
+    op.kind = OpKind::kVector;
+    op.vector = kind;
+    op.site = site;
+    op.name = std::move(name);
+    op.elements = phase_.tokens * per_token;
+    return op;
+  }
+
+  Op last_vector(std::string name, VectorKind kind, int64_t per_token) const {
+    Op op = vector(std::move(name), kind, SiteKind::kHead, per_token);
+    op.elements = phase_.last_tokens * per_token;
+    return op;
+  }
+
+  void push_attention(std::vector<Op>& layer) const {
+    const bool grows = phase_.context == 0;
+    Op scores;
+    scores.kind = OpKind::kScores;
+    scores.site = SiteKind::kKv;
+    scores.name = "scores";
+    scores.m = phase_.query_tokens * (shape_.num_heads / shape_.num_kv_heads);
+    scores.k = shape_.head_dim;
+    scores.n = phase_.context;
+    scores.copies = workload_.batch * shape_.num_kv_heads;
+    scores.grows_with_context = grows;
+    Op softmax;
+    softmax.kind = OpKind::kVector;
+    softmax.vector = VectorKind::kSoftmax;
+    softmax.site = SiteKind::kKv;
+    softmax.name = "softmax";
+    // A causal row of token t has t + 1 elements; in decode every context token adds one per head.
+    const int64_t causal = phase_.context * (phase_.context + 1) / 2;
+    softmax.elements = workload_.batch * shape_.num_heads * (grows ? 1 : causal);
+    softmax.grows_with_context = grows;
+    Op values = scores;
+    values.kind = OpKind::kValues;
+    values.name = "values";
+    values.k = phase_.context;
+    values.n = shape_.head_dim;
+    layer.insert(layer.end(), {scores, softmax, values});
+  }
+
+  const model::ModelShape& shape_;
+  const Workload& workload_;
+  const Phase phase_;
+};
+
+Status check_inputs(const model::ModelShape& shape, const Workload& workload) {
+  struct Named {
+    const char* name;
+    int64_t value;
+  };
+  for (const Named& d :
+       {Named{"num_layers", shape.num_layers}, Named{"hidden_size", shape.hidden_size},
+        Named{"intermediate_size", shape.intermediate_size}, Named{"num_heads", shape.num_heads},
+        Named{"num_kv_heads", shape.num_kv_heads}, Named{"head_dim", shape.head_dim},
+        Named{"vocab_size", shape.vocab_size}, Named{"prompt_tokens", workload.prompt_tokens},
+        Named{"output_tokens", workload.output_tokens}, Named{"batch", workload.batch}}) {
+    if (d.value < 1 || d.value > (int64_t{1} << 31)) {
+      return invalid_argument(
+          fmt::format("{}: {} = {}, want 1..2^31", shape.name, d.name, d.value));
+    }
+  }
+  if (shape.num_heads % shape.num_kv_heads != 0) {
+    return invalid_argument(fmt::format("{}: num_heads = {}, want a multiple of num_kv_heads = {}",
+                                        shape.name, shape.num_heads, shape.num_kv_heads));
+  }
+  const int64_t positions = workload.prompt_tokens + workload.output_tokens;
+  if (shape.max_positions > 0 && positions > shape.max_positions) {
+    return invalid_argument(fmt::format(
+        "workload {}: prompt_tokens + output_tokens = {}, want at most {} (the positions "
+        "of {})",
+        workload.name, positions, shape.max_positions, shape.name));
+  }
+  if (total_macs(shape, workload) > kMaxExact * 1024) {
+    return invalid_argument(fmt::format("workload {}: more than 2^63 operations", workload.name));
+  }
+  const double attention_elements =
+      static_cast<double>(workload.batch) * static_cast<double>(shape.num_heads) *
+      static_cast<double>(workload.prompt_tokens) * static_cast<double>(workload.prompt_tokens);
+  if (attention_elements > kMaxExact) {
+    return invalid_argument(
+        fmt::format("workload {}: attention of {} prompt tokens and batch {} has {:.3g} elements, "
+                    "want at most 2^53",
+                    workload.name, workload.prompt_tokens, workload.batch, attention_elements));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<ModelOps> lower(const model::ModelShape& shape, const Workload& workload) {
+  DOVETAIL_TRY_STATUS(check_inputs(shape, workload));
+  ModelOps ops;
+  ops.num_layers = shape.num_layers;
+  ops.prefill_context = workload.prompt_tokens;
+  ops.first_decode_context = workload.prompt_tokens + 1;
+  ops.num_decode_steps = workload.output_tokens - 1;
+  const Phase prefill = {.tokens = workload.batch * workload.prompt_tokens,
+                         .last_tokens = workload.batch,
+                         .query_tokens = workload.prompt_tokens,
+                         .context = workload.prompt_tokens};
+  const Phase decode = {
+      .tokens = workload.batch, .last_tokens = workload.batch, .query_tokens = 1, .context = 0};
+  ops.prefill = PhaseLowering(shape, workload, prefill).lower();
+  ops.decode = PhaseLowering(shape, workload, decode).lower();
+  return ops;
+}
+
+double total_macs(const model::ModelShape& shape, const Workload& workload) {
+  const auto prompt = static_cast<double>(workload.prompt_tokens);
+  const auto output = static_cast<double>(workload.output_tokens);
+  const auto batch = static_cast<double>(workload.batch);
+  const auto layers = static_cast<double>(shape.num_layers);
+  const auto hidden = static_cast<double>(shape.hidden_size);
+  const double heads_dim =
+      static_cast<double>(shape.num_heads) * static_cast<double>(shape.head_dim);
+  const double kv_dim =
+      static_cast<double>(shape.num_kv_heads) * static_cast<double>(shape.head_dim);
+  const double per_token =
+      layers * hidden *
+      (2 * heads_dim + 2 * kv_dim + 3 * static_cast<double>(shape.intermediate_size));
+  // Keys seen by all queries of a request: 1..P in prefill, P+1..P+G-1 in decode.
+  const double last = prompt + output - 1;
+  const double keys_seen = last * (last + 1) / 2;
+  return batch * ((prompt + output - 1) * per_token +
+                  output * hidden * static_cast<double>(shape.vocab_size) +
+                  layers * 2 * heads_dim * keys_seen);
+}
+
+}  // namespace dovetail::recipe

@@ -1,0 +1,136 @@
+#include "recipe/lower.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/random.h"
+
+namespace dovetail::recipe {
+namespace {
+
+model::ModelShape llama3_8b() {
+  model::ModelShape shape;
+  shape.name = "llama-3-8b";
+  shape.num_layers = 32;
+  shape.hidden_size = 4096;
+  shape.intermediate_size = 14336;
+  shape.num_heads = 32;
+  shape.num_kv_heads = 8;
+  shape.head_dim = 128;
+  shape.vocab_size = 128256;
+  shape.max_positions = 8192;
+  shape.tied_embedding = false;
+  return shape;
+}
+
+// Oracle: walks the op list and every decode step one by one.
+double macs_of_ops(const ModelOps& ops) {
+  const auto phase = [&](const PhaseOps& p, int64_t context, bool causal) {
+    double layer = 0;
+    double after = 0;
+    for (const Op& op : p.layer) {
+      const auto copies = static_cast<double>(op.copies);
+      if (op.kind == OpKind::kLinear) layer += static_cast<double>(op.m * op.k * op.n);
+      if (op.kind != OpKind::kScores && op.kind != OpKind::kValues) continue;
+      const int64_t width = op.kind == OpKind::kScores ? op.k : op.n;
+      if (!causal) layer += copies * static_cast<double>(op.m * width * context);
+      for (int64_t t = 0; causal && t < context; ++t) {
+        layer += copies * static_cast<double>(op.m / context * width * (t + 1));
+      }
+    }
+    for (const Op& op : p.after) after += static_cast<double>(op.m * op.k * op.n);
+    return static_cast<double>(ops.num_layers) * layer + after;
+  };
+  double total = phase(ops.prefill, ops.prefill_context, true);
+  for (int64_t i = 0; i < ops.num_decode_steps; ++i) {
+    total += phase(ops.decode, ops.first_decode_context + i, false);
+  }
+  return total;
+}
+
+const Op& find(const std::vector<Op>& ops, const std::string& name) {
+  const auto it =
+      std::find_if(ops.begin(), ops.end(), [&](const Op& op) { return op.name == name; });
+  EXPECT_NE(it, ops.end()) << name;
+  return *it;
+}
+
+TEST(Lower, MatchesHandWorkedLlama3) {
+  const Workload workload{.name = "w", .prompt_tokens = 512, .output_tokens = 256, .batch = 2};
+  const auto ops = lower(llama3_8b(), workload);
+  ASSERT_TRUE(ops.has_value()) << ops.error().message;
+  EXPECT_EQ(ops->num_layers, 32);
+  EXPECT_EQ(ops->first_decode_context, 513);
+  EXPECT_EQ(ops->num_decode_steps, 255);
+  const Op& qkv = find(ops->prefill.layer, "attn_qkv");
+  EXPECT_EQ(qkv.m, 1024);
+  EXPECT_EQ(qkv.k, 4096);
+  EXPECT_EQ(qkv.n, 4096 + 2 * 1024);
+  const Op& gate_up = find(ops->decode.layer, "mlp_gate_up");
+  EXPECT_EQ(gate_up.m, 2);
+  EXPECT_EQ(gate_up.n, 28672);
+  // Four query heads share a key head; one copy per request and key head.
+  const Op& scores = find(ops->prefill.layer, "scores");
+  EXPECT_EQ(scores.m, 2048);
+  EXPECT_EQ(scores.k, 128);
+  EXPECT_EQ(scores.n, 512);
+  EXPECT_EQ(scores.copies, 16);
+  EXPECT_EQ(find(ops->decode.layer, "scores").m, 4);
+  EXPECT_EQ(find(ops->decode.layer, "scores").n, 0);
+  EXPECT_EQ(find(ops->prefill.layer, "softmax").elements, 2 * 32 * (512 * 513 / 2));
+  EXPECT_EQ(find(ops->decode.layer, "softmax").elements, 64);
+  EXPECT_EQ(find(ops->prefill.layer, "rope").elements, 1024 * (4096 + 1024));
+  // The head runs for the last token of each request only.
+  EXPECT_EQ(find(ops->prefill.after, "head").m, 2);
+  EXPECT_EQ(find(ops->prefill.after, "head").n, 128256);
+  EXPECT_EQ(find(ops->prefill.after, "argmax").elements, 2 * 128256);
+}
+
+TEST(TotalMacs, MatchesHandWorkedLlama3) {
+  // Linears of the blocks: 32 * (2 * 4096^2 + 2 * 4096 * 1024 + 3 * 4096 * 14336) = 6,979,321,856.
+  // Head: 128,256 * 4,096 = 525,336,576. One prompt token, one output token, attention over one
+  // key: 2 * 32 layers * 4096.
+  const Workload one{.name = "w", .prompt_tokens = 1, .output_tokens = 1, .batch = 1};
+  EXPECT_DOUBLE_EQ(total_macs(llama3_8b(), one), 6979321856.0 + 525336576.0 + 262144.0);
+}
+
+TEST(TotalMacs, AgreesWithTheOpListOnRandomShapes) {
+  Random random(7);
+  for (int i = 0; i < 200; ++i) {
+    model::ModelShape shape;
+    shape.name = "random";
+    shape.num_layers = 1 + random.below(4);
+    shape.hidden_size = 1 + random.below(100);
+    shape.intermediate_size = 1 + random.below(200);
+    shape.num_kv_heads = 1 + random.below(4);
+    shape.num_heads = shape.num_kv_heads * (1 + random.below(4));
+    shape.head_dim = 2 * (1 + random.below(16));
+    shape.vocab_size = 1 + random.below(300);
+    const Workload workload{.name = "w",
+                            .prompt_tokens = 1 + random.below(40),
+                            .output_tokens = 1 + random.below(20),
+                            .batch = 1 + random.below(5)};
+    const auto ops = lower(shape, workload);
+    ASSERT_TRUE(ops.has_value()) << ops.error().message;
+    ASSERT_DOUBLE_EQ(total_macs(shape, workload), macs_of_ops(*ops)) << i;
+  }
+}
+
+TEST(Lower, RejectsWhatCannotRun) {
+  const Workload workload{.name = "long", .prompt_tokens = 8192, .output_tokens = 1, .batch = 1};
+  const auto too_long = lower(llama3_8b(), workload);
+  ASSERT_FALSE(too_long.has_value());
+  EXPECT_EQ(
+      too_long.error().message,
+      "workload long: prompt_tokens + output_tokens = 8193, want at most 8192 (the positions of "
+      "llama-3-8b)");
+  model::ModelShape shape = llama3_8b();
+  shape.num_kv_heads = 5;
+  EXPECT_FALSE(lower(shape, {.name = "w"}).has_value());
+  shape.num_kv_heads = 0;
+  EXPECT_FALSE(lower(shape, {.name = "w"}).has_value());
+}
+
+}  // namespace
+}  // namespace dovetail::recipe

@@ -1,0 +1,84 @@
+#include "recipe/site.h"
+
+namespace dovetail::recipe {
+
+std::string_view site_kind_name(SiteKind kind) {
+  constexpr std::array<std::string_view, kNumSiteKinds> names = {
+      "attn_qkv", "attn_o", "mlp_gate_up", "mlp_down", "kv", "head"};
+  return names[static_cast<size_t>(kind)];
+}
+
+int64_t num_sites(const model::ModelShape& shape) {
+  return shape.num_layers * kSitesPerLayer + 1;
+}
+
+Site site_at(const model::ModelShape& shape, int64_t index) {
+  DOVETAIL_CHECK(index >= 0 && index < num_sites(shape));
+  if (index == shape.num_layers * kSitesPerLayer) return {.kind = SiteKind::kHead, .layer = -1};
+  return {.kind = static_cast<SiteKind>(index % kSitesPerLayer), .layer = index / kSitesPerLayer};
+}
+
+std::string site_name(const Site& site) {
+  const std::string kind(site_kind_name(site.kind));
+  return site.layer < 0 ? kind : "layers." + std::to_string(site.layer) + "." + kind;
+}
+
+LinearShape linear_shape(const model::ModelShape& shape, SiteKind kind) {
+  switch (kind) {
+    case SiteKind::kAttnQkv:
+      return {.n = shape.q_size() + 2 * shape.kv_size(), .k = shape.hidden_size};
+    case SiteKind::kAttnO:
+      return {.n = shape.hidden_size, .k = shape.q_size()};
+    case SiteKind::kMlpGateUp:
+      return {.n = 2 * shape.intermediate_size, .k = shape.hidden_size};
+    case SiteKind::kMlpDown:
+      return {.n = shape.hidden_size, .k = shape.intermediate_size};
+    case SiteKind::kHead:
+      return {.n = shape.vocab_size, .k = shape.hidden_size};
+    case SiteKind::kKv:
+      break;
+  }
+  return {};
+}
+
+Recipe make_recipe(const model::ModelShape& shape, const Menu& menu,
+                   const std::vector<int32_t>& choice) {
+  DOVETAIL_CHECK(static_cast<int64_t>(choice.size()) == num_sites(shape));
+  Recipe recipe;
+  recipe.layers.resize(static_cast<size_t>(shape.num_layers));
+  for (size_t i = 0; i < choice.size(); ++i) {
+    const Site site = site_at(shape, static_cast<int64_t>(i));
+    const auto index = static_cast<size_t>(choice[i]);
+    if (site.kind == SiteKind::kHead) {
+      recipe.head = menu.linear.at(index);
+    } else if (site.kind == SiteKind::kKv) {
+      recipe.layers[static_cast<size_t>(site.layer)].kv = menu.kv.at(index);
+    } else {
+      recipe.layers[static_cast<size_t>(site.layer)].linear[static_cast<size_t>(site.kind)] =
+          menu.linear.at(index);
+    }
+  }
+  return recipe;
+}
+
+double bits_per_weight(const model::ModelShape& shape, const Recipe& recipe) {
+  const auto is_bf16 = [](const LinearTreatment& t) {
+    return t.weight.family == formats::WeightFamily::kBf16;
+  };
+  double bits = 0;
+  double weights = 0;
+  const auto add = [&](SiteKind kind, const LinearTreatment& treatment) {
+    if (is_bf16(treatment)) return;
+    const LinearShape linear = linear_shape(shape, kind);
+    bits += static_cast<double>(linear.n) *
+            static_cast<double>(formats::stored_bits_per_row(treatment.weight, linear.k));
+    weights += static_cast<double>(linear.n) * static_cast<double>(linear.k);
+  };
+  for (const LayerRecipe& layer : recipe.layers) {
+    for (size_t i = 0; i < layer.linear.size(); ++i) add(static_cast<SiteKind>(i), layer.linear[i]);
+  }
+  add(SiteKind::kHead, recipe.head);
+  return weights > 0 ? bits / weights : 16.0;
+}
+
+}  // namespace dovetail::recipe

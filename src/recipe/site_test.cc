@@ -1,0 +1,123 @@
+#include "recipe/site.h"
+
+#include <gtest/gtest.h>
+
+namespace dovetail::recipe {
+namespace {
+
+model::ModelShape small_shape() {
+  model::ModelShape shape;
+  shape.name = "small";
+  shape.num_layers = 2;
+  shape.hidden_size = 576;
+  shape.intermediate_size = 1536;
+  shape.num_heads = 9;
+  shape.num_kv_heads = 3;
+  shape.head_dim = 64;
+  shape.vocab_size = 49152;
+  return shape;
+}
+
+TEST(Sites, IndexAndNameAgree) {
+  const auto shape = small_shape();
+  ASSERT_EQ(num_sites(shape), 11);
+  EXPECT_EQ(site_name(site_at(shape, 0)), "layers.0.attn_qkv");
+  EXPECT_EQ(site_name(site_at(shape, 8)), "layers.1.mlp_down");
+  EXPECT_EQ(site_name(site_at(shape, 9)), "layers.1.kv");
+  EXPECT_EQ(site_name(site_at(shape, 10)), "head");
+}
+
+TEST(Sites, LinearShapesCountAllBlockWeights) {
+  const auto shape = small_shape();
+  int64_t weights = 0;
+  for (int kind = 0; kind < 4; ++kind) {
+    const LinearShape linear = linear_shape(shape, static_cast<SiteKind>(kind));
+    weights += linear.n * linear.k;
+  }
+  // q, o: 576 * 576; k, v: 192 * 576; three of 576 * 1536.
+  EXPECT_EQ(weights, 2 * 576 * 576 + 2 * 192 * 576 + 3 * 576 * 1536);
+  EXPECT_EQ(linear_shape(shape, SiteKind::kKv).n, 0);
+}
+
+TEST(Treatments, NamesRoundTrip) {
+  for (const char* name :
+       {"bf16", "int4_g128+a:int8_token", "int4_asym_g32", "mxfp4+a:fp8_token"}) {
+    const auto treatment = parse_linear_treatment(name);
+    ASSERT_TRUE(treatment.has_value()) << treatment.error().message;
+    EXPECT_EQ(treatment_name(*treatment), name);
+  }
+  for (const char* name : {"bf16", "int8", "int4", "int8+q:int8_token"}) {
+    const auto treatment = parse_kv_treatment(name);
+    ASSERT_TRUE(treatment.has_value()) << treatment.error().message;
+    EXPECT_EQ(treatment_name(*treatment), name);
+  }
+}
+
+TEST(Treatments, ErrorsNameWhatWasWanted) {
+  EXPECT_EQ(parse_linear_treatment("int4_g128_gptq").error().message,
+            "treatment 'int4_g128_gptq': algorithm 'gptq' is not built, want round to nearest (no "
+            "suffix)");
+  EXPECT_FALSE(parse_linear_treatment("int4_g128+kv:int8").has_value());
+  EXPECT_FALSE(parse_linear_treatment("").has_value());
+  EXPECT_FALSE(parse_kv_treatment("int8+q:fp8_token").has_value());
+  EXPECT_FALSE(parse_kv_treatment("int3").has_value());
+}
+
+TEST(UniformRecipe, TreatsWhatIsNamedAndLeavesTheRest) {
+  const auto shape = small_shape();
+  const auto plain = parse_uniform_recipe(shape, "int4_g128");
+  ASSERT_TRUE(plain.has_value());
+  EXPECT_EQ(treatment_name(plain->layers[1].linear[3]), "int4_g128");
+  EXPECT_EQ(treatment_name(plain->layers[1].kv), "bf16");
+  EXPECT_EQ(treatment_name(plain->head), "bf16");
+  const auto full =
+      parse_uniform_recipe(shape, "int4_g128+a:int8_token+kv:int8+q:int8_token+head:int8");
+  ASSERT_TRUE(full.has_value()) << full.error().message;
+  EXPECT_EQ(treatment_name(full->layers[0].kv), "int8+q:int8_token");
+  EXPECT_EQ(treatment_name(full->head), "int8+a:int8_token");
+  EXPECT_FALSE(parse_uniform_recipe(shape, "int4_g128+a:bf16+a:int8_token").has_value());
+  EXPECT_FALSE(parse_uniform_recipe(shape, "int4_g128+activations:int8").has_value());
+}
+
+TEST(BitsPerWeight, CountsScalesOfShortGroups) {
+  const auto shape = small_shape();
+  const auto recipe = parse_uniform_recipe(shape, "int4_g128");
+  ASSERT_TRUE(recipe.has_value());
+  // k = 576 has 5 groups of 128 (the last one 64 wide), k = 1536 has 12; one 16-bit scale each.
+  const double rows_576 = 960 + 576 + 3072;
+  const double rows_1536 = 576;
+  const double bits = rows_576 * (576 * 4 + 5 * 16) + rows_1536 * (1536 * 4 + 12 * 16);
+  const double weights = rows_576 * 576 + rows_1536 * 1536;
+  EXPECT_DOUBLE_EQ(bits_per_weight(shape, *recipe), bits / weights);
+  EXPECT_DOUBLE_EQ(bits_per_weight(shape, *parse_uniform_recipe(shape, "bf16")), 16.0);
+}
+
+TEST(RecipeFiles, RoundTripAndName) {
+  const auto shape = small_shape();
+  Menu menu;
+  menu.linear = {{}, *parse_linear_treatment("int4_g128+a:int8_token")};
+  menu.kv = {{}, *parse_kv_treatment("int4")};
+  const Recipe recipe = make_recipe(shape, menu, {0, 1, 0, 1, 0, 1, 1, 1, 1, 1, 1});
+  EXPECT_EQ(treatment_name(recipe.layers[0].linear[1]), "int4_g128+a:int8_token");
+  EXPECT_EQ(treatment_name(recipe.layers[0].kv), "bf16");
+  EXPECT_EQ(treatment_name(recipe.layers[1].kv), "int4");
+  const auto read = parse_recipe(shape, recipe_to_toml(recipe), "r.toml");
+  ASSERT_TRUE(read.has_value()) << read.error().message;
+  EXPECT_EQ(*read, recipe);
+}
+
+TEST(RecipeFiles, ErrorsNameFileAndLayer) {
+  const auto shape = small_shape();
+  EXPECT_EQ(parse_recipe(shape, "layers = [\"kv=int8\"]", "r.toml").error().message,
+            "r.toml: layers has 1 lines, want 2 (the layers of small)");
+  const auto unknown = parse_recipe(shape, "layers = [\"kv=int8\", \"mlp=int8\"]", "r.toml");
+  ASSERT_FALSE(unknown.has_value());
+  EXPECT_EQ(
+      unknown.error().message,
+      "r.toml: layers[1]: site 'mlp' is unknown, want attn_qkv, attn_o, mlp_gate_up, mlp_down "
+      "or kv");
+  EXPECT_FALSE(parse_recipe(shape, "layers = [\"kv=int8 kv=int4\", \"\"]", "r.toml").has_value());
+}
+
+}  // namespace
+}  // namespace dovetail::recipe
