@@ -1,0 +1,15 @@
+// The report of a study as one self-contained HTML page: front, recipe map, baselines with bands,
+// predicted against measured, provenance. Made from the record alone (docs/record.md).
+#pragma once
+
+#include <string>
+
+#include "base/config.h"
+
+namespace dovetail::report {
+
+// The page, no external resource, light and dark.
+// Errors: kInvalidArgument naming the key if the record is not one that this version writes.
+[[nodiscard]] Result<std::string> render_html(const Json& record);
+
+}  // namespace dovetail::report

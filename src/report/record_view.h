@@ -1,0 +1,33 @@
+// Reading a record without surprises: a missing or mistyped key is one clear error for the page.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+
+namespace dovetail::report {
+
+inline constexpr int kRecordVersion = 1;
+
+// Errors: kInvalidArgument if `record` is no object of this version.
+[[nodiscard]] Status check_record(const Json& record);
+
+// The number at a dotted path ("limits.area_mm2"), or `otherwise` if it is absent or null.
+[[nodiscard]] double number_at(const Json& json, const std::string& path, double otherwise = 0);
+[[nodiscard]] std::string text_at(const Json& json, const std::string& path);
+[[nodiscard]] bool has_number(const Json& json, const std::string& path);
+// The array at a key, empty if absent.
+[[nodiscard]] const Json& list_at(const Json& json, const std::string& path);
+
+// "latency_area" -> "latency x area"; the unit of an objective's value.
+[[nodiscard]] std::string objective_words(const std::string& objective);
+// A duration in a unit that reads well: "1.24 s", "18.3 ms".
+[[nodiscard]] std::string show_ns(double ns);
+[[nodiscard]] std::string show_bytes(double bytes);
+// One line that names a chip: "7 nm, 1 core, 16x32x16 w4a8+w8a8 at 1,000 MHz, 8 MiB SRAM, ...".
+[[nodiscard]] std::string describe_chip(const Json& chip);
+// "4.3 bits: int4_g128+a:int8_token x62, int3_g32... x31" of one product's recipe.
+[[nodiscard]] std::string describe_recipe(const Json& product);
+
+}  // namespace dovetail::report

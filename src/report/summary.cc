@@ -1,0 +1,87 @@
+#include "report/summary.h"
+
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "report/record_view.h"
+
+namespace dovetail::report {
+namespace {
+
+constexpr size_t kMaxLines = 24;
+
+std::string scenario_line(const Json& scenario) {
+  const std::string head =
+      fmt::format("{:<16} KL <= {:<6g}", objective_words(text_at(scenario, "objective")),
+                  number_at(scenario, "kl_cap_nats"));
+  if (!scenario["feasible"].get<bool>()) {
+    return fmt::format("{} no point fits: {}", head, text_at(scenario, "why_not"));
+  }
+  const Json& point = scenario["recommendation"];
+  const Json& product = point["products"][0];
+  const double kl = number_at(product, "measured_kl_nats", number_at(product, "predicted_kl_nats"));
+  const Json* closest = nullptr;
+  for (const Json& baseline : scenario["baselines"]) {
+    if (!baseline["feasible"].get<bool>()) continue;
+    if (closest == nullptr || number_at(baseline, "ratio") < number_at(*closest, "ratio")) {
+      closest = &baseline;
+    }
+  }
+  std::string against = "no baseline fits";
+  if (closest != nullptr) {
+    against = fmt::format("best baseline {} x{:.3f} [{:.3f}, {:.3f}] {}", text_at(*closest, "name"),
+                          number_at(*closest, "ratio"), number_at(*closest, "ratio_low"),
+                          number_at(*closest, "ratio_high"), text_at(*closest, "verdict"));
+  }
+  return fmt::format("{} {} {:.4g} mm2, KL {:.4f}; {}", head,
+                     show_ns(number_at(product, "cost.latency_ns")),
+                     number_at(point, "limits.area_mm2"), kl, against);
+}
+
+void add_recommendation(const Json& scenario, std::vector<std::string>& lines) {
+  const Json& point = scenario["recommendation"];
+  lines.push_back(fmt::format(
+      "recommended for {} at KL <= {:g}:", objective_words(text_at(scenario, "objective")),
+      number_at(scenario, "kl_cap_nats")));
+  lines.push_back("  chip    " + describe_chip(point["chip"]));
+  for (const Json& product : point["products"]) {
+    lines.push_back(
+        fmt::format("  recipe  {} {}", text_at(product, "name"), describe_recipe(product)));
+  }
+}
+
+}  // namespace
+
+Result<std::string> summarize(const Json& record) {
+  DOVETAIL_TRY_STATUS(check_record(record));
+  std::vector<std::string> lines;
+  lines.push_back(fmt::format(
+      "{}: {} over {:.0f} chips, {:.0f} allocated, gap <= {:.2g} %", text_at(record, "name"),
+      text_at(record, "search.exact") == "true" ? "exact" : "heuristic",
+      number_at(record, "num_chips"), number_at(record, "search.num_allocated"),
+      100 * number_at(record, "optimality_gap_frac")));
+  if (has_number(record, "additivity_spearman")) {
+    lines.push_back(fmt::format(
+        "loss model: Spearman {:.3f}, R2 of logs {:.3f}, measured/predicted {:.2f} over {:.0f} "
+        "recipes",
+        number_at(record, "additivity_spearman"), number_at(record, "additivity.r2_log"),
+        number_at(record, "additivity.bias"), number_at(record, "additivity.num_recipes")));
+  }
+  for (const Json& scenario : record["scenarios"]) lines.push_back(scenario_line(scenario));
+  const Json& scenarios = record["scenarios"];
+  const auto feasible = std::find_if(scenarios.rbegin(), scenarios.rend(),
+                                     [](const Json& s) { return s["feasible"].get<bool>(); });
+  if (feasible != scenarios.rend()) add_recommendation(*feasible, lines);
+  lines.push_back(
+      "KL is on text sampled from the model, relative to the released weights; on other");
+  lines.push_back("text it differs (x0.6 to 1.8 seen). Costs are analytical (T1).");
+  if (lines.size() > kMaxLines) {
+    lines.resize(kMaxLines - 1);
+    lines.push_back("...");
+  }
+  return fmt::format("{}\n", fmt::join(lines, "\n"));
+}
+
+}  // namespace dovetail::report
