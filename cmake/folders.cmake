@@ -61,7 +61,6 @@ endfunction()
 
 function(dovetail_add_folders)
   if(DOVETAIL_TESTS)
-    enable_testing()
     find_package(GTest REQUIRED)
     include(GoogleTest)
     find_package(PkgConfig REQUIRED)

@@ -165,7 +165,8 @@ def run_case(case, binary, source):
         except (CaseError, OSError, ValueError, re.error) as error:
             return [f"cannot prepare: {error}"]
         # No case reads or fills the user's cache.
-        environment = {**os.environ, "HOME": name, "XDG_CACHE_HOME": f"{name}/cache", **added}
+        environment = {**os.environ, "HOME": name, "XDG_CACHE_HOME": f"{name}/cache",
+                       "DOVETAIL_CACHE": f"{name}/cache/dovetail", **added}
         arguments = [expand(part, source, folder) for part in shlex.split(case.fields["command"])]
         timeout_s = int(case.fields.get("timeout_s", 60))
         try:
