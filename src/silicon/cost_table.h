@@ -47,6 +47,7 @@ struct ChipLimits {
   double peak_power_mw = 0;
   double die_price_usd = 0;
   double dram_price_usd = 0;
+  double dram_gb_per_s = 0;  // peak of all channels, 1e9 B/s; search limits it
 };
 
 // Everything about (model, workload, menu, technology) that no chip changes, prepared once; then
@@ -68,6 +69,7 @@ class CostModel {
   // on `bound_key` of the chip, so chips that share a key share the table.
   [[nodiscard]] Status fill_bound(const chip::Chip& chip, CostTable& table) const;
   [[nodiscard]] Result<ChipLimits> limits(const chip::Chip& chip) const;
+  [[nodiscard]] const model::ModelShape& shape() const;  // as given to create
 
  private:
   struct Impl;
