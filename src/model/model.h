@@ -17,18 +17,18 @@ enum class Family : uint8_t { kLlama, kQwen2 };
 // no product of two dimensions and 8 overflows.
 struct ModelShape {
   Family family = Family::kLlama;
-  std::string name;              // "smollm2-135m"
+  std::string name;  // "smollm2-135m"
   int64_t num_layers = 0;
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
   int64_t num_heads = 0;
-  int64_t num_kv_heads = 0;      // divides num_heads
-  int64_t head_dim = 0;          // even
+  int64_t num_kv_heads = 0;  // divides num_heads
+  int64_t head_dim = 0;      // even
   int64_t vocab_size = 0;
   int64_t max_positions = 0;
   double rope_theta = 10000.0;
   double rms_norm_eps = 1e-5;
-  bool tied_embedding = true;    // the head is the embedding
+  bool tied_embedding = true;  // the head is the embedding
   bool qkv_bias = false;
 
   [[nodiscard]] int64_t q_size() const { return num_heads * head_dim; }
@@ -65,7 +65,9 @@ struct Weights {
   std::vector<float> final_norm;
   std::vector<LayerWeights> layers;
 
-  [[nodiscard]] const Matrix& head_matrix() const { return shape.tied_embedding ? embedding : head; }
+  [[nodiscard]] const Matrix& head_matrix() const {
+    return shape.tied_embedding ? embedding : head;
+  }
 };
 
 // Reads the shape from a GGUF file, a Hugging Face folder or a config.json alone.

@@ -1,6 +1,6 @@
 // Moves a checkpoint off the block grid of the format that it was released in, without changing the
-// function: channels are permuted (residual stream, intermediate channels, value dimensions inside a
-// head), so that 32-wide blocks no longer line up with the released ones. No magnitude changes.
+// function: channels are permuted (residual stream, intermediate channels, value dimensions inside
+// a head), so that 32-wide blocks no longer line up with the released ones. No magnitude changes.
 //
 // Why: SmolLM2's wheel holds Q4_1 weights; a 32-wide block with a minimum would look lossless.
 #pragma once

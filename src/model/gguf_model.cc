@@ -1,0 +1,217 @@
+#include "model/gguf_model.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "model/decode_rows.h"
+#include "model/shape.h"
+
+namespace dovetail::model {
+namespace {
+
+struct NamePair {
+  std::string_view gguf;
+  std::string_view hugging_face;
+};
+
+constexpr std::array<NamePair, 3> kOuterNames = {
+    {{"token_embd.weight", "model.embed_tokens.weight"},
+     {"output_norm.weight", "model.norm.weight"},
+     {"output.weight", "lm_head.weight"}}};
+
+// Behind "blk.N." and "model.layers.N.".
+constexpr std::array<NamePair, 12> kBlockNames = {
+    {{"attn_norm.weight", "input_layernorm.weight"},
+     {"ffn_norm.weight", "post_attention_layernorm.weight"},
+     {"attn_q.weight", "self_attn.q_proj.weight"},
+     {"attn_k.weight", "self_attn.k_proj.weight"},
+     {"attn_v.weight", "self_attn.v_proj.weight"},
+     {"attn_output.weight", "self_attn.o_proj.weight"},
+     {"attn_q.bias", "self_attn.q_proj.bias"},
+     {"attn_k.bias", "self_attn.k_proj.bias"},
+     {"attn_v.bias", "self_attn.v_proj.bias"},
+     {"ffn_gate.weight", "mlp.gate_proj.weight"},
+     {"ffn_up.weight", "mlp.up_proj.weight"},
+     {"ffn_down.weight", "mlp.down_proj.weight"}}};
+
+template <size_t N>
+std::string translate(const std::array<NamePair, N>& pairs, std::string_view name,
+                      std::string_view NamePair::* from, std::string_view NamePair::* to) {
+  for (const NamePair& pair : pairs) {
+    if (pair.*from == name) return std::string(pair.*to);
+  }
+  return {};
+}
+
+// The same tensor in the other naming; names that are in neither table stay as they are.
+std::string renamed(const std::string& name, std::string_view prefix, std::string_view other_prefix,
+                    std::string_view NamePair::* from, std::string_view NamePair::* to) {
+  if (const std::string outer = translate(kOuterNames, name, from, to); !outer.empty())
+    return outer;
+  if (!name.starts_with(prefix)) return name;
+  const size_t dot = name.find('.', prefix.size());
+  if (dot == std::string::npos) return name;
+  const std::string inner =
+      translate(kBlockNames, std::string_view(name).substr(dot + 1), from, to);
+  if (inner.empty()) return name;
+  return fmt::format("{}{}.{}", other_prefix, name.substr(prefix.size(), dot - prefix.size()),
+                     inner);
+}
+
+std::string to_hugging_face(const std::string& name) {
+  return renamed(name, "blk.", "model.layers.", &NamePair::gguf, &NamePair::hugging_face);
+}
+
+std::string to_gguf(const std::string& name) {
+  return renamed(name, "model.layers.", "blk.", &NamePair::hugging_face, &NamePair::gguf);
+}
+
+// llama.cpp stores query and key rows of the llama architecture so that the two channels of one
+// rotation are neighbours; Hugging Face keeps them half a head apart. (rows, cols) in place.
+// Source: llama.cpp, convert_hf_to_gguf.py, LlamaModel.permute.
+void rotary_pairs_to_halves(std::vector<float>& values, int64_t head_dim, int64_t cols) {
+  const auto head_values = static_cast<size_t>(head_dim * cols);
+  std::vector<float> head(head_values);
+  for (size_t start = 0; start < values.size(); start += head_values) {
+    std::copy_n(values.begin() + static_cast<int64_t>(start), head_values, head.begin());
+    for (int64_t i = 0; i < head_dim; ++i) {
+      const int64_t target = (i % 2) * (head_dim / 2) + i / 2;
+      std::copy_n(head.begin() + i * cols, cols,
+                  values.begin() + static_cast<int64_t>(start) + target * cols);
+    }
+  }
+}
+
+class GgufSource final : public TensorSource {
+ public:
+  GgufSource(const GgufFile& file, const ModelShape& shape) : file_(file), shape_(shape) {}
+
+  [[nodiscard]] std::set<std::string> names() const override {
+    std::set<std::string> names;
+    for (const auto& [name, tensor] : file_.tensors()) names.insert(to_hugging_face(name));
+    return names;
+  }
+
+  [[nodiscard]] Result<std::vector<float>> read(const std::string& name, int64_t rows,
+                                                int64_t cols) const override {
+    const std::string stored_name = to_gguf(name);
+    const std::string where = fmt::format("{}: tensor {}", file_.path(), stored_name);
+    const auto entry = file_.tensors().find(stored_name);
+    if (entry == file_.tensors().end()) return invalid_argument(where + " is missing");
+    const GgufTensor& tensor = entry->second;
+    const int64_t stored_rows = tensor.elements / tensor.dims[0];
+    if (tensor.dims[0] != cols || stored_rows != rows) {
+      return invalid_argument(fmt::format("{} has dimensions ({}), want ({}, {})", where,
+                                          fmt::join(tensor.dims, ", "), cols, rows));
+    }
+    DOVETAIL_TRY(auto values, decode_rows(tensor.type, tensor.bytes, rows, cols, where));
+    const bool rotated =
+        name.find("q_proj") != std::string::npos || name.find("k_proj") != std::string::npos;
+    if (shape_.family == Family::kLlama && rotated) {
+      const bool is_bias = name.ends_with(".bias");
+      rotary_pairs_to_halves(values, shape_.head_dim, is_bias ? 1 : cols);
+    }
+    return values;
+  }
+
+ private:
+  const GgufFile& file_;
+  const ModelShape shape_;
+};
+
+Result<Family> read_family(const GgufFile& file) {
+  DOVETAIL_TRY(const std::string_view architecture, file.text("general.architecture"));
+  if (architecture == "llama") return Family::kLlama;
+  if (architecture == "qwen2") return Family::kQwen2;
+  return invalid_argument(
+      fmt::format("{}: general.architecture = {}, want llama or qwen2", file.path(), architecture));
+}
+
+Status refuse_scaled_rope(const GgufFile& file, const std::string& arch) {
+  DOVETAIL_TRY(const auto type, file.find_text(arch + ".rope.scaling.type"));
+  if (type.has_value() && *type != "none") {
+    return invalid_argument(
+        fmt::format("{}: {}.rope.scaling.type = {}, want none", file.path(), arch, *type));
+  }
+  for (const char* key : {".rope.scaling.factor", ".rope.scale_linear"}) {
+    DOVETAIL_TRY(const auto factor, file.find_number(arch + key));
+    if (factor.has_value() && *factor != 1 && *factor != 0) {
+      return invalid_argument(
+          fmt::format("{}: {}{} = {}, want 1", file.path(), arch, key, *factor));
+    }
+  }
+  if (file.tensors().contains("rope_freqs.weight")) {
+    return invalid_argument(
+        fmt::format("{}: holds rope_freqs.weight, want unscaled rotary embeddings "
+                    "(Llama-3.1 scaling is not computed)",
+                    file.path()));
+  }
+  return {};
+}
+
+Status read_head_dim(const GgufFile& file, const std::string& arch, ModelShape& shape) {
+  DOVETAIL_TRY(const auto key_length, file.find_integer(arch + ".attention.key_length"));
+  DOVETAIL_TRY(const auto value_length, file.find_integer(arch + ".attention.value_length"));
+  DOVETAIL_TRY(const auto rotary, file.find_integer(arch + ".rope.dimension_count"));
+  if (!key_length.has_value() &&
+      (shape.num_heads < 1 || shape.hidden_size % shape.num_heads != 0)) {
+    return invalid_argument(fmt::format("{}: {}.embedding_length = {} is no multiple of {} heads",
+                                        file.path(), arch, shape.hidden_size, shape.num_heads));
+  }
+  shape.head_dim = key_length.has_value() ? *key_length : shape.hidden_size / shape.num_heads;
+  if (value_length.value_or(shape.head_dim) != shape.head_dim) {
+    return invalid_argument(
+        fmt::format("{}: {}.attention.value_length = {}, want the key length {}", file.path(), arch,
+                    *value_length, shape.head_dim));
+  }
+  if (rotary.value_or(shape.head_dim) != shape.head_dim) {
+    return invalid_argument(
+        fmt::format("{}: {}.rope.dimension_count = {}, want the head dimension {}", file.path(),
+                    arch, *rotary, shape.head_dim));
+  }
+  return {};
+}
+
+// The vocabulary is what the embedding holds; it may be padded beyond the tokenizer's.
+Status read_vocabulary(const GgufFile& file, ModelShape& shape) {
+  const auto embedding = file.tensors().find("token_embd.weight");
+  if (embedding == file.tensors().end()) {
+    return invalid_argument(fmt::format("{}: tensor token_embd.weight is missing", file.path()));
+  }
+  shape.vocab_size = embedding->second.elements / embedding->second.dims[0];
+  shape.tied_embedding = !file.tensors().contains("output.weight");
+  shape.qkv_bias = file.tensors().contains("blk.0.attn_q.bias");
+  return {};
+}
+
+}  // namespace
+
+Result<ModelShape> gguf_shape(const GgufFile& file, ConfigUse use) {
+  ModelShape shape;
+  shape.name = model_name_of(file.path());
+  DOVETAIL_TRY(shape.family, read_family(file));
+  const std::string arch = shape.family == Family::kLlama ? "llama" : "qwen2";
+  if (use == ConfigUse::kWeights) DOVETAIL_TRY_STATUS(refuse_scaled_rope(file, arch));
+  DOVETAIL_TRY(shape.num_layers, file.integer(arch + ".block_count"));
+  DOVETAIL_TRY(shape.hidden_size, file.integer(arch + ".embedding_length"));
+  DOVETAIL_TRY(shape.intermediate_size, file.integer(arch + ".feed_forward_length"));
+  DOVETAIL_TRY(shape.num_heads, file.integer(arch + ".attention.head_count"));
+  DOVETAIL_TRY(const auto kv_heads, file.find_integer(arch + ".attention.head_count_kv"));
+  shape.num_kv_heads = kv_heads.value_or(shape.num_heads);
+  DOVETAIL_TRY_STATUS(read_head_dim(file, arch, shape));
+  DOVETAIL_TRY(shape.max_positions, file.integer(arch + ".context_length"));
+  DOVETAIL_TRY(const auto theta, file.find_number(arch + ".rope.freq_base"));
+  shape.rope_theta = theta.value_or(10000.0);
+  DOVETAIL_TRY(shape.rms_norm_eps, file.number(arch + ".attention.layer_norm_rms_epsilon"));
+  DOVETAIL_TRY_STATUS(read_vocabulary(file, shape));
+  DOVETAIL_TRY_STATUS(check_shape(shape, file.path()));
+  return shape;
+}
+
+std::unique_ptr<TensorSource> gguf_tensor_source(const GgufFile& file, const ModelShape& shape) {
+  return std::make_unique<GgufSource>(file, shape);
+}
+
+}  // namespace dovetail::model
