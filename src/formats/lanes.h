@@ -8,6 +8,11 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <utility>
+
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
 
 namespace dovetail::formats {
 
@@ -46,11 +51,48 @@ using LaneArray = std::array<float, static_cast<size_t>(kLanes)>;
   store(lanes, padded.data());
   for (int64_t i = 0; i < count; ++i) to[i] = padded[static_cast<size_t>(i)];
 }
+// Lane by lane a < b ? a : b and a > b ? a : b. g++ 12 loses this pattern when an operand is a
+// constant, hence the intrinsics (masked: the plain one warns of its own header).
 [[gnu::always_inline]] inline FloatLanes smaller(FloatLanes a, FloatLanes b) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_min_ps(0xFFFF, a, b);
+#elif defined(__AVX__)
+  return _mm256_min_ps(a, b);
+#else
   return a < b ? a : b;
+#endif
 }
 [[gnu::always_inline]] inline FloatLanes larger(FloatLanes a, FloatLanes b) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_max_ps(0xFFFF, a, b);
+#elif defined(__AVX__)
+  return _mm256_max_ps(a, b);
+#else
   return a > b ? a : b;
+#endif
+}
+// Lane i of the result is lane i + kStep of `lanes`, round the end.
+template <size_t kStep, typename Vector>
+[[gnu::always_inline]] inline Vector rotated(Vector lanes) {
+  return [&]<size_t... kLane>(std::index_sequence<kLane...>) __attribute__((always_inline)) {
+    return __builtin_shufflevector(lanes, lanes, ((kLane + kStep) % kLanes)...);
+  }(std::make_index_sequence<static_cast<size_t>(kLanes)>());
+}
+// The largest and the smallest of all lanes.
+[[gnu::always_inline]] inline float largest_lane(FloatLanes a) {
+  if constexpr (kLanes > 8) a = larger(a, rotated<8>(a));
+  if constexpr (kLanes > 4) a = larger(a, rotated<4>(a));
+  a = larger(a, rotated<2>(a));
+  return larger(a, rotated<1>(a))[0];
+}
+[[gnu::always_inline]] inline BitLanes fewer(BitLanes a, BitLanes b) {
+  return a < b ? a : b;
+}
+[[gnu::always_inline]] inline uint32_t smallest_lane(BitLanes a) {
+  if constexpr (kLanes > 8) a = fewer(a, rotated<8>(a));
+  if constexpr (kLanes > 4) a = fewer(a, rotated<4>(a));
+  a = fewer(a, rotated<2>(a));
+  return fewer(a, rotated<1>(a))[0];
 }
 [[gnu::always_inline]] inline FloatLanes magnitude(FloatLanes a) {
   return std::bit_cast<FloatLanes>(std::bit_cast<BitLanes>(a) & 0x7FFFFFFFU);
@@ -83,12 +125,24 @@ struct FloatElement {
     return std::bit_cast<float>(static_cast<uint32_t>(exponent + 127) << 23);
   }
   float max;
+  // round() of values that are not negative.
+  [[gnu::always_inline]] FloatLanes round_magnitude(FloatLanes x) const {
+    const FloatLanes inside = smaller(x, broadcast(max));
+    const FloatLanes rounder = rounder_for(larger(inside, broadcast(power(kFirstExponent))));
+    return (inside + rounder) - rounder;
+  }
   [[gnu::always_inline]] FloatLanes round(FloatLanes x) const {
     const FloatLanes inside = smaller(larger(x, broadcast(-max)), broadcast(max));
-    const FloatLanes normal = larger(magnitude(inside), broadcast(power(kFirstExponent)));
-    const auto binade = std::bit_cast<FloatLanes>(std::bit_cast<BitLanes>(normal) & 0x7F800000U);
-    const FloatLanes rounder = binade * (1.5F * power(23 - kMantissaBits));
+    const FloatLanes rounder =
+        rounder_for(larger(magnitude(inside), broadcast(power(kFirstExponent))));
     return (inside + rounder) - rounder;
+  }
+
+ private:
+  // 1.5 * 2^(23 - kMantissaBits) * the binade of x: exponents add.
+  [[gnu::always_inline]] static FloatLanes rounder_for(FloatLanes x) {
+    constexpr uint32_t kFactor = (static_cast<uint32_t>(23 - kMantissaBits) << 23) | 0x400000U;
+    return std::bit_cast<FloatLanes>((std::bit_cast<BitLanes>(x) & 0x7F800000U) + kFactor);
   }
 };
 using E2m1Element = FloatElement<1, 0>;

@@ -40,12 +40,7 @@ Range range_of(const float* w, int64_t count) {
     low = smaller(x, low);
     high = larger(x, high);
   }
-  Range range{.min = 0, .max = 0};
-  for (int64_t lane = 0; lane < kLanes; ++lane) {
-    range.min = std::min(range.min, low[lane]);
-    range.max = std::max(range.max, high[lane]);
-  }
-  return range;
+  return {.min = -largest_lane(-low), .max = largest_lane(high)};
 }
 
 // The scales that one group may take, in the order of scale_rule.h, padded to whole registers.
@@ -62,20 +57,23 @@ struct Chosen {
   float high = 0;
 };
 
-uint32_t smallest(BitLanes keys) {
-  std::array<uint32_t, static_cast<size_t>(kLanes)> all;
-  __builtin_memcpy(all.data(), &keys, sizeof keys);
-  for (size_t half = kLanes / 2; half > 0; half /= 2)
-    for (size_t i = 0; i < half; ++i) all[i] = std::min(all[i], all[i + half]);
-  return all[0];
-}
-
 template <typename Element>
 Element element_at(const Candidates&, size_t, const Element& element) {
   return element;
 }
 IntElement element_at(const Candidates& candidates, size_t at, const IntElement&) {
   return {.low = load(candidates.low.data() + at), .high = load(candidates.high.data() + at)};
+}
+
+// x - round(x), or its magnitude for float elements, whose two halves are mirror images.
+template <typename Element>
+[[gnu::always_inline]] inline FloatLanes rounding_error(const Element& element, FloatLanes x) {
+  if constexpr (Element::kSigned) {
+    const FloatLanes size = magnitude(x);
+    return size - element.round_magnitude(size);
+  } else {
+    return x - element.round(x);
+  }
 }
 
 // The candidate with the least squared error. Lanes are candidates and elements come one by one, so
@@ -92,8 +90,7 @@ size_t best_candidate(const Candidates& candidates, size_t count, const float* w
     const auto rounding = element_at(candidates, at, element);
     FloatLanes sum{};
     for (int64_t i = 0; i < n; ++i) {
-      const FloatLanes x = w[i] * inverse;
-      const FloatLanes error = x - rounding.round(x);
+      const FloatLanes error = rounding_error(rounding, w[i] * inverse);
       sum += error * error;
     }
     const FloatLanes squared = sum * scale * scale;
@@ -101,7 +98,7 @@ size_t best_candidate(const Candidates& candidates, size_t count, const float* w
     best = key < best ? key : best;
     rank += static_cast<uint32_t>(kLanes);
   }
-  return smallest(best) & kRankMask;
+  return smallest_lane(best) & kRankMask;
 }
 
 // out = round(w / s) * s.
@@ -192,7 +189,7 @@ void fill_float_candidates(const Plan& plan, float absmax, Candidates& candidate
     const int32_t floor = e8m0_floor_scale(absmax, 2);
     for (size_t i = 0; i < plan.count; ++i)
       candidates.scale[i] =
-          decode_e8m0(static_cast<uint8_t>(std::clamp(floor + plan.steps[i], 0, 254)));
+          decode_e8m0(static_cast<uint8_t>(std::clamp(floor + plan.steps[i], 0, kE8m0NanCode - 1)));
     return;
   }
   static const std::array<float, 128> values = [] {
