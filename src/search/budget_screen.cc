@@ -1,0 +1,211 @@
+#include "search/budget_screen.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace dovetail::search {
+namespace {
+
+// Sums of terms and the cost model's own sum differ by rounding alone: far less than this.
+constexpr double kRoundingFrac = 1e-9;
+constexpr double kMilliwattPerWatt = 1e3;
+// A budget without a price limit has 1e9 USD; pricing every chip is then a waste.
+constexpr double kPriceUnlimitedUsd = 1e9;
+
+bool close_to(double value, double limit) {
+  return std::abs(value - limit) <= kRoundingFrac * std::abs(limit);
+}
+
+template <typename T>
+int64_t position_of_largest(const std::vector<T>& list) {
+  return std::ranges::max_element(list) - list.begin();
+}
+
+}  // namespace
+
+std::string_view limit_name(Limit limit) {
+  switch (limit) {
+    case Limit::kNone:
+      return "none";
+    case Limit::kBuffers:
+      return "buffers";
+    case Limit::kDramBandwidth:
+      return "dram_bandwidth";
+    case Limit::kArea:
+      return "area";
+    case Limit::kPeakPower:
+      return "peak_power";
+    case Limit::kPowerDensity:
+      return "power_density";
+    case Limit::kPrice:
+      return "price";
+  }
+  return "none";
+}
+
+AxisValues largest_positions(const Space& space) {
+  AxisValues result{};
+  at(result, Axis::kDramChannels) = position_of_largest(space.dram_channels);
+  at(result, Axis::kClock) = position_of_largest(space.clock_mhz);
+  at(result, Axis::kSram) = position_of_largest(space.sram_mib);
+  at(result, Axis::kCores) = position_of_largest(space.cores);
+  at(result, Axis::kRows) = position_of_largest(space.rows);
+  at(result, Axis::kCols) = position_of_largest(space.cols);
+  at(result, Axis::kDepth) = position_of_largest(space.depth);
+  at(result, Axis::kVectorLanes) = position_of_largest(space.vector_lanes);
+  at(result, Axis::kDecoder) = position_of_largest(space.decoder_values_per_cycle);
+  at(result, Axis::kAccumulator) = position_of_largest(space.accumulator_kib);
+  at(result, Axis::kWeightBuffer) = position_of_largest(space.weight_buffer_kib);
+  at(result, Axis::kActivationBuffer) = position_of_largest(space.activation_buffer_kib);
+  return result;
+}
+
+BudgetScreen::BudgetScreen(const silicon::CostModel& costs, const Space& space,
+                           const Budget& budget)
+    : costs_(costs),
+      space_(space),
+      budget_(budget),
+      lengths_(axis_lengths(space)),
+      largest_(largest_positions(space)),
+      price_limited_(budget.max_price_usd < kPriceUnlimitedUsd) {
+  num_blocks_ = 1;
+  block_size_ = 1;
+  for (int64_t axis = 0; axis < kNumAxes; ++axis) {
+    (axis < kFirstInnerAxis ? num_blocks_ : block_size_) *= lengths_[static_cast<size_t>(axis)];
+  }
+}
+
+Result<Block> BudgetScreen::block(int64_t index) const {
+  Block block;
+  block.first_index = index * block_size_;
+  block.position = split_index(lengths_, block.first_index);
+  AxisValues roomy = block.position;  // all inner axes at their largest
+  for (size_t axis = kFirstInnerAxis; axis < kNumAxes; ++axis) roomy[axis] = largest_[axis];
+  const chip::Chip roomiest = chip_of(space_, roomy);
+  if (!chip::check_chip(roomiest).has_value()) {  // then no chip of the block is valid
+    for (size_t inner = 0; inner < kNumInnerAxes; ++inner) {
+      block.terms[inner].assign(static_cast<size_t>(lengths_[kFirstInnerAxis + inner]),
+                                {.valid = false});
+    }
+    return block;
+  }
+  DOVETAIL_TRY(const silicon::ChipLimits base, costs_.limits(roomiest));
+  block.area_mm2 = base.area_mm2;
+  block.peak_power_mw = base.peak_power_mw;
+  block.dram_gb_per_s = base.dram_gb_per_s;
+  AxisValues corner = roomy;  // every axis at its first valid value
+  double corner_area = block.area_mm2;
+  double corner_power = block.peak_power_mw;
+  for (size_t inner = 0; inner < kNumInnerAxes; ++inner) {
+    const size_t axis = kFirstInnerAxis + inner;
+    for (int64_t value = 0; value < lengths_[axis]; ++value) {
+      AxisValues moved = roomy;
+      moved[axis] = value;
+      const chip::Chip chip = chip_of(space_, moved);
+      Block::Term term{.valid = chip::check_chip(chip).has_value()};
+      if (term.valid && value != roomy[axis]) {
+        DOVETAIL_TRY(const silicon::ChipLimits limits, costs_.limits(chip));
+        term.area_mm2 = limits.area_mm2 - base.area_mm2;
+        term.peak_power_mw = limits.peak_power_mw - base.peak_power_mw;
+      }
+      block.terms[inner].push_back(term);
+    }
+    const auto first = std::ranges::find(block.terms[inner], true, &Block::Term::valid);
+    corner[axis] = first - block.terms[inner].begin();
+    corner_area += first->area_mm2;
+    corner_power += first->peak_power_mw;
+  }
+  DOVETAIL_TRY(const silicon::ChipLimits far, costs_.limits(chip_of(space_, corner)));
+  block.additive = close_to(corner_area, far.area_mm2) && close_to(corner_power, far.peak_power_mw);
+  return block;
+}
+
+Limit BudgetScreen::judge(double area, double power, double price, double bandwidth) const {
+  if (bandwidth > budget_.max_dram_gb_per_s) return Limit::kDramBandwidth;
+  if (area > budget_.max_area_mm2) return Limit::kArea;
+  if (power > budget_.max_peak_power_w * kMilliwattPerWatt) return Limit::kPeakPower;
+  if (power > area * budget_.max_power_density_w_per_mm2 * kMilliwattPerWatt) {
+    return Limit::kPowerDensity;
+  }
+  if (price > budget_.max_price_usd) return Limit::kPrice;
+  return Limit::kNone;
+}
+
+bool BudgetScreen::near_a_limit(double area, double power) const {
+  return close_to(area, budget_.max_area_mm2) ||
+         close_to(power, budget_.max_peak_power_w * kMilliwattPerWatt) ||
+         close_to(power, area * budget_.max_power_density_w_per_mm2 * kMilliwattPerWatt);
+}
+
+Result<Limit> BudgetScreen::classify_exactly(const AxisValues& position) const {
+  const chip::Chip chip = chip_of(space_, position);
+  if (!chip::check_chip(chip).has_value()) return Limit::kBuffers;
+  DOVETAIL_TRY(const silicon::ChipLimits limits, costs_.limits(chip));
+  return judge(limits.area_mm2, limits.peak_power_mw, limits.die_price_usd + limits.dram_price_usd,
+               limits.dram_gb_per_s);
+}
+
+Result<Limit> BudgetScreen::classify(const Block& block, const AxisValues& position, double area,
+                                     double power) const {
+  if (!block.additive || near_a_limit(area, power)) return classify_exactly(position);
+  const Limit limit = judge(area, power, 0, block.dram_gb_per_s);
+  if (limit == Limit::kNone && price_limited_) return classify_exactly(position);
+  return limit;
+}
+
+Result<BudgetScreen::Excess> BudgetScreen::excess(const AxisValues& position) const {
+  const chip::Chip chip = chip_of(space_, position);
+  if (!chip::check_chip(chip).has_value()) {
+    return Excess{std::numeric_limits<double>::infinity(), Limit::kBuffers};
+  }
+  DOVETAIL_TRY(const silicon::ChipLimits limits, costs_.limits(chip));
+  const double power_w = limits.peak_power_mw / kMilliwattPerWatt;
+  const std::array<Excess, 5> all = {{
+      {limits.dram_gb_per_s / budget_.max_dram_gb_per_s, Limit::kDramBandwidth},
+      {limits.area_mm2 / budget_.max_area_mm2, Limit::kArea},
+      {power_w / budget_.max_peak_power_w, Limit::kPeakPower},
+      {power_w / limits.area_mm2 / budget_.max_power_density_w_per_mm2, Limit::kPowerDensity},
+      {(limits.die_price_usd + limits.dram_price_usd) / budget_.max_price_usd, Limit::kPrice},
+  }};
+  return *std::ranges::max_element(all, {}, &Excess::ratio);
+}
+
+Result<BlockSummary> BudgetScreen::summarise(const Block& block) const {
+  BlockSummary summary;
+  summary.min_area_mm2 = std::numeric_limits<double>::infinity();
+  const auto& [lanes, decoders, accumulators, weights, activations] = block.terms;
+  AxisValues position = block.position;
+  for (size_t l = 0; l < lanes.size(); ++l) {
+    for (size_t d = 0; d < decoders.size(); ++d) {
+      for (size_t a = 0; a < accumulators.size(); ++a) {
+        for (size_t w = 0; w < weights.size(); ++w) {
+          const double outer_area = block.area_mm2 + lanes[l].area_mm2 + decoders[d].area_mm2 +
+                                    accumulators[a].area_mm2 + weights[w].area_mm2;
+          const double outer_power = block.peak_power_mw + lanes[l].peak_power_mw +
+                                     decoders[d].peak_power_mw + accumulators[a].peak_power_mw +
+                                     weights[w].peak_power_mw;
+          const bool valid =
+              lanes[l].valid && decoders[d].valid && accumulators[a].valid && weights[w].valid;
+          for (size_t b = 0; b < activations.size(); ++b) {
+            Limit limit = Limit::kBuffers;
+            const double area = outer_area + activations[b].area_mm2;
+            if (valid && activations[b].valid) {
+              const std::array<size_t, kNumInnerAxes> inner = {l, d, a, w, b};
+              for (size_t i = 0; i < kNumInnerAxes; ++i) {
+                position[kFirstInnerAxis + i] = static_cast<int64_t>(inner[i]);
+              }
+              DOVETAIL_TRY(limit, classify(block, position, area,
+                                           outer_power + activations[b].peak_power_mw));
+            }
+            ++summary.count[static_cast<size_t>(limit)];
+            if (limit == Limit::kNone) summary.min_area_mm2 = std::min(summary.min_area_mm2, area);
+          }
+        }
+      }
+    }
+  }
+  return summary;
+}
+
+}  // namespace dovetail::search

@@ -1,0 +1,104 @@
+// Area, power and validity of all chips that differ in their inner axes alone, without asking the
+// cost model for each.
+//
+// With node, DRAM, formats, clock, SRAM, cores and the grid fixed, area and peak power are a sum of
+// one term per inner axis (lanes, decoder, three buffers). One question per axis value gives the
+// terms; the far corner is asked too, and where it disagrees the block is screened chip by chip. A
+// sum that lies within rounding of a limit is settled by the cost model, so every decision is the
+// one that `CostModel::limits` and `check_chip` would take.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "search/space.h"
+#include "search/space_axes.h"
+#include "silicon/cost_table.h"
+
+namespace dovetail::search {
+
+inline constexpr int64_t kNumInnerAxes = 5;
+inline constexpr int64_t kFirstInnerAxis = kNumAxes - kNumInnerAxes;
+
+enum class Limit : uint8_t {
+  kNone,
+  kBuffers,
+  kDramBandwidth,
+  kArea,
+  kPeakPower,
+  kPowerDensity,
+  kPrice
+};
+inline constexpr int64_t kNumLimits = 7;
+// "buffers" (a buffer too small for the grid), "dram_bandwidth", "area", "peak_power",
+// "power_density", "price".
+[[nodiscard]] std::string_view limit_name(Limit limit);
+
+// All chips that share the outer axes.
+struct Block {
+  AxisValues position{};  // inner axes at 0
+  int64_t first_index = 0;
+  double area_mm2 = 0;  // of the chip with the largest value on every inner axis
+  double peak_power_mw = 0;
+  double dram_gb_per_s = 0;
+  struct Term {  // difference to that chip
+    double area_mm2 = 0;
+    double peak_power_mw = 0;
+    bool valid = true;  // false: check_chip refuses every chip with this value
+  };
+  std::array<std::vector<Term>, kNumInnerAxes> terms;
+  bool additive = true;  // false: ask the cost model for every chip
+};
+
+// What the first pass of a sweep keeps of a block.
+struct BlockSummary {
+  std::array<int64_t, kNumLimits> count{};  // by Limit; [kNone] are the chips inside the budget
+  double min_area_mm2 = 0;                  // over the chips inside the budget
+};
+
+class BudgetScreen {
+ public:
+  BudgetScreen(const silicon::CostModel& costs, const Space& space, const Budget& budget);
+
+  [[nodiscard]] int64_t num_blocks() const { return num_blocks_; }
+  [[nodiscard]] int64_t block_size() const { return block_size_; }
+  // Errors: those of CostModel::limits (unknown node or DRAM kind).
+  [[nodiscard]] Result<Block> block(int64_t index) const;
+  [[nodiscard]] Result<BlockSummary> summarise(const Block& block) const;
+  // Which limit the chip at `position` breaks first, in the order of Limit. `area` and `power` are
+  // the block's sums for it.
+  [[nodiscard]] Result<Limit> classify(const Block& block, const AxisValues& position, double area,
+                                       double power) const;
+  // How far the chip at `position` is from the budget: the largest value / limit, and which limit.
+  struct Excess {
+    double ratio = 0;
+    Limit limit = Limit::kNone;
+  };
+  [[nodiscard]] Result<Excess> excess(const AxisValues& position) const;
+  // The slow, obvious way: asks check_chip and CostModel::limits.
+  [[nodiscard]] Result<Limit> classify_exactly(const AxisValues& position) const;
+  [[nodiscard]] const AxisValues& lengths() const { return lengths_; }
+  [[nodiscard]] const Space& space() const { return space_; }
+  [[nodiscard]] const Budget& budget() const { return budget_; }
+
+ private:
+  [[nodiscard]] Limit judge(double area, double power, double price, double bandwidth) const;
+  [[nodiscard]] bool near_a_limit(double area, double power) const;
+
+  const silicon::CostModel& costs_;
+  const Space& space_;
+  Budget budget_;
+  AxisValues lengths_;
+  AxisValues largest_;  // per axis: where its largest value stands
+  int64_t num_blocks_ = 0;
+  int64_t block_size_ = 0;
+  bool price_limited_ = false;
+};
+
+// Per axis: the position of the largest value of its list (axes of names: 0).
+[[nodiscard]] AxisValues largest_positions(const Space& space);
+
+}  // namespace dovetail::search
