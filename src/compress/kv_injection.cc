@@ -1,0 +1,139 @@
+#include "compress/kv_injection.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+
+namespace dovetail::compress {
+namespace {
+
+using formats::ActivationFormat;
+using formats::KvFormat;
+using recipe::KvTreatment;
+
+// The first tokens of the first sequences.
+host::TokenBatch cut(const host::TokenBatch& tokens, int64_t batch, int64_t seq) {
+  host::TokenBatch part{.batch = batch, .seq = seq, .ids = {}};
+  for (int64_t b = 0; b < batch; ++b) {
+    const auto first = tokens.ids.begin() + b * tokens.seq;
+    part.ids.insert(part.ids.end(), first, first + seq);
+  }
+  return part;
+}
+
+// Rows at the ends of `count` equal stretches, so that the last of all is among them: later
+// positions see more context.
+std::vector<int64_t> spread_rows(int64_t rows, int64_t count) {
+  std::vector<int64_t> picked(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) {
+    picked[static_cast<size_t>(i)] = (i + 1) * rows / count - 1;
+  }
+  return picked;
+}
+
+model::Matrix pick_rows(const model::Matrix& from, const std::vector<int64_t>& rows) {
+  model::Matrix picked{.rows = static_cast<int64_t>(rows.size()), .cols = from.cols, .values = {}};
+  picked.values.reserve(rows.size() * static_cast<size_t>(from.cols));
+  for (const int64_t row : rows) {
+    const auto first = from.values.begin() + row * from.cols;
+    picked.values.insert(picked.values.end(), first, first + from.cols);
+  }
+  return picked;
+}
+
+// The treatments that must be run so that all of `treatments` can be priced.
+std::vector<KvTreatment> to_inject(const std::vector<KvTreatment>& treatments, bool add_query) {
+  std::vector<KvTreatment> injected;
+  const auto add = [&](const KvTreatment& treatment) {
+    if (treatment == KvTreatment{}) return;
+    if (std::find(injected.begin(), injected.end(), treatment) == injected.end()) {
+      injected.push_back(treatment);
+    }
+  };
+  for (const KvTreatment& treatment : treatments) {
+    if (add_query) {
+      add({.kv = treatment.kv, .query = ActivationFormat::kBf16});
+      add({.kv = KvFormat::kBf16, .query = treatment.query});
+    } else {
+      add(treatment);
+    }
+  }
+  return injected;
+}
+
+double loss_of(const LossByName& injected, const KvTreatment& treatment) {
+  if (treatment == KvTreatment{}) return 0;
+  const auto found = injected.find(recipe::treatment_name(treatment));
+  if (found != injected.end()) return found->second;
+  return loss_of(injected, {.kv = treatment.kv, .query = ActivationFormat::kBf16}) +
+         loss_of(injected, {.kv = KvFormat::kBf16, .query = treatment.query});
+}
+
+Status check(const host::TokenBatch& tokens, const KvInjectionParams& params) {
+  if (tokens.batch < 1 || tokens.seq < 2) {
+    return invalid_argument(
+        fmt::format("kv text: {} sequences of {} tokens, want 1 or more of 2 or more", tokens.batch,
+                    tokens.seq));
+  }
+  if (params.max_sequences < 1 || params.max_length < 2 || params.scored_positions < 1) {
+    return invalid_argument(
+        fmt::format("kv injection: max_sequences = {}, max_length = {}, scored_positions = {}, "
+                    "want at least 1, 2, 1",
+                    params.max_sequences, params.max_length, params.scored_positions));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<KvLosses> inject_kv(const host::HostModel& reference, const host::TokenBatch& tokens,
+                           const std::vector<KvTreatment>& treatments,
+                           const KvInjectionParams& params, const ProgressSink& progress) {
+  DOVETAIL_TRY_STATUS(check(tokens, params));
+  const host::TokenBatch part = cut(tokens, std::min(tokens.batch, params.max_sequences),
+                                    std::min(tokens.seq, params.max_length));
+  const std::vector<int64_t> scored =
+      spread_rows(part.rows(), std::min(params.scored_positions, part.rows()));
+  const std::vector<KvTreatment> injected = to_inject(treatments, params.add_query_loss);
+  const int64_t num_layers = reference.shape().num_layers;
+  DOVETAIL_TRY(std::vector<model::Matrix> inputs, reference.layer_inputs(part));
+  model::Matrix reference_logits;
+  {
+    DOVETAIL_TRY(const model::Matrix hidden, reference.hidden_states(part));
+    DOVETAIL_TRY(reference_logits, reference.logits(pick_rows(hidden, scored)));
+  }
+  KvLosses losses{.by_layer = std::vector<LossByName>(static_cast<size_t>(num_layers)),
+                  .num_positions = static_cast<int64_t>(scored.size())};
+  // Layer l runs num_layers - l layers again: the work done goes with the triangle numbers.
+  double done = 0;
+  const double all = 0.5 * static_cast<double>(num_layers * (num_layers + 1));
+  for (int64_t layer = 0; layer < num_layers; ++layer) {
+    report_progress(progress, fmt::format("injecting kv of layer {}", layer), done / all);
+    LossByName ran;
+    for (const KvTreatment& treatment : injected) {
+      const host::LayerNumerics numerics{.linear = {}, .kv = treatment};
+      DOVETAIL_TRY(
+          const model::Matrix hidden,
+          reference.forward_from(layer, inputs[static_cast<size_t>(layer)], part.batch, numerics));
+      DOVETAIL_TRY(const host::KlResult kl,
+                   host::kl_divergence(reference_logits, reference, pick_rows(hidden, scored)));
+      const double sum =
+          std::accumulate(kl.kl_nats_per_position.begin(), kl.kl_nats_per_position.end(), 0.0);
+      // A KL is never below 0; tiny ones can come out so by rounding.
+      ran[recipe::treatment_name(treatment)] =
+          std::max(0.0, sum / static_cast<double>(scored.size()));
+    }
+    for (const KvTreatment& treatment : treatments) {
+      if (treatment == KvTreatment{}) continue;
+      losses.by_layer[static_cast<size_t>(layer)][recipe::treatment_name(treatment)] =
+          loss_of(ran, treatment);
+    }
+    inputs[static_cast<size_t>(layer)] = {};
+    done += static_cast<double>(num_layers - layer);
+  }
+  report_progress(progress, "injected kv", 1);
+  return losses;
+}
+
+}  // namespace dovetail::compress

@@ -1,0 +1,164 @@
+#include "compress/treat.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "formats/quantize.h"
+
+namespace dovetail::compress {
+namespace {
+
+using formats::WeightFormat;
+using model::Matrix;
+
+Status check_layers(const model::ModelShape& shape, const recipe::Recipe& recipe) {
+  if (static_cast<int64_t>(recipe.layers.size()) == shape.num_layers) return {};
+  return invalid_argument(fmt::format("recipe has {} layers, the model {} has {}",
+                                      recipe.layers.size(), shape.name, shape.num_layers));
+}
+
+void round_matrix(const WeightFormat& format, const Matrix& from, Matrix& to) {
+  if (format.family == formats::WeightFamily::kBf16) {
+    std::copy(from.values.begin(), from.values.end(), to.values.begin());
+    return;
+  }
+  formats::quantize_rows(format, formats::ScaleRule::kMse, from.rows, from.cols, from.values.data(),
+                         to.values.data());
+}
+
+// The weight format that a recipe gives a site; bf16 for kv sites.
+WeightFormat format_at(const model::ModelShape& shape, const recipe::Recipe& recipe,
+                       int64_t index) {
+  const recipe::Site site = recipe::site_at(shape, index);
+  if (site.kind == recipe::SiteKind::kHead) return recipe.head.weight;
+  if (site.kind == recipe::SiteKind::kKv) return {};
+  const auto kind = static_cast<size_t>(site.kind);
+  return recipe.layers[static_cast<size_t>(site.layer)].linear[kind].weight;
+}
+
+}  // namespace
+
+std::vector<Matrix model::LayerWeights::*> site_matrices(recipe::SiteKind kind) {
+  using model::LayerWeights;
+  switch (kind) {
+    case recipe::SiteKind::kAttnQkv:
+      return {&LayerWeights::q, &LayerWeights::k, &LayerWeights::v};
+    case recipe::SiteKind::kAttnO:
+      return {&LayerWeights::o};
+    case recipe::SiteKind::kMlpGateUp:
+      return {&LayerWeights::gate, &LayerWeights::up};
+    case recipe::SiteKind::kMlpDown:
+      return {&LayerWeights::down};
+    case recipe::SiteKind::kKv:
+    case recipe::SiteKind::kHead:
+      break;
+  }
+  return {};
+}
+
+Result<model::Weights> apply_recipe(const model::Weights& weights, const recipe::Recipe& recipe) {
+  DOVETAIL_TRY_STATUS(check_layers(weights.shape, recipe));
+  model::Weights treated = weights;
+  for (int64_t site = 0; site + 1 < recipe::num_sites(weights.shape); ++site) {
+    const recipe::Site at = recipe::site_at(weights.shape, site);
+    const WeightFormat format = format_at(weights.shape, recipe, site);
+    const auto layer = static_cast<size_t>(at.layer);
+    for (const auto matrix : site_matrices(at.kind)) {
+      round_matrix(format, weights.layers[layer].*matrix, treated.layers[layer].*matrix);
+    }
+  }
+  round_matrix(recipe.head.weight, weights.head_matrix(),
+               weights.shape.tied_embedding ? treated.embedding : treated.head);
+  return treated;
+}
+
+TreatedModel::TreatedModel(std::shared_ptr<const model::Weights> weights, host::HostModel model,
+                           int64_t cache_bytes)
+    : weights_(std::move(weights)), model_(std::move(model)), cache_bytes_(cache_bytes) {}
+
+Result<TreatedModel> TreatedModel::create(std::shared_ptr<const model::Weights> weights,
+                                          int64_t cache_bytes) {
+  DOVETAIL_TRY(host::HostModel model, host::HostModel::create(weights));
+  TreatedModel treated(weights, std::move(model), cache_bytes);
+  for (size_t layer = 0; layer < weights->layers.size(); ++layer) {
+    treated.layers_.push_back(std::make_shared<model::LayerWeights>(weights->layers[layer]));
+    DOVETAIL_TRY_STATUS(
+        treated.model_.replace_layer(static_cast<int64_t>(layer), treated.layers_.back()));
+  }
+  treated.head_ = std::make_shared<Matrix>(weights->head_matrix());
+  DOVETAIL_TRY_STATUS(treated.model_.replace_head(treated.head_));
+  treated.applied_.assign(static_cast<size_t>(recipe::num_sites(weights->shape)), {});
+  return treated;
+}
+
+Result<TreatStats> TreatedModel::apply(const recipe::Recipe& recipe) {
+  DOVETAIL_TRY_STATUS(check_layers(weights_->shape, recipe));
+  TreatStats stats;
+  for (int64_t site = 0; site < recipe::num_sites(weights_->shape); ++site) {
+    const WeightFormat format = format_at(weights_->shape, recipe, site);
+    WeightFormat& applied = applied_[static_cast<size_t>(site)];
+    if (format == applied) continue;
+    treat(site, format, stats);
+    applied = format;
+  }
+  DOVETAIL_TRY_STATUS(model_.set_numerics(host::numerics_of(recipe)));
+  return stats;
+}
+
+void TreatedModel::treat(int64_t site, const WeightFormat& format, TreatStats& stats) {
+  const recipe::Site at = recipe::site_at(weights_->shape, site);
+  std::vector<std::pair<const Matrix*, Matrix*>> pairs;
+  if (at.kind == recipe::SiteKind::kHead) {
+    pairs.emplace_back(&weights_->head_matrix(), head_.get());
+  } else {
+    const auto layer = static_cast<size_t>(at.layer);
+    for (const auto matrix : site_matrices(at.kind)) {
+      pairs.emplace_back(&(weights_->layers[layer].*matrix), &(layers_[layer].get()->*matrix));
+    }
+  }
+  int64_t count = 0;
+  for (const auto& [from, to] : pairs) count += from->rows * from->cols;
+  if (const Rounded* kept = recall(site, format)) {
+    auto from = kept->values.begin();
+    for (const auto& [unused, to] : pairs) {
+      const auto size = static_cast<std::ptrdiff_t>(to->values.size());
+      std::copy(from, from + size, to->values.begin());
+      from += size;
+    }
+    stats.reused_weights += count;
+    return;
+  }
+  Rounded rounded{.site = site, .format = format, .values = {}};
+  for (const auto& [from, to] : pairs) {
+    round_matrix(format, *from, *to);
+    rounded.values.insert(rounded.values.end(), to->values.begin(), to->values.end());
+  }
+  if (format.family == formats::WeightFamily::kBf16) return;  // a plain copy: nothing was rounded
+  stats.rounded_weights += count;
+  remember(std::move(rounded));
+}
+
+void TreatedModel::remember(Rounded rounded) {
+  const auto bytes_of = [](const Rounded& entry) {
+    return static_cast<int64_t>(entry.values.size() * sizeof(float));
+  };
+  if (bytes_of(rounded) > cache_bytes_) return;
+  cached_bytes_ += bytes_of(rounded);
+  cache_.push_front(std::move(rounded));
+  while (cached_bytes_ > cache_bytes_) {
+    cached_bytes_ -= bytes_of(cache_.back());
+    cache_.pop_back();
+  }
+}
+
+const TreatedModel::Rounded* TreatedModel::recall(int64_t site, const WeightFormat& format) {
+  const auto found = std::find_if(cache_.begin(), cache_.end(), [&](const Rounded& entry) {
+    return entry.site == site && entry.format == format;
+  });
+  if (found == cache_.end()) return nullptr;
+  cache_.splice(cache_.begin(), cache_, found);
+  return &cache_.front();
+}
+
+}  // namespace dovetail::compress

@@ -1,0 +1,76 @@
+// Applies a recipe: checkpoint + recipe -> a model that runs with the rounded weights and numerics.
+//
+// Round to nearest with the least-squared-error scale (formats::ScaleRule::kMse). q, k and v of
+// attn_qkv, gate and up of mlp_gate_up are matrices of their own (NVFP4 has one FP32 scale each).
+// A tied head is one stored matrix: treating it treats the input embedding too. An untied
+// embedding, norms and biases are never treated.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "host/host_model.h"
+#include "model/model.h"
+#include "recipe/site.h"
+
+namespace dovetail::compress {
+
+// The matrices of a linear site of one layer, in the order in which they are stored.
+[[nodiscard]] std::vector<model::Matrix model::LayerWeights::*> site_matrices(
+    recipe::SiteKind kind);
+
+// A rounded copy of all weights. Errors: kInvalidArgument if the recipe has other layers.
+[[nodiscard]] Result<model::Weights> apply_recipe(const model::Weights& weights,
+                                                  const recipe::Recipe& recipe);
+
+struct TreatStats {
+  int64_t rounded_weights = 0;  // weights that were rounded anew
+  int64_t reused_weights = 0;   // taken from what this object had rounded before
+};
+
+// One treated copy beside the reference, moved from recipe to recipe: only the sites whose format
+// differs are rounded again, and recent roundings are kept. Memory: the treated copy (as large as
+// the weights) and at most `cache_bytes`.
+class TreatedModel {
+ public:
+  // Errors: as HostModel::create.
+  [[nodiscard]] static Result<TreatedModel> create(std::shared_ptr<const model::Weights> weights,
+                                                   int64_t cache_bytes = int64_t{256} << 20);
+
+  // Errors: kInvalidArgument if the recipe has another number of layers.
+  [[nodiscard]] Result<TreatStats> apply(const recipe::Recipe& recipe);
+
+  // The model as last treated (at first: the reference). It changes with the next apply(), and so
+  // do copies of it: they share the treated weights.
+  [[nodiscard]] const host::HostModel& model() const { return model_; }
+
+ private:
+  TreatedModel(std::shared_ptr<const model::Weights> weights, host::HostModel model,
+               int64_t cache_bytes);
+
+  struct Rounded {
+    int64_t site = 0;
+    formats::WeightFormat format;
+    std::vector<float> values;  // the site's matrices one after the other
+  };
+  void treat(int64_t site, const formats::WeightFormat& format, TreatStats& stats);
+  void remember(Rounded rounded);
+  [[nodiscard]] const Rounded* recall(int64_t site, const formats::WeightFormat& format);
+
+  std::shared_ptr<const model::Weights> weights_;
+  std::vector<std::shared_ptr<model::LayerWeights>> layers_;  // treated copies
+  std::shared_ptr<model::Matrix> head_;
+  std::vector<formats::WeightFormat> applied_;  // by site index; kv entries unused
+  host::HostModel model_;
+  std::list<Rounded> cache_;  // most recently used first
+  int64_t cached_bytes_ = 0;
+  int64_t cache_bytes_ = 0;
+};
+
+}  // namespace dovetail::compress
