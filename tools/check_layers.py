@@ -65,7 +65,10 @@ def find_cycle(layers):
 
 
 def read_excuses(path):
-    """Reads lines 'file: reason'. Returns ({file: reason}, [problems])."""
+    """Reads lines 'file: reason'. A test named in a reason must exist.
+
+    Returns ({file: reason}, [problems]).
+    """
     excuses, problems = {}, []
     if not path.exists():
         return excuses, problems
@@ -75,6 +78,9 @@ def read_excuses(path):
         name, _, reason = line.partition(":")
         if len(reason.split()) < 3:
             problems.append(f"{path.name}:{number}: '{line}', want 'file: a reason'")
+        for tested_by in re.findall(r"[\w./-]+(?:_test\.cc|\.case)\b", reason):
+            if not (path.parent.parent / tested_by).exists():
+                problems.append(f"{path.name}:{number}: {tested_by} does not exist")
         excuses[name.strip()] = reason.strip()
     return excuses, problems
 

@@ -125,6 +125,13 @@ class Repository(unittest.TestCase):
         self.write("tools/untested.txt", "src/chip/chip.cc: later\n")
         self.assert_reports("untested.txt:1", "reason")
 
+    def test_excuse_that_names_the_test_elsewhere(self):
+        (self.root / "src/chip/chip_test.cc").rename(self.root / "src/chip/all_test.cc")
+        self.write("tools/untested.txt", "src/chip/chip.cc: tested by src/chip/all_test.cc\n")
+        self.assertEqual(check_layers.check(self.root), [])
+        (self.root / "src/chip/all_test.cc").unlink()
+        self.assert_reports("untested.txt:1", "src/chip/all_test.cc does not exist")
+
     def test_excuse_that_is_no_longer_needed(self):
         self.write("tools/untested.txt", "src/chip/chip.cc: a reason of words\n")
         self.assert_reports("has a test now")
