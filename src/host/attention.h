@@ -1,0 +1,37 @@
+// Causal self-attention with grouped queries over whole sequences, forward and backward.
+//
+// Shapes: q, out (b * s, heads * d); k, v (b * s, kv_heads * d); query head i reads the key head
+// i / (heads / kv_heads). Scores are scaled by 1 / sqrt(d).
+#pragma once
+
+#include <cstdint>
+
+#include "formats/format.h"
+
+namespace dovetail::host {
+
+struct AttentionShape {
+  int64_t batch = 0;
+  int64_t seq = 0;
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+
+  [[nodiscard]] int64_t group() const { return num_heads / num_kv_heads; }
+  [[nodiscard]] int64_t q_size() const { return num_heads * head_dim; }
+  [[nodiscard]] int64_t kv_size() const { return num_kv_heads * head_dim; }
+};
+
+// x (n) = softmax(scale * x), in place.
+void softmax_row(int64_t n, float scale, float* x);
+
+// `probabilities`: the format that softmax rows are rounded to before they meet the values.
+void causal_attention(const AttentionShape& shape, formats::ActivationFormat probabilities,
+                      const float* q, const float* k, const float* v, float* out);
+
+// Gradients at q, k, v (overwritten) given d_out at out; nothing was rounded in the forward pass.
+void causal_attention_backward(const AttentionShape& shape, const float* q, const float* k,
+                               const float* v, const float* out, const float* d_out, float* dq,
+                               float* dk, float* dv);
+
+}  // namespace dovetail::host

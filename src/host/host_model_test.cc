@@ -1,0 +1,306 @@
+#include "host/host_model.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "base/random.h"
+#include "host/slow_model.h"
+
+namespace dovetail::host {
+namespace {
+
+std::shared_ptr<const model::Weights> tiny(const TinyModel& model, uint64_t seed) {
+  return std::make_shared<const model::Weights>(make_tiny_weights(model, seed));
+}
+
+HostModel must_create(std::shared_ptr<const model::Weights> weights) {
+  auto model = HostModel::create(std::move(weights));
+  EXPECT_TRUE(model.has_value()) << model.error().message;
+  return std::move(model).value();
+}
+
+std::vector<int32_t> sequence_of(const TokenBatch& tokens, int64_t index) {
+  const auto* begin = tokens.ids.data() + index * tokens.seq;
+  return {begin, begin + tokens.seq};
+}
+
+void expect_logits_match(const model::Weights& weights, const HostModel& model,
+                         const TokenBatch& tokens, double tolerance) {
+  const auto hidden = model.hidden_states(tokens);
+  ASSERT_TRUE(hidden.has_value()) << hidden.error().message;
+  const auto logits = model.logits(hidden.value());
+  ASSERT_TRUE(logits.has_value());
+  for (int64_t b = 0; b < tokens.batch; ++b) {
+    const SlowRun slow = slow_forward(weights, model.numerics(), sequence_of(tokens, b));
+    for (int64_t t = 0; t < tokens.seq; ++t) {
+      for (int64_t i = 0; i < weights.shape.vocab_size; ++i) {
+        ASSERT_NEAR(logits->values[static_cast<size_t>((b * tokens.seq + t) * logits->cols + i)],
+                    slow.logits[static_cast<size_t>(t)][static_cast<size_t>(i)], tolerance)
+            << "sequence " << b << ", position " << t << ", logit " << i;
+      }
+    }
+  }
+}
+
+TEST(HostModel, ForwardMatchesTheSlowModel) {
+  const TinyModel shapes[] = {
+      {},
+      {.heads = 3, .kv_heads = 3, .tied = false, .bias = true},
+      {.num_layers = 3,
+       .hidden = 32,
+       .intermediate = 48,
+       .heads = 7,
+       .kv_heads = 1,
+       .head_dim = 16,
+       .bias = true},
+  };
+  for (const TinyModel& shape : shapes) {
+    const auto weights = tiny(shape, 5);
+    const TokenBatch tokens{3, 9, random_ids(27, shape.vocab, 6)};
+    expect_logits_match(*weights, must_create(weights), tokens, 2e-4);
+  }
+}
+
+TEST(HostModel, LongSequencesCrossAttentionBlocksAndBatchesCrossRowGroups) {
+  // 384 rows of scores in a block: 384 / 7 positions here; 2,048 rows at once: 5 sequences here.
+  const TinyModel shape{.num_layers = 1, .heads = 7, .kv_heads = 1};
+  const auto weights = tiny(shape, 7);
+  const TokenBatch tokens{6, 401, random_ids(6 * 401, shape.vocab, 8)};
+  expect_logits_match(*weights, must_create(weights), tokens, 5e-4);
+}
+
+TEST(HostModel, RoundsWhatTheNumericsSay) {
+  using formats::ActivationFormat;
+  using formats::KvFormat;
+  const TinyModel shape{.hidden = 32, .intermediate = 64, .head_dim = 16};
+  const auto weights = tiny(shape, 9);
+  const TokenBatch tokens{1, 7, random_ids(7, shape.vocab, 10)};
+  HostModel model = must_create(weights);
+  const SlowRun reference = slow_forward(*weights, {}, tokens.ids);
+  for (int one = 0; one < 8; ++one) {
+    Numerics numerics;
+    numerics.layers.resize(2);
+    LayerNumerics& layer = numerics.layers[static_cast<size_t>(one % 2)];
+    if (one < 4) layer.linear[static_cast<size_t>(one)] = ActivationFormat::kInt8Token;
+    if (one == 4) layer.kv.kv = KvFormat::kInt4;
+    if (one == 5) layer.kv.kv = KvFormat::kInt8;
+    if (one == 6) layer.kv.query = ActivationFormat::kInt8Token;
+    if (one == 7) numerics.head = ActivationFormat::kFp8Token;
+    ASSERT_TRUE(model.set_numerics(numerics).has_value());
+    expect_logits_match(*weights, model, tokens, 1e-3);
+    // The rounding must be visible, else the comparison above proves nothing.
+    const SlowRun treated = slow_forward(*weights, numerics, tokens.ids);
+    double largest = 0.0;
+    for (size_t i = 0; i < 37; ++i) {
+      largest = std::max(largest, std::abs(treated.logits[6][i] - reference.logits[6][i]));
+    }
+    EXPECT_GT(largest, 2e-3) << "case " << one;
+  }
+}
+
+TEST(HostModel, ForwardFromALayerContinuesTheWholeForward) {
+  const TinyModel shape{.num_layers = 3};
+  HostModel model = must_create(tiny(shape, 11));
+  const TokenBatch tokens{2, 8, random_ids(16, shape.vocab, 12)};
+  const auto inputs = model.layer_inputs(tokens);
+  ASSERT_TRUE(inputs.has_value());
+  LayerNumerics treated;
+  treated.kv.kv = formats::KvFormat::kInt4;
+  for (int64_t layer = 0; layer < 3; ++layer) {
+    const auto partial =
+        model.forward_from(layer, inputs.value()[static_cast<size_t>(layer)], 2, treated);
+    ASSERT_TRUE(partial.has_value());
+    HostModel whole = model;
+    Numerics numerics;
+    numerics.layers.resize(3);
+    numerics.layers[static_cast<size_t>(layer)] = treated;
+    ASSERT_TRUE(whole.set_numerics(numerics).has_value());
+    const auto expected = whole.hidden_states(tokens);
+    ASSERT_TRUE(expected.has_value());
+    EXPECT_EQ(partial->values, expected->values);
+  }
+}
+
+TEST(HostModel, NllMatchesTheSlowModel) {
+  const TinyModel shape{.tied = false};
+  const auto weights = tiny(shape, 13);
+  const TokenBatch tokens{3, 50, random_ids(150, shape.vocab, 14)};
+  const auto nll = must_create(weights).nll(tokens);
+  ASSERT_TRUE(nll.has_value());
+  ASSERT_EQ(nll->size(), 3U * 49U);
+  for (int64_t b = 0; b < 3; ++b) {
+    const auto ids = sequence_of(tokens, b);
+    const SlowRun slow = slow_forward(*weights, {}, ids);
+    for (size_t t = 0; t + 1 < ids.size(); ++t) {
+      ASSERT_NEAR(nll.value()[static_cast<size_t>(b) * 49 + t],
+                  -slow_log_probability(slow.logits[t], ids[t + 1]), 1e-4);
+    }
+  }
+}
+
+TEST(KlDivergence, MatchesItsDefinitionDownToTinyValues) {
+  const TinyModel shape{.vocab = 1003};
+  const auto weights = tiny(shape, 15);
+  const HostModel reference = must_create(weights);
+  const TokenBatch tokens{1, 70, random_ids(70, shape.vocab, 16)};
+  const auto hidden = reference.hidden_states(tokens);
+  ASSERT_TRUE(hidden.has_value());
+  const auto p = reference.logits(hidden.value());
+  ASSERT_TRUE(p.has_value());
+  for (const double scale : {1.0, 1e-2, 1e-4}) {
+    model::Matrix moved = hidden.value();
+    Random random(17);
+    for (float& value : moved.values) value += static_cast<float>(scale * (random.uniform() - 0.5));
+    const auto kl = kl_divergence(reference, hidden.value(), reference, moved);
+    const auto from_logits = kl_divergence(p.value(), reference, moved);
+    ASSERT_TRUE(kl.has_value() && from_logits.has_value());
+    EXPECT_EQ(kl->top1_agree, from_logits->top1_agree);
+    const auto q = reference.logits(moved);
+    ASSERT_TRUE(q.has_value());
+    int64_t agree = 0;
+    for (size_t t = 0; t < 70; ++t) {
+      const auto row = [&](const model::Matrix& m) {
+        const float* at = m.values.data() + t * 1003;
+        return std::vector<double>(at, at + 1003);
+      };
+      const auto pr = row(p.value());
+      const auto qr = row(q.value());
+      long double expected = 0.0L;
+      for (int64_t i = 0; i < 1003; ++i) {
+        const double lp = slow_log_probability(pr, i);
+        expected += static_cast<long double>(std::exp(lp) * (lp - slow_log_probability(qr, i)));
+      }
+      agree += std::max_element(pr.begin(), pr.end()) - pr.begin() ==
+               std::max_element(qr.begin(), qr.end()) - qr.begin();
+      EXPECT_NEAR(kl->kl_nats_per_position[t], static_cast<double>(expected),
+                  1e-9 * static_cast<double>(expected) + 1e-13);
+      EXPECT_NEAR(kl->kl_nats_per_position[t], from_logits->kl_nats_per_position[t],
+                  1e-5 * static_cast<double>(expected) + 1e-12);
+    }
+    EXPECT_EQ(kl->top1_agree, agree);
+    if (scale == 1.0) {
+      EXPECT_LT(agree, 70);
+    }
+  }
+  const auto same = kl_divergence(reference, hidden.value(), reference, hidden.value());
+  ASSERT_TRUE(same.has_value());
+  for (const double value : same->kl_nats_per_position) EXPECT_EQ(value, 0.0);
+  EXPECT_EQ(same->top1_agree, 70);
+}
+
+TEST(HostModel, ReplacedWeightsAreUsed) {
+  const TinyModel shape;
+  const auto weights = tiny(shape, 18);
+  const auto other = tiny(shape, 19);
+  const TokenBatch tokens{1, 6, random_ids(6, shape.vocab, 20)};
+  HostModel model = must_create(weights);
+  ASSERT_TRUE(model.replace_layer(1, {other, &other->layers[1]}).has_value());
+  ASSERT_TRUE(model.replace_head({other, &other->embedding}).has_value());
+  model::Weights mixed = *weights;
+  mixed.layers[1] = other->layers[1];
+  mixed.embedding = other->embedding;
+  expect_logits_match(mixed, model, tokens, 2e-4);
+}
+
+TEST(HostModel, NamesWhatIsWrong) {
+  EXPECT_FALSE(HostModel::create(nullptr).has_value());
+  auto broken = make_tiny_weights({}, 21);
+  broken.layers[1].up.values.pop_back();
+  const auto model = HostModel::create(std::make_shared<const model::Weights>(broken));
+  ASSERT_FALSE(model.has_value());
+  EXPECT_EQ(model.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(model.error().message, "layer 1: up is (20, 12) with 239 values, want (20, 12)");
+
+  const HostModel good = must_create(tiny({}, 21));
+  const auto outside = good.hidden_states({1, 2, {0, 37}});
+  ASSERT_FALSE(outside.has_value());
+  EXPECT_EQ(outside.error().message, "token id 37, want 0..36");
+  EXPECT_FALSE(good.hidden_states({1, 2, {0, -1}}).has_value());
+  EXPECT_FALSE(good.hidden_states({1, 0, {}}).has_value());
+  EXPECT_FALSE(good.hidden_states({2, 2, {0, 1, 2}}).has_value());
+  EXPECT_FALSE(good.hidden_states({1, 1025, std::vector<int32_t>(1025)}).has_value());
+  EXPECT_FALSE(good.generate({}, {.max_new_tokens = 1}).has_value());
+  EXPECT_FALSE(good.generate({{1}}, {.max_new_tokens = 0}).has_value());
+  EXPECT_FALSE(good.generate({{}}, {.max_new_tokens = 1}).has_value());
+  EXPECT_FALSE(good.generate({{1}}, {.max_new_tokens = 1, .temperature = -1.0}).has_value());
+  EXPECT_FALSE(good.generate({{1}}, {.max_new_tokens = 1024}).has_value());
+}
+
+TEST(Generate, GreedyFollowsTheSlowModelForPromptsOfDifferentLengths) {
+  const TinyModel shape{.heads = 3, .kv_heads = 1, .tied = false, .bias = true};
+  const auto weights = tiny(shape, 22);
+  HostModel model = must_create(weights);
+  std::vector<std::vector<int32_t>> prompts;
+  for (int64_t i = 0; i < 19; ++i)
+    prompts.push_back(random_ids(1 + i % 5, shape.vocab, 23 + static_cast<uint64_t>(i)));
+  Numerics treated;
+  treated.layers.resize(2);
+  treated.layers[0].kv.kv = formats::KvFormat::kInt8;
+  for (const Numerics& numerics : {Numerics{}, treated}) {
+    ASSERT_TRUE(model.set_numerics(numerics).has_value());
+    const auto produced = model.generate(prompts, {.max_new_tokens = 12, .temperature = 0.0});
+    ASSERT_TRUE(produced.has_value());
+    for (size_t i = 0; i < prompts.size(); ++i) {
+      ASSERT_EQ(produced.value()[i].size(), 12U);
+      std::vector<int32_t> ids = prompts[i];
+      for (const int32_t token : produced.value()[i]) {
+        const auto last = slow_forward(*weights, numerics, ids).logits.back();
+        const double best = *std::max_element(last.begin(), last.end());
+        // Near ties may go either way; anything else is wrong.
+        ASSERT_NEAR(last[static_cast<size_t>(token)], best, 1e-3) << "prompt " << i;
+        ids.push_back(token);
+      }
+    }
+  }
+}
+
+TEST(Generate, SamplesFromTheDistribution) {
+  const TinyModel shape{.vocab = 17};
+  const auto weights = tiny(shape, 24);
+  const HostModel model = must_create(weights);
+  constexpr int64_t kDraws = 20000;
+  const std::vector<std::vector<int32_t>> prompts(kDraws, {3, 5});
+  for (const double temperature : {1.0, 0.5}) {
+    const auto produced =
+        model.generate(prompts, {.max_new_tokens = 1, .temperature = temperature, .seed = 25});
+    ASSERT_TRUE(produced.has_value());
+    std::vector<double> counts(17);
+    for (const auto& one : produced.value()) counts[static_cast<size_t>(one[0])] += 1.0;
+    auto logits = slow_forward(*weights, {}, {3, 5}).logits.back();
+    for (double& x : logits) x /= temperature;
+    for (int64_t i = 0; i < 17; ++i) {
+      const double p = std::exp(slow_log_probability(logits, i));
+      // Five standard deviations of a binomial count.
+      EXPECT_NEAR(counts[static_cast<size_t>(i)], kDraws * p,
+                  5.0 * std::sqrt(kDraws * p * (1.0 - p)) + 1.0);
+    }
+  }
+}
+
+TEST(Generate, AStreamDoesNotDependOnItsBatchAndStopsAtTheStopToken) {
+  const TinyModel shape;
+  const HostModel model = must_create(tiny(shape, 26));
+  const std::vector<std::vector<int32_t>> prompts(20, {1});
+  const GenerateParams params{.max_new_tokens = 40, .temperature = 1.0, .seed = 27};
+  const auto many = model.generate(prompts, params);
+  const auto few = model.generate({{1}, {1}, {1}}, params);
+  ASSERT_TRUE(many.has_value() && few.has_value());
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(many.value()[i], few.value()[i]);
+  EXPECT_NE(many.value()[0], many.value()[1]);
+  GenerateParams stopping = params;
+  stopping.stop_token = many.value()[0][5];
+  const auto stopped = model.generate(prompts, stopping);
+  ASSERT_TRUE(stopped.has_value());
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const auto& whole = many.value()[i];
+    const auto end = std::find(whole.begin(), whole.end(), stopping.stop_token);
+    const std::vector<int32_t> expected(whole.begin(), end == whole.end() ? end : end + 1);
+    EXPECT_EQ(stopped.value()[i], expected);
+  }
+}
+
+}  // namespace
+}  // namespace dovetail::host

@@ -1,0 +1,105 @@
+#include "host/transformer_layer.h"
+
+#include <cstring>
+
+#include "formats/quantize.h"
+#include "host/matmul.h"
+
+namespace dovetail::host {
+namespace {
+
+Buffer copy_of(const Buffer& from, int64_t count) {
+  Buffer copy = make_buffer(count);
+  std::memcpy(copy.get(), from.get(), static_cast<size_t>(count) * sizeof(float));
+  return copy;
+}
+Buffer copy_of(const float* from, int64_t count) {
+  Buffer copy = make_buffer(count);
+  std::memcpy(copy.get(), from, static_cast<size_t>(count) * sizeof(float));
+  return copy;
+}
+
+void project_qkv(const LayerRun& run, const float* hidden, LayerScratch& w) {
+  const model::ModelShape& shape = run.shape;
+  const int64_t rows = run.rows();
+  rms_norm(rows, shape.hidden_size, hidden, run.weights.attn_norm.data(), shape.rms_norm_eps,
+           w.normed.get());
+  round_activations(run.numerics.linear[0], rows, shape.hidden_size, w.normed.get());
+  apply_linear(run.weights.q, rows, w.normed.get(), w.q.get());
+  apply_linear(run.weights.k, rows, w.normed.get(), w.k.get());
+  apply_linear(run.weights.v, rows, w.normed.get(), w.v.get());
+  if (shape.qkv_bias) {
+    add_bias(rows, shape.q_size(), run.weights.q_bias.data(), w.q.get());
+    add_bias(rows, shape.kv_size(), run.weights.k_bias.data(), w.k.get());
+    add_bias(rows, shape.kv_size(), run.weights.v_bias.data(), w.v.get());
+  }
+  run.rope.apply(rows, run.seq, 0, shape.num_heads, 1, w.q.get());
+  run.rope.apply(rows, run.seq, 0, shape.num_kv_heads, 1, w.k.get());
+  const recipe::KvTreatment& kv = run.numerics.kv;
+  round_activations(kv.query, rows * shape.num_heads, shape.head_dim, w.q.get());
+  round_kv(kv.kv, rows * shape.num_kv_heads, shape.head_dim, w.k.get());
+  round_kv(kv.kv, rows * shape.num_kv_heads, shape.head_dim, w.v.get());
+}
+
+}  // namespace
+
+LayerScratch::LayerScratch(const model::ModelShape& shape, int64_t rows)
+    : normed(make_buffer(rows * shape.hidden_size)),
+      q(make_buffer(rows * shape.q_size())),
+      k(make_buffer(rows * shape.kv_size())),
+      v(make_buffer(rows * shape.kv_size())),
+      attended(make_buffer(rows * shape.q_size())),
+      gate(make_buffer(rows * shape.intermediate_size)),
+      up(make_buffer(rows * shape.intermediate_size)) {}
+
+void apply_linear(const model::Matrix& w, int64_t rows, const float* x, float* y, bool accumulate) {
+  matmul({x, rows, w.cols}, {w.values.data(), w.rows, w.cols, true}, y, accumulate);
+}
+
+void round_activations(formats::ActivationFormat format, int64_t rows, int64_t n, float* x) {
+  if (format == formats::ActivationFormat::kBf16) return;
+  for_row_pieces(rows, 4 * n, [&](int64_t begin, int64_t end) {
+    formats::quantize_activations(format, end - begin, n, x + begin * n);
+  });
+}
+
+void round_kv(formats::KvFormat format, int64_t vectors, int64_t head_dim, float* x) {
+  if (format == formats::KvFormat::kBf16) return;
+  for_row_pieces(vectors, 4 * head_dim, [&](int64_t begin, int64_t end) {
+    formats::quantize_kv(format, end - begin, head_dim, x + begin * head_dim);
+  });
+}
+
+void run_layer(const LayerRun& run, float* hidden, LayerScratch& w, SavedLayer* saved) {
+  const model::ModelShape& shape = run.shape;
+  const int64_t rows = run.rows();
+  if (saved != nullptr) saved->input = copy_of(hidden, rows * shape.hidden_size);
+
+  project_qkv(run, hidden, w);
+  causal_attention(run.attention(), run.numerics.kv.query, w.q.get(), w.k.get(), w.v.get(),
+                   w.attended.get());
+  round_activations(run.numerics.linear[1], rows, shape.q_size(), w.attended.get());
+  apply_linear(run.weights.o, rows, w.attended.get(), hidden, true);
+  if (saved != nullptr) {
+    saved->mid = copy_of(hidden, rows * shape.hidden_size);
+    saved->q = copy_of(w.q, rows * shape.q_size());
+    saved->k = copy_of(w.k, rows * shape.kv_size());
+    saved->v = copy_of(w.v, rows * shape.kv_size());
+    saved->attended = copy_of(w.attended, rows * shape.q_size());
+  }
+
+  rms_norm(rows, shape.hidden_size, hidden, run.weights.mlp_norm.data(), shape.rms_norm_eps,
+           w.normed.get());
+  round_activations(run.numerics.linear[2], rows, shape.hidden_size, w.normed.get());
+  apply_linear(run.weights.gate, rows, w.normed.get(), w.gate.get());
+  apply_linear(run.weights.up, rows, w.normed.get(), w.up.get());
+  if (saved != nullptr) {
+    saved->gate = copy_of(w.gate, rows * shape.intermediate_size);
+    saved->up = copy_of(w.up, rows * shape.intermediate_size);
+  }
+  silu_mul(rows * shape.intermediate_size, w.gate.get(), w.up.get());
+  round_activations(run.numerics.linear[3], rows, shape.intermediate_size, w.gate.get());
+  apply_linear(run.weights.down, rows, w.gate.get(), hidden, true);
+}
+
+}  // namespace dovetail::host

@@ -1,0 +1,61 @@
+// One transformer layer over whole sequences, in place on the residual stream.
+#pragma once
+
+#include <cstdint>
+
+#include "host/attention.h"
+#include "host/host_model.h"
+#include "host/layer_ops.h"
+#include "model/model.h"
+
+namespace dovetail::host {
+
+// What a layer computes on its way, rows = b * s. Keys are after RoPE and, where the numerics ask
+// for it, keys, values and queries after rounding; `attended` and `activated` likewise.
+struct LayerScratch {
+  LayerScratch(const model::ModelShape& shape, int64_t rows);
+
+  Buffer normed;    // (rows, h) the input of qkv, then of gate and up
+  Buffer q;         // (rows, q_size)
+  Buffer k, v;      // (rows, kv_size)
+  Buffer attended;  // (rows, q_size) the input of o
+  Buffer gate, up;  // (rows, intermediate); gate ends as silu(gate) * up, the input of down
+};
+
+// What the backward pass needs of one layer beside its weights; filled by run_layer when asked.
+struct SavedLayer {
+  Buffer input;    // (rows, h) the residual stream that enters
+  Buffer mid;      // (rows, h) after attention
+  Buffer q, k, v;  // q and k after RoPE
+  Buffer attended;
+  Buffer gate, up;  // before silu
+};
+
+struct LayerRun {
+  const model::ModelShape& shape;
+  const model::LayerWeights& weights;
+  const LayerNumerics& numerics;
+  const RopeTable& rope;
+  int64_t batch = 0;
+  int64_t seq = 0;
+
+  [[nodiscard]] int64_t rows() const { return batch * seq; }
+  [[nodiscard]] AttentionShape attention() const {
+    return {batch, seq, shape.num_heads, shape.num_kv_heads, shape.head_dim};
+  }
+};
+
+// hidden (rows, h) becomes the layer's output.
+void run_layer(const LayerRun& run, float* hidden, LayerScratch& scratch,
+               SavedLayer* saved = nullptr);
+
+// y (rows, w.rows) = x (rows, w.cols) w^T
+void apply_linear(const model::Matrix& w, int64_t rows, const float* x, float* y,
+                  bool accumulate = false);
+
+// Rounds the input of a linear site, (rows, n), one scale per row; kBf16 rounds nothing.
+void round_activations(formats::ActivationFormat format, int64_t rows, int64_t n, float* x);
+// Rounds cached vectors (vectors, head_dim); kBf16 rounds nothing.
+void round_kv(formats::KvFormat format, int64_t vectors, int64_t head_dim, float* x);
+
+}  // namespace dovetail::host
