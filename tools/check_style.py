@@ -3,8 +3,8 @@
 
 Reads every file that git tracks. Library code neither prints nor exits; no `using namespace`, no
 unfinished-work marks, no paths of one machine, no addresses outside citations, no names that say
-nothing, no overlong files without a reason, and C++ formatted as .clang-format says (--fix applies
-it).
+nothing, no dead links between pages, no overlong files without a reason, and C++ formatted as
+.clang-format says (--fix applies it).
 """
 
 import argparse
@@ -39,6 +39,8 @@ UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"
 MACHINE_PATH = re.compile(r"(?<![\w.$}\])-])/(work|root|home|Users)/\w")
 ADDRESS = re.compile(r"https?://")
 ADDRESS_ALLOWED = re.compile(r"https?://www\.w3\.org/|\bSource:")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 EMPTY_WORDS = re.compile(r"^(utils?|helpers?|common|misc|new|ng|v\d+)$")
 
 LINE_LIMITS = {".h": 250, ".cc": 600}
@@ -96,6 +98,17 @@ def check_name(name):
              pathlib.PurePosixPath(part).stem.split("_")]
     return [f"{name}: '{word}' in a name says nothing; name what it does"
             for word in words if EMPTY_WORDS.match(word)]
+
+
+def check_links(root, name, text):
+    """Every relative link of a page must lead to a file of the repository."""
+    problems = []
+    for target in LINK.findall(FENCED.sub("", text)):
+        if "://" in target or target.startswith(("#", "mailto:")):
+            continue
+        if not (root / pathlib.PurePosixPath(name).parent / target.split("#")[0]).exists():
+            problems.append(f"{name}: link to {target}, which does not exist")
+    return problems
 
 
 def check_lengths(root, names):
@@ -172,6 +185,8 @@ def check_texts(root, names):
         problems += check_text(name, text)
         if name.endswith(CPP_SUFFIXES):
             problems += check_cpp(name, text)
+        if name.endswith(".md"):
+            problems += check_links(root, name, text)
     return problems
 
 

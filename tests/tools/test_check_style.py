@@ -107,6 +107,15 @@ class FileRules(unittest.TestCase):
         (self.root / "tools/long_files.txt").write_text(excuses)
         return check_style.check_lengths(self.root, ["long.h"])
 
+    def test_links(self):
+        (self.root / "docs").mkdir()
+        (self.root / "docs/a.md").write_text("x")
+        page = "[a](a.md) [up](../tools) [part](a.md#x) [far](https" + "://example.org) [here](#x)\n"
+        self.assertEqual(check_style.check_links(self.root, "docs/b.md", page), [])
+        self.assertEqual(check_style.check_links(self.root, "docs/b.md", "```\n[a](gone.md)\n```\n"), [])
+        problems = check_style.check_links(self.root, "docs/b.md", "[a](gone.md)")
+        self.assertEqual(problems, ["docs/b.md: link to gone.md, which does not exist"])
+
     def test_length(self):
         self.assertEqual(self.lengths(250), [])
         self.assertIn("251 lines", self.lengths(251)[0])
