@@ -16,7 +16,8 @@ Ratio compare(const SideMeasure& joint, const SideMeasure& baseline, double elas
               double extra_frac) {
   Ratio ratio;
   ratio.value = baseline.objective / joint.objective;
-  const double spread = 2.0 * elasticity * std::hypot(relative_error(joint), relative_error(baseline));
+  const double spread =
+      2.0 * elasticity * std::hypot(relative_error(joint), relative_error(baseline));
   double log_low = std::log(ratio.value) - spread;
   double log_high = std::log(ratio.value) + spread;
   if (joint.certified_kl_nats > 0 && baseline.certified_kl_nats > 0) {

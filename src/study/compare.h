@@ -7,8 +7,8 @@ namespace dovetail::study {
 
 // One side of a comparison, after settling.
 struct SideMeasure {
-  double objective = 0;       // cost at the selection text's cap
-  double kl_nats = 0;         // selection text
+  double objective = 0;  // cost at the selection text's cap
+  double kl_nats = 0;    // selection text
   double kl_stderr_nats = 0;
   double certified_kl_nats = 0;  // third text, 0 if the model has no weights here
 };
@@ -24,7 +24,7 @@ struct Ratio {
 // only up to (relative loss error) * elasticity, with elasticity = -d log cost / d log loss. The
 // band covers two standard errors of both losses and the ratio at equal certified loss.
 // `elasticity` is 0..2; `extra_frac` (>= 0) widens both ends (allocation gaps, borrowed profiles).
-[[nodiscard]] Ratio compare(const SideMeasure& joint, const SideMeasure& baseline, double elasticity,
-                            double extra_frac);
+[[nodiscard]] Ratio compare(const SideMeasure& joint, const SideMeasure& baseline,
+                            double elasticity, double extra_frac);
 
 }  // namespace dovetail::study

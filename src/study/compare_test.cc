@@ -8,8 +8,9 @@ namespace dovetail::study {
 namespace {
 
 TEST(Compare, ExactLossesLeaveNoBand) {
-  const Ratio ratio = compare({.objective = 100, .kl_nats = 0.1, .certified_kl_nats = 0.12},
-                              {.objective = 110, .kl_nats = 0.1, .certified_kl_nats = 0.12}, 0.2, 0);
+  const Ratio ratio =
+      compare({.objective = 100, .kl_nats = 0.1, .certified_kl_nats = 0.12},
+              {.objective = 110, .kl_nats = 0.1, .certified_kl_nats = 0.12}, 0.2, 0);
   EXPECT_DOUBLE_EQ(ratio.value, 1.1);
   EXPECT_NEAR(ratio.low, 1.1, 1e-12);
   EXPECT_NEAR(ratio.high, 1.1, 1e-12);
@@ -27,8 +28,9 @@ TEST(Compare, AMarginInsideItsBandIsNotEstablished) {
 
 TEST(Compare, MoreLossOnTheThirdTextCountsAgainstTheSide) {
   // The joint side drifts to 1.5 times its selection loss, the baseline stays.
-  const Ratio ratio = compare({.objective = 100, .kl_nats = 0.1, .certified_kl_nats = 0.15},
-                              {.objective = 110, .kl_nats = 0.1, .certified_kl_nats = 0.10}, 0.2, 0);
+  const Ratio ratio =
+      compare({.objective = 100, .kl_nats = 0.1, .certified_kl_nats = 0.15},
+              {.objective = 110, .kl_nats = 0.1, .certified_kl_nats = 0.10}, 0.2, 0);
   EXPECT_NEAR(ratio.low, 1.1 * std::pow(1.5, -0.2), 1e-12);
   EXPECT_NEAR(ratio.high, 1.1, 1e-12);
 }

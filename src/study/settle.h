@@ -22,7 +22,7 @@ struct MeasuredLoss {
   double kl_nats = 0;         // per token; predicted * bias where the model has no weights here
   double kl_stderr_nats = 0;  // over sequences
   double top1_agreement_frac = 0;
-  bool measured = false;      // false: predicted only, the model has no weights here
+  bool measured = false;  // false: predicted only, the model has no weights here
 };
 
 // A side at a predicted cap; nothing when no chip and recipe reach it.
@@ -45,8 +45,8 @@ struct Settled {
 };
 
 struct SettleParams {
-  int64_t confirmations = 3;   // measurements
-  double initial_bias = 1.0;   // measured over predicted, from the validation recipes
+  int64_t confirmations = 3;     // measurements
+  double initial_bias = 1.0;     // measured over predicted, from the validation recipes
   double tolerance_frac = 0.02;  // a measured loss within this of the cap ends the search
 };
 

@@ -47,7 +47,8 @@ TEST(Settle, AStepwiseSideKeepsItsBestPointWithin) {
 }
 
 TEST(Settle, ASideThatNeverFitsIsNotFeasible) {
-  const Measure always_too_much = [](const search::Candidate&) -> Result<std::vector<MeasuredLoss>> {
+  const Measure always_too_much =
+      [](const search::Candidate&) -> Result<std::vector<MeasuredLoss>> {
     return std::vector<MeasuredLoss>{{.kl_nats = 9.0}};
   };
   const auto settled = settle(smooth_side(), always_too_much, 0.1, {.confirmations = 5});

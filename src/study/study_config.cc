@@ -16,7 +16,8 @@ Status check_distinct(const std::string& where, const std::vector<std::string>& 
   std::set<std::string> seen;
   for (const std::string& name : names) {
     if (!seen.insert(name).second) {
-      return invalid_argument(fmt::format("{} = \"{}\" appears twice, want each once", where, name));
+      return invalid_argument(
+          fmt::format("{} = \"{}\" appears twice, want each once", where, name));
     }
   }
   return {};
@@ -40,7 +41,8 @@ Status check_study(const StudyConfig& config) {
     return invalid_argument("objectives is empty, want at least one");
   }
   if (config.chip.empty() && !config.space.has_value()) {
-    return invalid_argument("space is missing, want [space], or chip = \"FILE\" to freeze the chip");
+    return invalid_argument(
+        "space is missing, want [space], or chip = \"FILE\" to freeze the chip");
   }
   if (!config.chip.empty() && config.space.has_value()) {
     return invalid_argument(fmt::format(

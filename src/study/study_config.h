@@ -15,8 +15,8 @@ namespace dovetail::study {
 // One model with its workload on the chip.
 struct ProductConfig {
   std::string name;
-  std::string model;         // zoo name, GGUF file, folder, or a config.json (shape alone)
-  std::string workload;      // name in data/workloads or a file
+  std::string model;     // zoo name, GGUF file, folder, or a config.json (shape alone)
+  std::string workload;  // name in data/workloads or a file
   double weight = 1.0;
   std::string loss_profile;  // shape alone: the model whose profile it borrows
   template <typename V, typename S>
@@ -60,8 +60,8 @@ struct TextConfig {
 // Treatments that the search may choose from: every weight format with every activation format,
 // and the kv treatments. bf16 is always there.
 struct MenuConfig {
-  std::vector<std::string> weights = {"int3_g32", "int4_g32", "int4_g128", "int5_g64",
-                                      "int6_g64", "int8",     "fp8_e4m3fn", "mxfp4", "nvfp4"};
+  std::vector<std::string> weights = {"int3_g32", "int4_g32",   "int4_g128", "int5_g64", "int6_g64",
+                                      "int8",     "fp8_e4m3fn", "mxfp4",     "nvfp4"};
   std::vector<std::string> activations = {"bf16", "int8_token", "fp8_token"};
   std::vector<std::string> kv = {"int8", "int4", "int8+q:int8_token", "int4+q:int8_token"};
   template <typename V, typename S>
@@ -99,15 +99,18 @@ struct StudyConfig {
              .required = true,
              .help = "what to minimise; latency_area is area over throughput"});
     v.numbers("kl_caps_nats", s.kl_caps_nats,
-              {.min = 1e-5, .max = 20, .required = true,
+              {.min = 1e-5,
+               .max = 20,
+               .required = true,
                .help = "largest KL(reference || compressed), nats per token"});
     v.list("products", s.products, {.required = true, .help = "models with their workloads"});
     v.group("text", s.text, {.help = "text for profiling, selection, certification"});
     v.group("menu", s.menu, {.help = "treatments that may be chosen"});
     v.group("budget", s.budget, {.required = true, .help = "limits of the silicon"});
     v.group("space", s.space, {.help = "chips that may be chosen; absent when `chip` is given"});
-    v.texts("reference_chips", s.reference_chips,
-            {.help = "chips of this class, names in data/chips or files: recipe_first starts there"});
+    v.texts(
+        "reference_chips", s.reference_chips,
+        {.help = "chips of this class, names in data/chips or files: recipe_first starts there"});
     v.text("chip", s.chip, {.help = "freeze the chip: find the best recipe for this file"});
     v.text("recipe", s.recipe, {.help = "freeze the recipe: find the best chip for this file"});
     v.number("confirmations", s.confirmations,
@@ -125,6 +128,5 @@ struct StudyConfig {
 // The menu with bf16 first in both lists, duplicates refused.
 // Errors: kInvalidArgument naming the entry.
 [[nodiscard]] Result<recipe::Menu> make_menu(const MenuConfig& config);
-
 
 }  // namespace dovetail::study

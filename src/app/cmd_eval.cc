@@ -1,0 +1,150 @@
+// dovetail eval kl | ppl: measured loss of a treatment, perplexity.
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "app/command.h"
+#include "compress/treat.h"
+#include "eval/kl.h"
+#include "eval/perplexity.h"
+#include "eval/text.h"
+#include "host/host_model.h"
+#include "model/off_grid.h"
+#include "model/tokenizer.h"
+#include "model/zoo.h"
+#include "recipe/site.h"
+
+namespace dovetail::app {
+namespace {
+
+struct EvalOptions {
+  std::string model;
+  std::string treatment = "bf16";
+  std::string text;
+  int64_t context = 1024;
+  int64_t windows = 16;
+  std::string off_grid = "default";
+  bool json = false;
+};
+
+struct LoadedModel {
+  std::shared_ptr<const model::Weights> weights;
+  eval::TextWindows text;
+  uint64_t off_grid_seed = 0;
+};
+
+// "none" leaves the checkpoint as released, "default" permutes with the usual seed, a number is a
+// seed of its own.
+Result<uint64_t> parse_off_grid(const std::string& text) {
+  if (text == "none") return uint64_t{0};
+  if (text == "default") return model::kOffGridSeed;
+  try {
+    size_t used = 0;
+    const uint64_t seed = std::stoull(text, &used);
+    if (used == text.size() && seed > 0) return seed;
+  } catch (const std::exception&) {
+  }
+  return invalid_argument(
+      fmt::format("--off-grid = {}, want none, default or a positive seed", text));
+}
+
+Result<LoadedModel> load(const EvalOptions& options, bool permute) {
+  LoadedModel loaded;
+  if (permute) {
+    DOVETAIL_TRY(loaded.off_grid_seed, parse_off_grid(options.off_grid));
+  }
+  DOVETAIL_TRY(const std::string path, model::resolve_model(options.model));
+  DOVETAIL_TRY(const model::Tokenizer tokenizer, model::load_tokenizer(path));
+  DOVETAIL_TRY(loaded.text, eval::windows_of_file(tokenizer, options.text, options.context,
+                                                  options.windows));
+  DOVETAIL_TRY(model::Weights weights, model::load_weights(path));
+  if (loaded.off_grid_seed != 0) model::permute_off_grid(weights, loaded.off_grid_seed);
+  loaded.weights = std::make_shared<const model::Weights>(std::move(weights));
+  return loaded;
+}
+
+Status run_kl(const EvalOptions& options) {
+  DOVETAIL_TRY(const model::ModelShape shape, [&]() -> Result<model::ModelShape> {
+    DOVETAIL_TRY(const std::string path, model::resolve_model(options.model));
+    return model::load_shape(path);
+  }());
+  DOVETAIL_TRY(const recipe::Recipe recipe,
+               recipe::parse_uniform_recipe(shape, options.treatment));
+  DOVETAIL_TRY(const LoadedModel loaded, load(options, true));
+  DOVETAIL_TRY(const host::HostModel reference, host::HostModel::create(loaded.weights));
+  DOVETAIL_TRY(compress::TreatedModel treated, compress::TreatedModel::create(loaded.weights));
+  DOVETAIL_TRY([[maybe_unused]] const compress::TreatStats stats, treated.apply(recipe));
+  DOVETAIL_TRY(const eval::KlStats kl, eval::measure_kl(reference, treated.model(), loaded.text));
+  Json json = eval::kl_stats_to_json(kl);
+  json["bits_per_weight"] = recipe::bits_per_weight(shape, recipe);
+  json["off_grid_seed"] = loaded.off_grid_seed;
+  json["model"] = options.model;
+  json["treatment"] = options.treatment;
+  json["tier"] = "executed";
+  if (options.json) {
+    print_json(json);
+    return {};
+  }
+  print_line(fmt::format("{} with {}: KL {:.5f} +- {:.5f} nats/token relative to the released "
+                         "weights, top-1 agreement {:.2f} %, {:.3f} bits/weight, {} tokens of {}",
+                         options.model, options.treatment, kl.kl_nats_per_token,
+                         kl.kl_stderr_nats_per_token.value_or(0.0), 100 * kl.top1_agreement_frac,
+                         json["bits_per_weight"].get<double>(), kl.num_tokens, options.text));
+  return {};
+}
+
+Status run_ppl(const EvalOptions& options) {
+  DOVETAIL_TRY(const LoadedModel loaded, load(options, false));
+  DOVETAIL_TRY(const host::HostModel model, host::HostModel::create(loaded.weights));
+  DOVETAIL_TRY(const eval::PerplexityStats stats, eval::measure_perplexity(model, loaded.text));
+  if (options.json) {
+    Json json = eval::perplexity_stats_to_json(stats);
+    json["model"] = options.model;
+    json["tier"] = "executed";
+    print_json(json);
+    return {};
+  }
+  print_line(fmt::format("{}: perplexity {:.4f}, NLL {:.6f} nats/token, {} tokens of {}",
+                         options.model, stats.perplexity, stats.nll_nats_per_token,
+                         stats.num_tokens, options.text));
+  return {};
+}
+
+void add_common(CLI::App& command, EvalOptions& options) {
+  command.add_option("model", options.model, "zoo name, GGUF file or model folder")->required();
+  command.add_option("--text", options.text, "UTF-8 text file")->required();
+  command.add_option("--context", options.context, "tokens of a window")
+      ->check(CLI::Range(int64_t{2}, int64_t{1} << 20))
+      ->capture_default_str();
+  command.add_option("--windows", options.windows, "windows at most, from the start of the text")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
+      ->capture_default_str();
+  command.add_flag("--json", options.json, "print the record");
+}
+
+}  // namespace
+
+void add_eval_command(CLI::App& app, Action& action) {
+  CLI::App* eval = app.add_subcommand("eval", "measure a model: KL of a treatment, perplexity");
+  eval->require_subcommand(1);
+
+  auto kl_options = std::make_shared<EvalOptions>();
+  CLI::App* kl = eval->add_subcommand("kl", "KL(reference || treated) on a text");
+  add_common(*kl, *kl_options);
+  kl->add_option("--treatment", kl_options->treatment,
+                 "uniform treatment, as int4_g128+a:int8_token+kv:int8+head:int8")
+      ->required();
+  kl->add_option("--off-grid", kl_options->off_grid,
+                 "none: as released; default or a seed: permute channels off the released grid")
+      ->capture_default_str();
+  kl->callback([kl_options, &action] { action = [kl_options] { return run_kl(*kl_options); }; });
+
+  auto ppl_options = std::make_shared<EvalOptions>();
+  ppl_options->context = 2048;
+  CLI::App* ppl = eval->add_subcommand("ppl", "perplexity on a text");
+  add_common(*ppl, *ppl_options);
+  ppl->callback(
+      [ppl_options, &action] { action = [ppl_options] { return run_ppl(*ppl_options); }; });
+}
+
+}  // namespace dovetail::app

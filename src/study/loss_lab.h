@@ -1,0 +1,52 @@
+// All that a study knows of one model's losses: its texts, its loss profile, how well the profile
+// predicts whole recipes, and measurements of recipes. Everything is remembered.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "compress/additivity.h"
+#include "compress/loss_profile.h"
+#include "compress/treat.h"
+#include "eval/kl.h"
+#include "eval/text.h"
+#include "host/host_model.h"
+#include "recipe/site.h"
+#include "study/memory.h"
+#include "study/study_config.h"
+
+namespace dovetail::study {
+
+class LossLab {
+ public:
+  // Loads the model (a zoo name that was pulled, or a path) and moves it off its released grid.
+  // Errors: of loading; kNotFound with the command that pulls it.
+  [[nodiscard]] static Result<LossLab> open(const std::string& model, const StudyConfig& config,
+                                            Memory& memory, const ProgressSink& progress);
+  LossLab(LossLab&&) noexcept;
+  LossLab& operator=(LossLab&&) noexcept;
+  ~LossLab();
+
+  [[nodiscard]] const model::ModelShape& shape() const;
+  [[nodiscard]] const std::string& digest() const;  // of the weights as profiled
+
+  // Profile of every format in the study's menu.
+  [[nodiscard]] Result<compress::LossProfile> profile();
+  // Predicted against measured over config.validation_recipes whole recipes, on the selection text.
+  [[nodiscard]] Result<Json> additivity(const recipe::Menu& menu);
+  // KL of a recipe on the selection or certification text.
+  [[nodiscard]] Result<eval::KlStats> measure(const recipe::Recipe& recipe, eval::TextPart part);
+  // {"profile": {...}, "select": {...}, "certify": {...}}: description, digest, tokens.
+  [[nodiscard]] Result<Json> describe_texts();
+
+ private:
+  struct Impl;
+  explicit LossLab(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace dovetail::study

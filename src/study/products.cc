@@ -1,0 +1,121 @@
+#include "study/products.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "base/paths.h"
+#include "model/zoo.h"
+
+namespace dovetail::study {
+namespace {
+
+Result<LossLab*> lab_of(StudyState& state, const std::string& model, const ProgressSink& progress) {
+  if (const auto it = state.labs.find(model); it != state.labs.end()) return it->second.get();
+  DOVETAIL_TRY(LossLab opened, LossLab::open(model, state.config, *state.memory, progress));
+  auto lab = std::make_unique<LossLab>(std::move(opened));
+  LossLab* raw = lab.get();
+  state.labs.emplace(model, std::move(lab));
+  return raw;
+}
+
+// Adds a treatment of a frozen recipe to the menu if it is not there; its index.
+template <typename T>
+int32_t index_in(std::vector<T>& list, const T& wanted) {
+  const auto it = std::find(list.begin(), list.end(), wanted);
+  const auto index = static_cast<int32_t>(it - list.begin());
+  if (it == list.end()) list.push_back(wanted);
+  return index;
+}
+
+// The choice that a recipe file makes, in terms of the (extended) menu.
+std::vector<int32_t> choice_of(const recipe::Recipe& recipe, recipe::Menu& menu) {
+  std::vector<int32_t> choice;
+  for (const recipe::LayerRecipe& layer : recipe.layers) {
+    for (const recipe::LinearTreatment& treatment : layer.linear) {
+      choice.push_back(index_in(menu.linear, treatment));
+    }
+    choice.push_back(index_in(menu.kv, layer.kv));
+  }
+  choice.push_back(index_in(menu.linear, recipe.head));
+  return choice;
+}
+
+Result<ProductState> prepare_product(StudyState& state, const ProductConfig& config,
+                                     const ProgressSink& progress) {
+  ProductState product;
+  product.config = config;
+  DOVETAIL_TRY(product.workload,
+               read_config<recipe::Workload>(data_file("workloads", config.workload)));
+  product.measurable = config.loss_profile.empty();
+  const std::string profiled = product.measurable ? config.model : config.loss_profile;
+  DOVETAIL_TRY(product.lab, lab_of(state, profiled, progress));
+  DOVETAIL_TRY(product.profile, product.lab->profile());
+  if (product.measurable) {
+    product.shape = product.lab->shape();
+  } else {
+    DOVETAIL_TRY(product.shape, resolve_shape(config.model));
+    product.profile = compress::borrow_profile(product.profile, product.shape);
+  }
+  std::vector<int32_t> frozen_choice;
+  if (!state.config.recipe.empty()) {
+    DOVETAIL_TRY(const recipe::Recipe recipe,
+                 recipe::load_recipe(product.shape, state.config.recipe));
+    frozen_choice = choice_of(recipe, state.menu);
+    state.recipe_frozen = true;
+  }
+  product.losses.num_layers = product.shape.num_layers;
+  product.losses.menu = state.menu;
+  DOVETAIL_TRY(product.losses.loss, compress::price(product.profile, state.menu));
+  if (!frozen_choice.empty()) product.losses = search::frozen(product.losses, frozen_choice);
+  DOVETAIL_TRY(silicon::CostModel costs, silicon::CostModel::create(product.shape, product.workload,
+                                                                    state.menu, state.technology));
+  product.costs = std::make_unique<silicon::CostModel>(std::move(costs));
+  return product;
+}
+
+}  // namespace
+
+Result<model::ModelShape> resolve_shape(const std::string& model) {
+  const std::string known = fmt::format("{}/models/{}/config.json", data_folder(), model);
+  std::error_code code;
+  if (model.find('/') == std::string::npos && std::filesystem::exists(known, code)) {
+    return model::load_shape(known);
+  }
+  DOVETAIL_TRY(const std::string path, model::resolve_model(model));
+  return model::load_shape(path);
+}
+
+Result<StudyState> prepare(const StudyConfig& config, const std::string& out_folder,
+                           const ProgressSink& progress) {
+  StudyState state;
+  state.config = config;
+  std::error_code code;
+  std::filesystem::create_directories(out_folder, code);
+  if (code) return io_error(fmt::format("{}: cannot be created: {}", out_folder, code.message()));
+  DOVETAIL_TRY(Memory memory,
+               Memory::open(out_folder + "/study.db", cache_folder() + "/results.db"));
+  state.memory = std::make_unique<Memory>(std::move(memory));
+  DOVETAIL_TRY(state.technology, silicon::Technology::load(data_folder() + "/technology"));
+  DOVETAIL_TRY(state.menu, make_menu(config.menu));
+  for (const ProductConfig& product_config : config.products) {
+    auto product = prepare_product(state, product_config, progress);
+    if (!product.has_value()) return with_context(product.error(), product_config.name);
+    state.products.push_back(std::move(product).value());
+  }
+  return state;
+}
+
+std::vector<search::Product> search_products(const StudyState& state) {
+  std::vector<search::Product> products;
+  for (const ProductState& product : state.products) {
+    products.push_back({.name = product.config.name,
+                        .costs = product.costs.get(),
+                        .losses = product.losses,
+                        .weight = product.config.weight});
+  }
+  return products;
+}
+
+}  // namespace dovetail::study

@@ -1,0 +1,241 @@
+#include "study/scenario.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace dovetail::study {
+namespace {
+
+recipe::Recipe recipe_of(const ProductState& product, const std::vector<int32_t>& treatments) {
+  return recipe::make_recipe(product.shape, product.losses.menu, treatments);
+}
+
+double predicted_loss(const ProductState& product, const std::vector<int32_t>& treatments) {
+  return search::total_loss(product.losses, treatments);
+}
+
+// A model without weights here cannot be measured: its loss is the prediction times the bias that
+// the lending model showed.
+MeasuredLoss unmeasured(const ProductState& product, const std::vector<int32_t>& treatments,
+                        double bias) {
+  return {.kl_nats = predicted_loss(product, treatments) * bias};
+}
+
+Result<std::vector<MeasuredLoss>> measure_all(const StudyState& state,
+                                              const search::Candidate& candidate,
+                                              eval::TextPart part, double bias) {
+  std::vector<MeasuredLoss> losses;
+  for (size_t i = 0; i < state.products.size(); ++i) {
+    const ProductState& product = state.products[i];
+    if (!product.measurable) {
+      losses.push_back(unmeasured(product, candidate.treatments[i], bias));
+      continue;
+    }
+    DOVETAIL_TRY(const eval::KlStats stats,
+                 product.lab->measure(recipe_of(product, candidate.treatments[i]), part));
+    losses.push_back({.kl_nats = stats.kl_nats_per_token,
+                      .kl_stderr_nats = stats.kl_stderr_nats_per_token.value_or(0.0),
+                      .top1_agreement_frac = stats.top1_agreement_frac,
+                      .measured = true});
+  }
+  return losses;
+}
+
+// Everything that the sides of one scenario share.
+struct Arena {
+  const StudyState& state;
+  const ScenarioQuestion& question;
+  std::vector<search::Product> products;
+  std::optional<chip::Chip> frozen_chip;
+  const ProgressSink& progress;
+
+  search::Scenario scenario_at(double predicted_cap) const {
+    return {question.objective, predicted_cap};
+  }
+};
+
+Result<std::optional<search::Candidate>> joint_at(const Arena& arena, double predicted_cap,
+                                                  std::string& why_not) {
+  const search::Scenario scenario = arena.scenario_at(predicted_cap);
+  if (arena.frozen_chip.has_value()) {
+    DOVETAIL_TRY(search::Candidate candidate,
+                 search::solve_on_chip(arena.products, *arena.frozen_chip, scenario, 1e-3));
+    if (!std::isfinite(candidate.objective)) {
+      why_not = "no recipe of the menu fits this chip within the cap";
+      return std::optional<search::Candidate>();
+    }
+    return std::optional<search::Candidate>(std::move(candidate));
+  }
+  DOVETAIL_TRY(
+      search::EnumerateResult result,
+      search::enumerate(arena.products, *arena.state.config.space, arena.state.config.budget,
+                        {scenario}, {.keep_front = false}, arena.progress));
+  if (!result.scenarios[0].feasible) {
+    why_not = result.infeasible_reason;
+    return std::optional<search::Candidate>();
+  }
+  return std::optional<search::Candidate>(std::move(result.scenarios[0].best));
+}
+
+SettleParams settle_params(const Arena& arena) {
+  return {.confirmations = arena.state.config.confirmations, .initial_bias = arena.question.bias};
+}
+
+Result<SideAnswer> settle_side(const Arena& arena, const std::string& name, const Side& side) {
+  SideAnswer answer;
+  answer.name = name;
+  const Measure measure = [&](const search::Candidate& candidate) {
+    return measure_all(arena.state, candidate, eval::TextPart::kSelect, arena.question.bias);
+  };
+  DOVETAIL_TRY(answer.settled,
+               settle(side, measure, arena.question.kl_cap_nats, settle_params(arena)));
+  return answer;
+}
+
+Result<SideAnswer> settle_joint(const Arena& arena) {
+  std::string why_not;
+  DOVETAIL_TRY(SideAnswer answer, settle_side(arena, "joint", [&](double cap) {
+                 return joint_at(arena, cap, why_not);
+               }));
+  if (!answer.settled.feasible) {
+    answer.why_not = why_not.empty() ? "no recipe measured within the cap" : why_not;
+  }
+  return answer;
+}
+
+Result<SideAnswer> settle_baseline(const Arena& arena, const std::string& name) {
+  std::string why_not;
+  std::string fixed_first;
+  const Side side = [&](double cap) -> Result<std::optional<search::Candidate>> {
+    DOVETAIL_TRY(search::BaselineResult result,
+                 search::solve_baseline(name, arena.products, *arena.state.config.space,
+                                        arena.state.config.budget, arena.scenario_at(cap),
+                                        arena.question.reference_chips, {.keep_front = false},
+                                        arena.progress));
+    if (!result.feasible) {
+      why_not = result.why_not;
+      return std::optional<search::Candidate>();
+    }
+    fixed_first = result.fixed_first;
+    return std::optional<search::Candidate>(std::move(result.candidate));
+  };
+  DOVETAIL_TRY(SideAnswer answer, settle_side(arena, name, side));
+  answer.fixed_first = fixed_first;
+  if (!answer.settled.feasible) {
+    answer.why_not = why_not.empty() ? "no recipe measured within the cap" : why_not;
+  }
+  return answer;
+}
+
+Status certify(const Arena& arena, SideAnswer& answer) {
+  if (!answer.settled.feasible) return {};
+  DOVETAIL_TRY(answer.certified, measure_all(arena.state, answer.settled.candidate,
+                                             eval::TextPart::kCertify, arena.question.bias));
+  return {};
+}
+
+// How much cheaper more loss would make the answer, from two allocations on its own chip.
+double elasticity_of(const Arena& arena, const Settled& joint) {
+  constexpr double kStep = 1.25;
+  const auto objective_at = [&](double cap) {
+    const auto candidate =
+        search::solve_on_chip(arena.products, joint.candidate.chip, arena.scenario_at(cap), 1e-3);
+    return candidate.has_value() ? candidate->metric : std::numeric_limits<double>::infinity();
+  };
+  const double cheap = objective_at(joint.predicted_cap * kStep);
+  const double dear = objective_at(joint.predicted_cap / kStep);
+  if (!std::isfinite(cheap) || !std::isfinite(dear) || cheap <= 0) return 0.0;
+  return std::clamp(std::log(dear / cheap) / (2 * std::log(kStep)), 0.0, 2.0);
+}
+
+// The loss that binds: the product whose measured loss is nearest its cap.
+SideMeasure side_measure(const SideAnswer& answer) {
+  SideMeasure measure{.objective = answer.settled.candidate.objective};
+  for (size_t i = 0; i < answer.settled.losses.size(); ++i) {
+    const MeasuredLoss& loss = answer.settled.losses[i];
+    if (loss.kl_nats < measure.kl_nats) continue;
+    measure.kl_nats = loss.kl_nats;
+    measure.kl_stderr_nats = loss.kl_stderr_nats;
+    measure.certified_kl_nats =
+        loss.measured && i < answer.certified.size() ? answer.certified[i].kl_nats : 0;
+  }
+  return measure;
+}
+
+bool same_point(const search::Candidate& a, const search::Candidate& b) {
+  return a.chip_index == b.chip_index && a.chip_index >= 0 && a.treatments == b.treatments;
+}
+
+// Without weights the loss is a prediction: two standard deviations of measured over predicted, as
+// the lending model showed them, widen every ratio through the elasticity.
+double unmeasured_extra(const Arena& arena, double elasticity) {
+  for (const ProductState& product : arena.state.products) {
+    if (!product.measurable) {
+      return std::pow(arena.question.bias_spread_ratio, 2 * elasticity) - 1.0;
+    }
+  }
+  return 0.0;
+}
+
+void compare_sides(const Arena& arena, ScenarioAnswer& answer) {
+  const SideMeasure joint = side_measure(answer.joint);
+  for (const SideAnswer& baseline : answer.baselines) {
+    Ratio ratio;
+    if (answer.joint.settled.feasible && baseline.settled.feasible) {
+      ratio = compare(joint, side_measure(baseline), answer.elasticity,
+                      unmeasured_extra(arena, answer.elasticity));
+      if (same_point(answer.joint.settled.candidate, baseline.settled.candidate)) {
+        ratio = {.value = 1, .low = 1, .high = 1, .verdict = "same point"};
+      }
+    }
+    answer.ratios.push_back(ratio);
+  }
+}
+
+// A confirmed baseline is a design point like any other: the joint answer may take it.
+void enter_baselines(ScenarioAnswer& answer) {
+  answer.joint_from = "joint";
+  for (const SideAnswer& baseline : answer.baselines) {
+    if (!baseline.settled.feasible) continue;
+    const bool better =
+        !answer.joint.settled.feasible ||
+        baseline.settled.candidate.objective < answer.joint.settled.candidate.objective;
+    if (!better) continue;
+    answer.joint_from = baseline.name;
+    answer.joint.settled.feasible = true;
+    answer.joint.settled.candidate = baseline.settled.candidate;
+    answer.joint.settled.losses = baseline.settled.losses;
+    answer.joint.settled.predicted_cap = baseline.settled.predicted_cap;
+  }
+}
+
+}  // namespace
+
+Result<ScenarioAnswer> answer_scenario(const StudyState& state, const ScenarioQuestion& question,
+                                       const ProgressSink& progress) {
+  Arena arena{state, question, search_products(state), {}, progress};
+  if (!state.config.chip.empty()) {
+    DOVETAIL_TRY(arena.frozen_chip, chip::load_chip(data_file("chips", state.config.chip)));
+  }
+  ScenarioAnswer answer;
+  answer.objective = question.objective;
+  answer.kl_cap_nats = question.kl_cap_nats;
+  DOVETAIL_TRY(answer.joint, settle_joint(arena));
+  // With one side frozen there is no order of work left to compare with.
+  if (!arena.frozen_chip.has_value() && !state.recipe_frozen) {
+    for (const std::string& name : search::baseline_names()) {
+      DOVETAIL_TRY(SideAnswer baseline, settle_baseline(arena, name));
+      answer.baselines.push_back(std::move(baseline));
+    }
+  }
+  enter_baselines(answer);
+  DOVETAIL_TRY_STATUS(certify(arena, answer.joint));
+  for (SideAnswer& baseline : answer.baselines) DOVETAIL_TRY_STATUS(certify(arena, baseline));
+  if (answer.joint.settled.feasible) answer.elasticity = elasticity_of(arena, answer.joint.settled);
+  compare_sides(arena, answer);
+  return answer;
+}
+
+}  // namespace dovetail::study
