@@ -87,7 +87,7 @@ std::vector<GroupScale> candidate_scales(const WeightFormat& format, ScaleRule r
   std::vector<GroupScale> candidates;
   for (const float factor : scale_factors(format))
     candidates.push_back(format.family == WeightFamily::kInt
-                             ? int_scale(format, range, factor, negative)
+                             ? int_scale(format, range, factor, negative && !candidates.empty())
                              : fp8_scale(range, factor));
   for (const int32_t step : scale_code_steps(format))
     candidates.push_back(format.family == WeightFamily::kMxfp4 ? mxfp4_scale(range, step)

@@ -167,6 +167,7 @@ void fill_int_candidates(const Plan& plan, const Range& range, Candidates& candi
     store(low, candidates.low.data() + at);
     store(high, candidates.high.data() + at);
   }
+  candidates.scale[0] = std::fabs(candidates.scale[0]);  // the first is kAbsmax itself
 }
 
 Chosen choose_int(const Plan& plan, int64_t n, const float* w, Candidates& candidates) {

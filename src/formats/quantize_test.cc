@@ -1,0 +1,344 @@
+#include "formats/quantize.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "base/parallel.h"
+#include "base/random.h"
+#include "formats/codec.h"
+#include "formats/element.h"
+
+namespace dovetail::formats {
+namespace {
+
+constexpr ScaleRule kRules[] = {ScaleRule::kAbsmax, ScaleRule::kMse};
+
+WeightFormat weight(std::string_view name) {
+  return parse_weight_format(name).value();
+}
+
+float normal(Random& random) {
+  return static_cast<float>(std::sqrt(-2 * std::log(1 - random.uniform())) *
+                            std::cos(6.283185307179586 * random.uniform()));
+}
+
+struct Kind {
+  std::string name;
+  std::function<float(Random&, int64_t index)> draw;
+};
+
+const std::vector<Kind>& kinds() {
+  static const std::vector<Kind> all = {
+      {"normal", [](Random& r, int64_t) { return normal(r); }},
+      {"small", [](Random& r, int64_t) { return .02F * normal(r); }},
+      {"tiny", [](Random& r, int64_t) { return 1e-7F * normal(r); }},
+      {"below_fp16", [](Random& r, int64_t) { return 1e-12F * normal(r); }},
+      {"subnormal", [](Random& r, int64_t) { return 1e-39F * normal(r); }},
+      {"large", [](Random& r, int64_t) { return 3e5F * normal(r); }},
+      {"huge", [](Random& r, int64_t) { return 1e36F * normal(r); }},
+      {"constant", [](Random&, int64_t) { return -.37F; }},
+      {"zero", [](Random&, int64_t i) { return i % 2 == 0 ? 0.0F : -0.0F; }},
+      {"outlier", [](Random& r, int64_t i) { return (i % 37 == 5 ? 60.0F : 1.0F) * normal(r); }},
+      {"positive", [](Random& r, int64_t) { return 1 + static_cast<float>(r.uniform()); }},
+      {"negative", [](Random& r, int64_t) { return -static_cast<float>(r.uniform()); }},
+      {"grid", [](Random& r, int64_t) { return static_cast<float>(r.below(17)) / 4 - 2; }},
+      {"sparse", [](Random& r, int64_t) { return r.below(30) == 0 ? normal(r) : 0.0F; }},
+      {"bits", [](Random& r, int64_t) {
+         const auto bits = static_cast<uint32_t>(r.next());
+         const float value = std::bit_cast<float>(bits);
+         return std::fabs(value) < 0x1p126F ? value : 1.0F;
+       }}};
+  return all;
+}
+
+std::vector<float> drawn(const Kind& kind, int64_t count, uint64_t seed) {
+  Random random(seed);
+  std::vector<float> values;
+  for (int64_t i = 0; i < count; ++i) values.push_back(kind.draw(random, i));
+  return values;
+}
+
+std::vector<float> quantized(const WeightFormat& format, ScaleRule rule, int64_t rows, int64_t k,
+                             const std::vector<float>& w) {
+  std::vector<float> out(w.size());
+  quantize_rows(format, rule, rows, k, w.data(), out.data());
+  return out;
+}
+
+double squared_error(const std::vector<float>& w, const std::vector<float>& q) {
+  double sum = 0;
+  for (size_t i = 0; i < w.size(); ++i) {
+    const double error = static_cast<double>(w[i]) - static_cast<double>(q[i]);
+    sum += error * error;
+  }
+  return sum;
+}
+
+std::vector<uint32_t> bits_of(const std::vector<float>& values) {
+  std::vector<uint32_t> bits;
+  for (const float value : values) bits.push_back(std::bit_cast<uint32_t>(value));
+  return bits;
+}
+
+TEST(QuantizeRows, WritesExactlyWhatTheCodecDecodes) {
+  constexpr int64_t kRows = 3;
+  for (const WeightFormat& format : all_weight_formats())
+    for (const ScaleRule rule : kRules)
+      for (const Kind& kind : kinds())
+        for (const int64_t k : {1, 15, 33, 100, 192, 576}) {
+          const std::vector<float> w = drawn(kind, kRows * k, static_cast<uint64_t>(k));
+          const auto decoded = decode_rows(encode_rows(format, rule, kRows, k, w.data()));
+          ASSERT_TRUE(decoded.has_value()) << decoded.error().message;
+          ASSERT_EQ(bits_of(quantized(format, rule, kRows, k, w)), bits_of(*decoded))
+              << format_name(format) << " " << kind.name << " k=" << k
+              << (rule == ScaleRule::kMse ? " mse" : " absmax");
+        }
+}
+
+TEST(QuantizeRows, SearchIsNeverWorseThanAbsmax) {
+  for (const WeightFormat& format : all_weight_formats())
+    for (const Kind& kind : kinds()) {
+      const std::vector<float> w = drawn(kind, 4 * 576, 5);
+      const double absmax = squared_error(w, quantized(format, ScaleRule::kAbsmax, 4, 576, w));
+      const double mse = squared_error(w, quantized(format, ScaleRule::kMse, 4, 576, w));
+      EXPECT_LE(mse, absmax * (1 + 1e-5)) << format_name(format) << " " << kind.name;
+    }
+}
+
+TEST(QuantizeRows, OutputMayBeTheInput) {
+  for (const WeightFormat& format : all_weight_formats()) {
+    std::vector<float> w = drawn(kinds().front(), 2 * 100, 6);
+    const std::vector<float> want = quantized(format, ScaleRule::kMse, 2, 100, w);
+    quantize_rows(format, ScaleRule::kMse, 2, 100, w.data(), w.data());
+    EXPECT_EQ(w, want) << format_name(format);
+  }
+}
+
+TEST(QuantizeRows, ShorterLastGroupHasItsOwnScale) {
+  std::vector<float> w = drawn(kinds().front(), 576, 7);
+  const std::vector<float> before = quantized(weight("int4_g128"), ScaleRule::kMse, 1, 576, w);
+  for (size_t i = 0; i < 512; ++i) w[i] *= 100;
+  const std::vector<float> after = quantized(weight("int4_g128"), ScaleRule::kMse, 1, 576, w);
+  const std::vector<float> alone = quantized(weight("int4_g128"), ScaleRule::kMse, 1, 64,
+                                             std::vector<float>(w.begin() + 512, w.end()));
+  for (size_t i = 0; i < 64; ++i) {
+    EXPECT_EQ(after[512 + i], before[512 + i]);
+    EXPECT_EQ(after[512 + i], alone[i]);
+  }
+}
+
+TEST(QuantizeRows, AbsmaxIsIdempotentWhereTheScaleComesBack) {
+  for (const WeightFormat& format : all_weight_formats()) {
+    const bool comes_back = format.family == WeightFamily::kBf16 ||
+                            format.family == WeightFamily::kMxfp4 ||
+                            (format.family == WeightFamily::kInt && !format.asymmetric);
+    if (!comes_back) continue;
+    const std::vector<float> w = drawn(kinds().front(), 3 * 576, 8);
+    const std::vector<float> once = quantized(format, ScaleRule::kAbsmax, 3, 576, w);
+    EXPECT_EQ(quantized(format, ScaleRule::kAbsmax, 3, 576, once), once) << format_name(format);
+  }
+}
+
+// Oracle of the search, in double, over every FP16 scale that a factor leads to and both signs.
+// Scales come from a search over all FP16 values, codes from trying every one.
+double least_int_error(const WeightFormat& format, const std::vector<float>& w) {
+  static const std::vector<double> fp16 = [] {
+    std::vector<double> all;
+    for (uint16_t code = 1; code < 0x7C00; ++code) all.push_back(decode_fp16(code));
+    return all;
+  }();
+  const double low = std::min(0.0F, *std::min_element(w.begin(), w.end()));
+  const double high = std::max(0.0F, *std::max_element(w.begin(), w.end()));
+  const double num_codes = std::exp2(format.bits);
+  const double top = format.asymmetric ? num_codes - 1 : num_codes / 2 - 1;
+  double least = std::numeric_limits<double>::infinity();
+  for (const float factor : scale_factors(format)) {
+    const double span = format.asymmetric ? high - low : std::max(high, -low);
+    const double wanted = span / top * static_cast<double>(factor);
+    double scale = fp16.front();
+    for (const double candidate : fp16)
+      if (std::fabs(candidate - wanted) < std::fabs(scale - wanted)) scale = candidate;
+    const double zero = std::round(-low * static_cast<double>(factor) / scale);
+    const double sign = !format.asymmetric && high > -low && factor < 1 ? -1 : 1;
+    double error = 0;
+    for (const float value : w) {
+      double nearest = std::numeric_limits<double>::infinity();
+      const double first = format.asymmetric ? -zero : -num_codes / 2;
+      for (double step = first; step < first + num_codes; ++step)
+        nearest = std::min(nearest, std::fabs(static_cast<double>(value) - step * sign * scale));
+      error += nearest * nearest;
+    }
+    least = std::min(least, error);
+  }
+  return least;
+}
+
+TEST(QuantizeRows, SearchFindsTheLeastErrorOfTheGrid) {
+  for (const WeightFormat& format : all_weight_formats()) {
+    if (format.family != WeightFamily::kInt || format.group_size > 64) continue;
+    for (const Kind& kind : {kinds()[0], kinds()[9], kinds()[10]})
+      for (uint64_t seed = 0; seed < 3; ++seed) {
+        const std::vector<float> w = drawn(kind, 32, seed);
+        const double found = squared_error(w, quantized(format, ScaleRule::kMse, 1, 32, w));
+        const double least = least_int_error(format, w);
+        // Above: errors within 2^-18 count as equal. Below: an FP16 tie may fall either way.
+        EXPECT_LE(found, least * (1 + 1e-4)) << format_name(format) << " " << kind.name;
+        EXPECT_GE(found, least * (1 - 1e-2)) << format_name(format) << " " << kind.name;
+      }
+  }
+}
+
+// Oracle for the FP4 formats: every scale code of the grid, every element code, in double.
+TEST(QuantizeRows, SearchFindsTheLeastErrorOfTheFp4Grids) {
+  for (const char* name : {"mxfp4", "nvfp4"}) {
+    const WeightFormat format = weight(name);
+    for (uint64_t seed = 0; seed < 8; ++seed) {
+      const std::vector<float> w = drawn(kinds()[seed % 2 == 0 ? 0 : 9], format.group_size, seed);
+      const PackedRows absmax =
+          encode_rows(format, ScaleRule::kAbsmax, 1, format.group_size, w.data());
+      double least = std::numeric_limits<double>::infinity();
+      for (const int32_t step : scale_code_steps(format)) {
+        const int32_t code = absmax.scales[0] + step;
+        if (code > (format.family == WeightFamily::kNvfp4 ? kE4m3LargestCode : 254)) continue;
+        const auto stored = static_cast<uint8_t>(code);
+        const double scale = format.family == WeightFamily::kNvfp4
+                                 ? static_cast<double>(decode_fp8_e4m3fn(stored)) *
+                                       static_cast<double>(absmax.tensor_scale)
+                                 : static_cast<double>(decode_e8m0(stored));
+        double error = 0;
+        for (const float value : w) {
+          double nearest = std::numeric_limits<double>::infinity();
+          for (uint8_t element = 0; element < 16; ++element)
+            nearest =
+                std::min(nearest, std::fabs(static_cast<double>(value) -
+                                            scale * static_cast<double>(decode_e2m1(element))));
+          error += nearest * nearest;
+        }
+        least = std::min(least, error);
+      }
+      const double found =
+          squared_error(w, quantized(format, ScaleRule::kMse, 1, format.group_size, w));
+      EXPECT_NEAR(found, least, least * 1e-4) << name << " seed " << seed;
+    }
+  }
+}
+
+TEST(WeightedError, IsTheSumOverTheQuantisedMatrixOnAnyNumberOfThreads) {
+  constexpr int64_t kRows = 300;  // enough elements to start threads
+  constexpr int64_t kK = 1000;
+  const std::vector<float> w = drawn(kinds().front(), kRows * kK, 9);
+  Random random(10);
+  std::vector<float> sensitivity;
+  for (size_t i = 0; i < w.size(); ++i) sensitivity.push_back(static_cast<float>(random.uniform()));
+  for (const char* name : {"bf16", "int3_g128", "int4_asym", "fp8_e4m3fn", "mxfp4", "nvfp4"}) {
+    const WeightFormat format = weight(name);
+    const std::vector<float> q = quantized(format, ScaleRule::kMse, kRows, kK, w);
+    double want = 0;
+    for (size_t i = 0; i < w.size(); ++i) {
+      const double error = static_cast<double>(w[i]) - static_cast<double>(q[i]);
+      want += static_cast<double>(sensitivity[i]) * error * error / 2;
+    }
+    const double found =
+        weighted_error_rows(format, ScaleRule::kMse, kRows, kK, w.data(), sensitivity.data());
+    EXPECT_NEAR(found, want, want * 1e-6) << name;  // w - q is rounded to FP32 in the product
+    // Row by row on this thread: the same bits, so threads have no part in the result.
+    double by_row = 0;
+    const float tensor = tensor_scale(format, kRows * kK, w.data());
+    std::vector<float> row(kK);
+    for (int64_t r = 0; r < kRows; ++r) {
+      quantize_row(format, ScaleRule::kMse, tensor, kK, w.data() + r * kK, row.data());
+      for (int64_t i = 0; i < kK; ++i)
+        ASSERT_EQ(row[static_cast<size_t>(i)], q[static_cast<size_t>(r * kK + i)]) << name;
+      if (format.family != WeightFamily::kNvfp4)
+        by_row += weighted_error_rows(format, ScaleRule::kMse, 1, kK, w.data() + r * kK,
+                                      sensitivity.data() + r * kK);
+    }
+    if (format.family != WeightFamily::kNvfp4) {
+      EXPECT_EQ(by_row, found) << name;
+    }
+  }
+}
+
+TEST(WeightedError, WorksInsideAWorker) {
+  constexpr int64_t kRows = 300;
+  constexpr int64_t kK = 1000;
+  const std::vector<float> w = drawn(kinds().front(), kRows * kK, 11);
+  const std::vector<float> ones(w.size(), 1.0F);
+  const WeightFormat format = weight("int4_g64");
+  const double want =
+      weighted_error_rows(format, ScaleRule::kMse, kRows, kK, w.data(), ones.data());
+  std::vector<double> found(4);
+  parallel_for(4, [&](int64_t index, int64_t) {
+    found[static_cast<size_t>(index)] =
+        weighted_error_rows(format, ScaleRule::kMse, kRows, kK, w.data(), ones.data());
+  });
+  EXPECT_EQ(found, std::vector<double>(4, want));
+}
+
+TEST(QuantizeActivations, MatchesThePlainFormulas) {
+  constexpr int64_t kTokens = 5;
+  for (const Kind& kind : kinds())
+    for (const int64_t k : {1, 17, 64, 577}) {
+      if (kind.name == "subnormal") continue;  // below the smallest scale, tested by zeros
+      const std::vector<float> x = drawn(kind, kTokens * k, 12);
+      std::vector<float> bf16 = x;
+      std::vector<float> int8 = x;
+      std::vector<float> fp8 = x;
+      quantize_activations(ActivationFormat::kBf16, kTokens, k, bf16.data());
+      quantize_activations(ActivationFormat::kInt8Token, kTokens, k, int8.data());
+      quantize_activations(ActivationFormat::kFp8Token, kTokens, k, fp8.data());
+      for (int64_t token = 0; token < kTokens; ++token) {
+        float absmax = 0;
+        for (int64_t i = 0; i < k; ++i)
+          absmax = std::max(absmax, std::fabs(x[static_cast<size_t>(token * k + i)]));
+        for (int64_t i = 0; i < k; ++i) {
+          const auto at = static_cast<size_t>(token * k + i);
+          ASSERT_EQ(bf16[at], decode_bf16(encode_bf16(x[at])));
+          if (absmax == 0) {
+            ASSERT_EQ(int8[at], 0.0F);
+            ASSERT_EQ(fp8[at], 0.0F);
+            continue;
+          }
+          const float s = absmax / 127;
+          ASSERT_EQ(int8[at], std::nearbyint(x[at] / s) * s) << kind.name;
+          const float t = absmax / 448;
+          ASSERT_EQ(fp8[at], decode_fp8_e4m3fn(encode_fp8_e4m3fn(x[at] / t)) * t) << kind.name;
+        }
+      }
+    }
+}
+
+TEST(QuantizeKv, IsOneAsymmetricGroupPerVector) {
+  constexpr int64_t kVectors = 9;
+  for (const Kind& kind : kinds())
+    for (const int64_t head_dim : {3, 64, 80}) {
+      const std::vector<float> x = drawn(kind, kVectors * head_dim, 13);
+      for (const auto& [format, name] :
+           {std::pair{KvFormat::kInt8, "int8_asym"}, std::pair{KvFormat::kInt4, "int4_asym"}}) {
+        std::vector<float> found = x;
+        quantize_kv(format, kVectors, head_dim, found.data());
+        const auto want = decode_rows(
+            encode_rows(weight(name), ScaleRule::kAbsmax, kVectors, head_dim, x.data()));
+        ASSERT_EQ(bits_of(found), bits_of(want.value())) << kind.name << " " << name;
+      }
+      std::vector<float> bf16 = x;
+      quantize_kv(KvFormat::kBf16, kVectors, head_dim, bf16.data());
+      for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(bf16[i], decode_bf16(encode_bf16(x[i])));
+    }
+}
+
+TEST(QuantizeKv, HandWorkedVector) {
+  std::vector<float> x = {-1, 2, .5F, 0};  // scale FP16(3 / 15) = .199951171875, zero point 5
+  quantize_kv(KvFormat::kInt4, 1, 4, x.data());
+  const float s = .199951171875F;
+  EXPECT_EQ(x, (std::vector<float>{-5 * s, 10 * s, 3 * s, 0}));  // .5 / s = 2.5006
+}
+
+}  // namespace
+}  // namespace dovetail::formats
