@@ -1,0 +1,400 @@
+#include "search/chip_allocator.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "search/chip_pricing.h"
+#include "search/core_search.h"
+#include "search/price_master.h"
+
+namespace dovetail::search {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kCeiling = 1e4;  // of the artificial column, in units of the dearest choice seen
+constexpr int kMaxPriceSteps = 40;
+constexpr double kDualGap = 5e-4;        // where the search for prices stops
+constexpr double kGoodGap = 1e-3;        // where the search for a choice stops
+constexpr double kFirstDistance = 3e-4;  // of the cost: reduced costs of options that are tried
+constexpr size_t kMaxOptions = 96;
+constexpr int kMaxExchanges = 6;
+constexpr double kLeastCap = 1e-15;  // nats: a cap of 0 needs a unit to be scaled with
+// Where the search for prices starts: what halving every loss costs when cost is proportional to
+// bits and loss to 4^-bits, at 5 bits.
+constexpr double kFirstLossPrice = 0.14;
+
+struct Column {
+  ChipChoice choice;
+  ChipSums sums;
+};
+
+}  // namespace
+
+struct ChipAllocator::Impl {
+  Impl(const LossTable& losses_in, const ResidencyLevels& levels_in, std::vector<double> caps_in)
+      : losses(losses_in), levels(levels_in), caps(std::move(caps_in)), pricing(losses, levels) {}
+
+  void load(const silicon::CostTable& table_in, Metric metric_in);
+  // Finds prices and bound for one cap. False: proven impossible.
+  bool find_prices(double cap);
+  void query(const Use& prices);
+  void set_units(double cap);
+  [[nodiscard]] Use scaled_use(const ChipSums& sums) const;
+  void allocate(double cap, ChipAllocation& result);
+  [[nodiscard]] double violation(const ChipSums& sums) const;
+  void walk_towards(const Column& goal, Column& at) const;
+  [[nodiscard]] Column round_columns() const;
+  bool search_from(const Column& start, ChipAllocation& result);
+  void add_options(const Column& start);
+  void report(const Column& start, ChipAllocation& result) const;
+  void solve_slowly(double cap, ChipAllocation& result) const;
+
+  LossTable losses;
+  ResidencyLevels levels;
+  std::vector<double> caps;
+  ChipPricing pricing;
+  PriceMaster master;
+  CoreSearch core;
+
+  // Of the loaded chip:
+  const silicon::CostTable* table = nullptr;
+  Metric metric = Metric::kLatency;
+  double sram_limit = 0;
+  double dram_limit = 0;
+  bool use_sram = false;
+  bool use_dram = false;
+  double cost_unit = 1;
+  std::vector<Column> columns;  // of all caps so far: what they cost and use no cap changes
+  size_t num_columns = 0;
+
+  // Of the cap:
+  double max_loss = 0;
+  Use unit = {1, 1, 1};  // what 1 stands for: loss, then SRAM, then DRAM as used
+  int num_limits = 1;
+  Use prices = {};       // best ones, scaled
+  double bound = 0;      // scaled
+  Use last_prices = {};  // where the next cap starts, in cost per unit of use
+  bool have_last_prices = false;
+
+  struct Chosen {
+    int32_t site;
+    int32_t treatment;
+    double share;
+  };
+  std::vector<Chosen> names;  // of the core's options
+  std::vector<NearOption> near;
+  struct Candidate {
+    double distance;
+    Chosen chosen;
+  };
+  std::vector<Candidate> candidates;
+  std::vector<int32_t> core_site;  // of a site, -1 outside the core
+};
+
+void ChipAllocator::Impl::load(const silicon::CostTable& table_in, Metric metric_in) {
+  table = &table_in;
+  metric = metric_in;
+  pricing.load(table_in, metric_in);
+  sram_limit = std::max(0.0, table_in.sram_bytes);
+  dram_limit = std::max(0.0, table_in.dram_bytes - table_in.fixed_dram_bytes);
+  use_sram = pricing.residency();
+  use_dram = pricing.executable() && pricing.max_dram_use() > dram_limit;
+  num_columns = 0;
+  have_last_prices = false;
+}
+
+Use ChipAllocator::Impl::scaled_use(const ChipSums& sums) const {
+  Use use = {sums.loss / unit[0], 0, 0};
+  size_t i = 1;
+  if (use_sram) use[i] = sums.sram_bytes / unit[i], ++i;
+  if (use_dram) use[i] = sums.dram_bytes / unit[i], ++i;
+  return use;
+}
+
+void ChipAllocator::Impl::set_units(double cap) {
+  max_loss = cap;
+  unit = {std::max(cap, kLeastCap), 1, 1};
+  num_limits = 1;
+  if (use_sram) unit[static_cast<size_t>(num_limits++)] = sram_limit;
+  if (use_dram) unit[static_cast<size_t>(num_limits++)] = std::max(dram_limit, 1.0);
+}
+
+// Asks for the choice at scaled prices, keeps it as a column and improves the bound.
+void ChipAllocator::Impl::query(const Use& at) {
+  if (num_columns == columns.size()) columns.emplace_back();
+  Column& column = columns[num_columns++];
+  ChipPrices per_unit{.loss = at[0] * cost_unit / unit[0], .sram = 0, .dram = 0};
+  size_t i = 1;
+  if (use_sram) per_unit.sram = at[i] * cost_unit / unit[i], ++i;
+  if (use_dram) per_unit.dram = at[i] * cost_unit / unit[i], ++i;
+  const double priced = pricing.price(per_unit, column.choice, column.sums) / cost_unit;
+  const Use use = scaled_use(column.sums);
+  double value = column.sums.cost / cost_unit - ChipPricing::kRounding * priced;
+  for (size_t l = 0; l < static_cast<size_t>(num_limits); ++l) {
+    const double limit = l == 0 ? max_loss / unit[0] : 1.0;
+    value += at[l] * (use[l] - limit);
+  }
+  master.add({.cost = column.sums.cost / cost_unit, .use = use});
+  if (value > bound) {
+    bound = value;
+    prices = at;
+  }
+}
+
+bool ChipAllocator::Impl::find_prices(double cap) {
+  set_units(cap);
+  Use limit = {max_loss / unit[0], 1, 1};
+  bound = 0;
+  prices = {};
+  if (num_columns == 0) {
+    // Nearly the least loss, all streamed: keeps the limits if anything does, DRAM apart.
+    cost_unit = 1;
+    columns.resize(std::max<size_t>(columns.size(), 1));
+    num_columns = 1;
+    Column& safe = columns[0];
+    pricing.price({.loss = 1e20, .sram = 1e20, .dram = 0}, safe.choice, safe.sums);
+    cost_unit = std::max(safe.sums.cost, 1e-30);
+  }
+  const ChipSums& safe = columns[0].sums;
+  if (safe.loss > cap * (1 - 1e-6) && pricing.least_loss() > cap * (1 + 1e-12)) return false;
+
+  master.reset(num_limits, limit, kCeiling);
+  for (size_t k = 0; k < num_columns; ++k) {
+    master.add({.cost = columns[k].sums.cost / cost_unit, .use = scaled_use(columns[k].sums)});
+  }
+  Use at = {kFirstLossPrice, 0.05, 0};
+  for (size_t i = 0; have_last_prices && i < static_cast<size_t>(num_limits); ++i) {
+    at[i] = last_prices[i] * (i == 0 ? 1.0 : unit[i]) / cost_unit;
+  }
+  for (int step = 0; step < kMaxPriceSteps; ++step) {
+    query(at);
+    if (bound > kCeiling / 10) return false;  // above what any choice costs
+    master.solve();
+    if (master.value() - bound <= kDualGap * master.value()) break;
+    const double stride = step < 3 || step % 4 == 3 ? 1.0 : 0.7;
+    for (size_t i = 0; i < static_cast<size_t>(num_limits); ++i) {
+      at[i] = prices[i] + stride * (master.prices()[i] - prices[i]);
+    }
+  }
+  for (size_t i = 0; i < static_cast<size_t>(num_limits); ++i) {
+    last_prices[i] = prices[i] * cost_unit / (i == 0 ? 1.0 : unit[i]);
+  }
+  have_last_prices = true;
+  return true;
+}
+
+// How far a choice is beyond its limits, scaled.
+double ChipAllocator::Impl::violation(const ChipSums& sums) const {
+  const Use use = scaled_use(sums);
+  double total = std::max(0.0, use[0] - max_loss / unit[0]);
+  for (size_t i = 1; i < static_cast<size_t>(num_limits); ++i) total += std::max(0.0, use[i] - 1);
+  return total;
+}
+
+// Walks from one choice towards another, site by site, taking every step that helps: less
+// violation first, then less cost within the limits.
+void ChipAllocator::Impl::walk_towards(const Column& goal, Column& at) const {
+  double broken = violation(at.sums);
+  for (size_t s = 0; s < at.choice.size(); ++s) {
+    if (at.choice[s] == goal.choice[s]) continue;
+    const auto site = static_cast<int32_t>(s);
+    const ChipSums from = pricing.sums_of(site, at.choice[s]);
+    const ChipSums to = pricing.sums_of(site, goal.choice[s]);
+    const ChipSums next = {.cost = at.sums.cost + to.cost - from.cost,
+                           .loss = at.sums.loss + to.loss - from.loss,
+                           .sram_bytes = at.sums.sram_bytes + to.sram_bytes - from.sram_bytes,
+                           .dram_bytes = at.sums.dram_bytes + to.dram_bytes - from.dram_bytes};
+    const double next_broken = violation(next);
+    if (next_broken > broken || (next_broken == broken && next.cost >= at.sums.cost)) continue;
+    at.choice[s] = goal.choice[s];
+    at.sums = next;
+    broken = next_broken;
+  }
+}
+
+// A choice between the columns that the prices rest on. The safe column comes in if they alone do
+// not lead inside the limits.
+Column ChipAllocator::Impl::round_columns() const {
+  std::vector<PriceMaster::Weighted> basis = master.basis();
+  std::sort(basis.begin(), basis.end(), [](const auto& a, const auto& b) {
+    return a.weight != b.weight ? a.weight > b.weight : a.column < b.column;
+  });
+  Column at = basis.empty() ? columns[0] : columns[static_cast<size_t>(basis[0].column)];
+  for (int pass = 0; pass < 2; ++pass) {
+    for (const PriceMaster::Weighted& w : basis) {
+      walk_towards(columns[static_cast<size_t>(w.column)], at);
+    }
+    if (violation(at.sums) > 0) walk_towards(columns[0], at);
+  }
+  return at;
+}
+
+// The options of least reduced cost, and the start's own where a site has any of them.
+void ChipAllocator::Impl::add_options(const Column& start) {
+  candidates.clear();
+  const double distance = kFirstDistance * cost_unit;
+  for (const NearOption& option : near) {
+    const double largest = pricing.largest_share(option.site, option.treatment);
+    const int32_t own = start.choice[static_cast<size_t>(option.site)];
+    for (const double share : pricing.shares(option.site)) {
+      if (share > largest) break;
+      const bool is_own = own / 2 == option.treatment && share == (own % 2 == 1 ? largest : 0);
+      if (is_own) continue;
+      const double along = largest > 0 ? share / largest : 0;
+      const double reduced =
+          option.streamed_distance + along * (option.resident_distance - option.streamed_distance);
+      if (reduced <= distance)
+        candidates.push_back({reduced, {option.site, option.treatment, share}});
+      if (!use_sram) break;
+    }
+  }
+  const auto order = [](const Candidate& a, const Candidate& b) {
+    if (a.distance != b.distance) return a.distance < b.distance;
+    if (a.chosen.site != b.chosen.site) return a.chosen.site < b.chosen.site;
+    if (a.chosen.treatment != b.chosen.treatment) return a.chosen.treatment < b.chosen.treatment;
+    return a.chosen.share < b.chosen.share;
+  };
+  if (candidates.size() > kMaxOptions) {
+    std::nth_element(candidates.begin(), candidates.begin() + kMaxOptions, candidates.end(), order);
+    candidates.resize(kMaxOptions);
+  }
+}
+
+bool ChipAllocator::Impl::search_from(const Column& start, ChipAllocation& result) {
+  add_options(start);
+  core_site.assign(static_cast<size_t>(pricing.num_sites()), -1);
+  int32_t num_core_sites = 0;
+  for (const Candidate& c : candidates) {
+    int32_t& index = core_site[static_cast<size_t>(c.chosen.site)];
+    if (index < 0) index = num_core_sites++;
+  }
+  // What lies outside the core stays as it is: the start's sums less its core sites.
+  ChipSums rest = start.sums;
+  names.clear();
+  const auto add = [&](const Chosen& chosen, double distance, bool is_start) {
+    const ChipSums sums = pricing.sums_at(chosen.site, chosen.treatment, chosen.share);
+    core.add({.site = core_site[static_cast<size_t>(chosen.site)],
+              .label = static_cast<int32_t>(names.size()),
+              .cost = sums.cost / cost_unit,
+              .reduced_cost = distance / cost_unit,
+              .use = scaled_use(sums)},
+             is_start);
+    names.push_back(chosen);
+  };
+  const auto own = [&](int32_t site) {
+    const int32_t code = start.choice[static_cast<size_t>(site)];
+    return Chosen{site, code / 2, code % 2 == 1 ? pricing.largest_share(site, code / 2) : 0.0};
+  };
+  for (int32_t site = 0; site < static_cast<int32_t>(core_site.size()); ++site) {
+    if (core_site[static_cast<size_t>(site)] < 0) continue;
+    const Chosen chosen = own(site);
+    const ChipSums sums = pricing.sums_at(site, chosen.treatment, chosen.share);
+    rest.cost -= sums.cost;
+    rest.loss -= sums.loss;
+    rest.sram_bytes -= sums.sram_bytes;
+    rest.dram_bytes -= sums.dram_bytes;
+  }
+  core.reset(num_core_sites, rest.cost / cost_unit, scaled_use(rest), {max_loss / unit[0], 1, 1});
+  for (int32_t site = 0; site < static_cast<int32_t>(core_site.size()); ++site) {
+    if (core_site[static_cast<size_t>(site)] >= 0) add(own(site), 0, true);
+  }
+  for (const Candidate& c : candidates) add(c.chosen, c.distance, false);
+  if (!core.repair()) return false;
+  core.improve(bound * (1 + kGoodGap), kMaxExchanges);
+  report(start, result);
+  return true;
+}
+
+// The start with the core's choices, added up from nothing in site order.
+void ChipAllocator::Impl::report(const Column& start, ChipAllocation& result) const {
+  const auto num_sites = static_cast<size_t>(pricing.num_sites());
+  result.treatments.resize(num_sites);
+  result.resident_frac.resize(num_sites);
+  std::vector<double> share(num_sites);
+  for (size_t s = 0; s < num_sites; ++s) {
+    const int32_t code = start.choice[s];
+    result.treatments[s] = code / 2;
+    share[s] = code % 2 == 1 ? pricing.largest_share(static_cast<int32_t>(s), code / 2) : 0.0;
+  }
+  core.visit_choice([&](const CoreOption& option) {
+    const Chosen& chosen = names[static_cast<size_t>(option.label)];
+    result.treatments[static_cast<size_t>(chosen.site)] = chosen.treatment;
+    share[static_cast<size_t>(chosen.site)] = chosen.share;
+  });
+  ChipSums total;
+  for (size_t s = 0; s < num_sites; ++s) {
+    const ChipSums sums = pricing.sums_at(static_cast<int32_t>(s), result.treatments[s], share[s]);
+    total.cost += sums.cost;
+    total.loss += sums.loss;
+    total.sram_bytes += sums.sram_bytes;
+    total.dram_bytes += sums.dram_bytes;
+    result.resident_frac[s] = static_cast<float>(share[s]);
+  }
+  result.feasible = true;
+  result.cost = total.cost;
+  result.loss = total.loss;
+  result.sram_bytes = total.sram_bytes;
+  result.dram_bytes = total.dram_bytes;
+}
+
+// Limits so tight that repair failed: rare, so that exactness matters more than time.
+void ChipAllocator::Impl::solve_slowly(double cap, ChipAllocation& result) const {
+  const double known_bound = bound * cost_unit;
+  const Result<ChipProblem> problem = make_problem(*table, metric, losses, levels, cap);
+  result = {};
+  result.bound = kInfinity;
+  if (!problem.has_value()) return;
+  const Result<Allocation> solved = solve_allocation(problem->problem, {.max_gap_frac = kGoodGap});
+  if (solved.has_value()) {
+    result = to_chip_allocation(*problem, *solved);
+  } else {
+    result.bound = known_bound;  // neither found nor refuted
+  }
+}
+
+void ChipAllocator::Impl::allocate(double cap, ChipAllocation& result) {
+  result.feasible = false;
+  result.bound = kInfinity;
+  if (!pricing.executable() || !find_prices(cap)) {
+    result = {};
+    result.bound = kInfinity;
+    return;
+  }
+  ChipPrices per_unit{.loss = prices[0] * cost_unit / unit[0], .sram = 0, .dram = 0};
+  size_t i = 1;
+  if (use_sram) per_unit.sram = prices[i] * cost_unit / unit[i], ++i;
+  if (use_dram) per_unit.dram = prices[i] * cost_unit / unit[i], ++i;
+  Column best;
+  pricing.price(per_unit, best.choice, best.sums);
+  pricing.near_options(kFirstDistance * cost_unit, best.choice, near);
+  if (!search_from(round_columns(), result)) {
+    solve_slowly(cap, result);
+    return;
+  }
+  result.bound = std::min(bound * cost_unit, result.cost);
+  result.loss_price = per_unit.loss;
+  result.sram_price = per_unit.sram;
+}
+
+ChipAllocator::ChipAllocator(const LossTable& losses, const ResidencyLevels& levels,
+                             std::vector<double> caps)
+    : impl_(std::make_unique<Impl>(losses, levels, std::move(caps))) {}
+ChipAllocator::ChipAllocator(ChipAllocator&&) noexcept = default;
+ChipAllocator& ChipAllocator::operator=(ChipAllocator&&) noexcept = default;
+ChipAllocator::~ChipAllocator() = default;
+
+void ChipAllocator::allocate(const silicon::CostTable& table, Metric metric,
+                             std::vector<ChipAllocation>& results) {
+  impl_->load(table, metric);
+  results.resize(impl_->caps.size());
+  for (size_t i = 0; i < results.size(); ++i) impl_->allocate(impl_->caps[i], results[i]);
+}
+
+double ChipAllocator::bound(const silicon::CostTable& table, Metric metric, double cap) {
+  impl_->load(table, metric);
+  if (!impl_->pricing.executable() || !impl_->find_prices(cap)) return kInfinity;
+  return impl_->bound * impl_->cost_unit;
+}
+
+}  // namespace dovetail::search
