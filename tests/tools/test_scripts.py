@@ -114,7 +114,7 @@ class InstallDeps(Sandbox):
 
 class Quickstart(Sandbox):
     DOVETAIL = ('if [[ $1 == optimize ]]; then echo "ratio 1.04"; mkdir -p out; touch out/report.html;'
-                ' echo "out/report.html"; fi')
+                ' echo "report: out/report.html"; fi')
 
     def setUp(self):
         super().setUp()
@@ -164,8 +164,9 @@ class Quickstart(Sandbox):
                      self.root / "build")
         done = self.run_script("quickstart")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("line 22", done.stdout)
-        self.assertNotIn("line 23", done.stdout)
+        self.assertIn("line 23", done.stdout)
+        self.assertNotIn("line 24", done.stdout)
+        self.assertIn("Report: out/report.html", done.stdout)
 
     def test_unknown_option(self):
         done = self.run_script("quickstart", "--fresh")
@@ -208,7 +209,7 @@ class Check(Sandbox):
         self.program("dovetail", "exit 1", self.root / "build")
         done = self.run_script("check")
         self.assertEqual(done.returncode, 0)
-        self.assertIn("not fetched", done.stdout)
+        self.assertIn("smollm2-135m was not fetched", done.stdout)
 
     def test_tidy_on_changes_is_bounded(self):
         self.assertEqual(self.run_script("check", "--tidy-changed").returncode, 0)
