@@ -82,15 +82,15 @@ Result<Block> BudgetScreen::block(int64_t index) const {
   block.position = split_index(lengths_, block.first_index);
   AxisValues roomy = block.position;  // all inner axes at their largest
   for (size_t axis = kFirstInnerAxis; axis < kNumAxes; ++axis) roomy[axis] = largest_[axis];
-  const chip::Chip roomiest = chip_of(space_, roomy);
-  if (!chip::check_chip(roomiest).has_value()) {  // then no chip of the block is valid
+  chip::Chip chip = chip_of(space_, roomy);
+  if (!chip::check_chip(chip).has_value()) {  // then no chip of the block is valid
     for (size_t inner = 0; inner < kNumInnerAxes; ++inner) {
       block.terms[inner].assign(static_cast<size_t>(lengths_[kFirstInnerAxis + inner]),
                                 {.valid = false});
     }
     return block;
   }
-  DOVETAIL_TRY(const silicon::ChipLimits base, costs_.limits(roomiest));
+  DOVETAIL_TRY(const silicon::ChipLimits base, costs_.limits(chip));
   block.area_mm2 = base.area_mm2;
   block.peak_power_mw = base.peak_power_mw;
   block.dram_gb_per_s = base.dram_gb_per_s;
@@ -102,7 +102,7 @@ Result<Block> BudgetScreen::block(int64_t index) const {
     for (int64_t value = 0; value < lengths_[axis]; ++value) {
       AxisValues moved = roomy;
       moved[axis] = value;
-      const chip::Chip chip = chip_of(space_, moved);
+      set_inner_axes(space_, moved, chip);
       Block::Term term{.valid = chip::check_chip(chip).has_value()};
       if (term.valid && value != roomy[axis]) {
         DOVETAIL_TRY(const silicon::ChipLimits limits, costs_.limits(chip));
@@ -116,7 +116,8 @@ Result<Block> BudgetScreen::block(int64_t index) const {
     corner_area += first->area_mm2;
     corner_power += first->peak_power_mw;
   }
-  DOVETAIL_TRY(const silicon::ChipLimits far, costs_.limits(chip_of(space_, corner)));
+  set_inner_axes(space_, corner, chip);
+  DOVETAIL_TRY(const silicon::ChipLimits far, costs_.limits(chip));
   block.additive = close_to(corner_area, far.area_mm2) && close_to(corner_power, far.peak_power_mw);
   return block;
 }
@@ -174,29 +175,29 @@ Result<BudgetScreen::Excess> BudgetScreen::excess(const AxisValues& position) co
 Result<BlockSummary> BudgetScreen::summarise(const Block& block) const {
   BlockSummary summary;
   summary.min_area_mm2 = std::numeric_limits<double>::infinity();
-  const auto& [lanes, decoders, accumulators, weights, activations] = block.terms;
+  const auto& [outermost, second, third, fourth, innermost] = block.terms;
   AxisValues position = block.position;
-  for (size_t l = 0; l < lanes.size(); ++l) {
-    for (size_t d = 0; d < decoders.size(); ++d) {
-      for (size_t a = 0; a < accumulators.size(); ++a) {
-        for (size_t w = 0; w < weights.size(); ++w) {
-          const double outer_area = block.area_mm2 + lanes[l].area_mm2 + decoders[d].area_mm2 +
-                                    accumulators[a].area_mm2 + weights[w].area_mm2;
-          const double outer_power = block.peak_power_mw + lanes[l].peak_power_mw +
-                                     decoders[d].peak_power_mw + accumulators[a].peak_power_mw +
-                                     weights[w].peak_power_mw;
+  for (size_t l = 0; l < outermost.size(); ++l) {
+    for (size_t d = 0; d < second.size(); ++d) {
+      for (size_t a = 0; a < third.size(); ++a) {
+        for (size_t w = 0; w < fourth.size(); ++w) {
+          const double outer_area = block.area_mm2 + outermost[l].area_mm2 + second[d].area_mm2 +
+                                    third[a].area_mm2 + fourth[w].area_mm2;
+          const double outer_power = block.peak_power_mw + outermost[l].peak_power_mw +
+                                     second[d].peak_power_mw + third[a].peak_power_mw +
+                                     fourth[w].peak_power_mw;
           const bool valid =
-              lanes[l].valid && decoders[d].valid && accumulators[a].valid && weights[w].valid;
-          for (size_t b = 0; b < activations.size(); ++b) {
+              outermost[l].valid && second[d].valid && third[a].valid && fourth[w].valid;
+          for (size_t b = 0; b < innermost.size(); ++b) {
             Limit limit = Limit::kBuffers;
-            const double area = outer_area + activations[b].area_mm2;
-            if (valid && activations[b].valid) {
+            const double area = outer_area + innermost[b].area_mm2;
+            if (valid && innermost[b].valid) {
               const std::array<size_t, kNumInnerAxes> inner = {l, d, a, w, b};
               for (size_t i = 0; i < kNumInnerAxes; ++i) {
                 position[kFirstInnerAxis + i] = static_cast<int64_t>(inner[i]);
               }
-              DOVETAIL_TRY(limit, classify(block, position, area,
-                                           outer_power + activations[b].peak_power_mw));
+              DOVETAIL_TRY(
+                  limit, classify(block, position, area, outer_power + innermost[b].peak_power_mw));
             }
             ++summary.count[static_cast<size_t>(limit)];
             if (limit == Limit::kNone) summary.min_area_mm2 = std::min(summary.min_area_mm2, area);

@@ -2,7 +2,7 @@
 // cost model for each.
 //
 // With node, DRAM, formats, clock, SRAM, cores and the grid fixed, area and peak power are a sum of
-// one term per inner axis (lanes, decoder, three buffers). One question per axis value gives the
+// one term per inner axis (three buffers, lanes, decoder). One question per axis value gives the
 // terms; the far corner is asked too, and where it disagrees the block is screened chip by chip. A
 // sum that lies within rounding of a limit is settled by the cost model, so every decision is the
 // one that `CostModel::limits` and `check_chip` would take.
@@ -19,9 +19,6 @@
 #include "silicon/cost_table.h"
 
 namespace dovetail::search {
-
-inline constexpr int64_t kNumInnerAxes = 5;
-inline constexpr int64_t kFirstInnerAxis = kNumAxes - kNumInnerAxes;
 
 enum class Limit : uint8_t {
   kNone,

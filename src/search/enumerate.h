@@ -20,8 +20,8 @@
 
 namespace dovetail::search {
 
-enum class Metric : uint8_t { kLatency, kEnergy };        // of one request batch: ns, pJ
-enum class Scale : uint8_t { kNone, kArea, kPrice };      // what the metric is multiplied with
+enum class Metric : uint8_t { kLatency, kEnergy };    // of one request batch: ns, pJ
+enum class Scale : uint8_t { kNone, kArea, kPrice };  // what the metric is multiplied with
 
 // "latency", "latency_area" (the inverse of tokens/s/mm2 up to a constant), "latency_price",
 // "energy", "energy_area". Errors: kInvalidArgument with the nearest name.
@@ -55,8 +55,8 @@ struct Candidate {
   std::vector<Allocation> allocations;            // per product, closed to the stated gap
   std::vector<std::vector<int32_t>> treatments;   // per product: menu index per site
   std::vector<std::vector<float>> resident_frac;  // per product and site: share kept in SRAM
-  double metric = 0;     // ns or pJ, weighted over products
-  double objective = 0;  // metric times area, price or 1
+  double metric = 0;                              // ns or pJ, weighted over products
+  double objective = 0;                           // metric times area, price or 1
   double gap_frac = 0;
 };
 
@@ -74,12 +74,12 @@ struct ScenarioResult {
 };
 
 struct EnumerateStats {
-  int64_t num_chips = 0;         // in the space
+  int64_t num_chips = 0;                    // in the space
   std::map<std::string, int64_t> rejected;  // by limit: "area", "peak_power", "dram_capacity", ...
   int64_t num_in_budget = 0;
-  int64_t num_pruned = 0;        // by bounds alone
-  int64_t num_allocated = 0;     // with a T1 table and an allocation
-  double seconds = 0;            // wall time (not part of any canonical export)
+  int64_t num_pruned = 0;     // by bounds alone
+  int64_t num_allocated = 0;  // with a T1 table and an allocation
+  double seconds = 0;         // wall time (not part of any canonical export)
 };
 
 struct EnumerateResult {
@@ -96,7 +96,7 @@ struct EnumerateParams {
   int64_t top_k = 32;
   double front_epsilon_frac = 0.01;  // a chip must improve the front by more than this to join it
   bool keep_front = true;
-  double max_gap_frac = 1e-3;        // for reported points
+  double max_gap_frac = 1e-3;  // for reported points
 };
 
 [[nodiscard]] Result<EnumerateResult> enumerate(const std::vector<Product>& products,

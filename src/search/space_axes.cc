@@ -17,10 +17,10 @@ AxisValues axis_lengths(const Space& space) {
   set(Axis::kRows, space.rows.size());
   set(Axis::kCols, space.cols.size());
   set(Axis::kDepth, space.depth.size());
-  set(Axis::kVectorLanes, space.vector_lanes.size());
-  set(Axis::kDecoder, space.decoder_values_per_cycle.size());
   set(Axis::kAccumulator, space.accumulator_kib.size());
   set(Axis::kWeightBuffer, space.weight_buffer_kib.size());
+  set(Axis::kVectorLanes, space.vector_lanes.size());
+  set(Axis::kDecoder, space.decoder_values_per_cycle.size());
   set(Axis::kActivationBuffer, space.activation_buffer_kib.size());
   return lengths;
 }
@@ -57,16 +57,23 @@ chip::Chip chip_of(const Space& space, const AxisValues& position) {
                         .depth = pick(space.depth, Axis::kDepth),
                         .sharing = set.sharing,
                         .pairs = set.pairs});
-  chip.decoder_values_per_cycle = pick(space.decoder_values_per_cycle, Axis::kDecoder);
-  chip.vector_lanes = pick(space.vector_lanes, Axis::kVectorLanes);
-  chip.weight_buffer_kib = pick(space.weight_buffer_kib, Axis::kWeightBuffer);
-  chip.activation_buffer_kib = pick(space.activation_buffer_kib, Axis::kActivationBuffer);
-  chip.accumulator_kib = pick(space.accumulator_kib, Axis::kAccumulator);
   chip.sram_mib = pick(space.sram_mib, Axis::kSram);
   chip.dram = {.kind = pick(space.dram_kinds, Axis::kDramKind),
                .channels = pick(space.dram_channels, Axis::kDramChannels),
                .capacity_gib = space.dram_capacity_gib};
+  set_inner_axes(space, position, chip);
   return chip;
+}
+
+void set_inner_axes(const Space& space, const AxisValues& position, chip::Chip& chip) {
+  const auto pick = [&position](const std::vector<int64_t>& list, Axis axis) {
+    return list[static_cast<size_t>(at(position, axis))];
+  };
+  chip.vector_lanes = pick(space.vector_lanes, Axis::kVectorLanes);
+  chip.decoder_values_per_cycle = pick(space.decoder_values_per_cycle, Axis::kDecoder);
+  chip.accumulator_kib = pick(space.accumulator_kib, Axis::kAccumulator);
+  chip.weight_buffer_kib = pick(space.weight_buffer_kib, Axis::kWeightBuffer);
+  chip.activation_buffer_kib = pick(space.activation_buffer_kib, Axis::kActivationBuffer);
 }
 
 }  // namespace dovetail::search

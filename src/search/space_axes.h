@@ -21,10 +21,10 @@ enum class Axis : uint8_t {
   kRows,
   kCols,
   kDepth,
-  kVectorLanes,
-  kDecoder,
   kAccumulator,
   kWeightBuffer,
+  kVectorLanes,
+  kDecoder,
   kActivationBuffer,
 };
 inline constexpr int64_t kNumAxes = 15;
@@ -37,6 +37,14 @@ using AxisValues = std::array<int64_t, kNumAxes>;  // per axis: a length, or a p
 [[nodiscard]] int64_t join_index(const AxisValues& lengths, const AxisValues& position);
 // The chip at these positions, without a name.
 [[nodiscard]] chip::Chip chip_of(const Space& space, const AxisValues& position);
+// The last five axes, which a sweep varies inside a block of chips: buffers, lanes and decoder.
+inline constexpr int64_t kNumInnerAxes = 5;
+inline constexpr int64_t kFirstInnerAxis = kNumAxes - kNumInnerAxes;
+// From here on, more of an axis never makes a chip slower: lanes, decoder, activation buffer. A
+// larger weight buffer or accumulator can (a longer prologue, another blocking).
+inline constexpr int64_t kFirstMonotoneAxis = static_cast<int64_t>(Axis::kVectorLanes);
+// Moves a chip of chip_of along those axes alone, without touching its texts and lists.
+void set_inner_axes(const Space& space, const AxisValues& position, chip::Chip& chip);
 
 [[nodiscard]] inline int64_t& at(AxisValues& values, Axis axis) {
   return values[static_cast<size_t>(axis)];
