@@ -208,9 +208,10 @@ std::string prediction(const Json& record) {
   }
   std::vector<Series> series = {{.name = "validation recipes", .css_class = "a"},
                                 {.name = "points of this study", .css_class = "b"}};
-  for (const Json& point : list_at(record, "additivity.points")) {
-    series[0].points.push_back({number_at(point, "predicted_kl_nats"),
-                                number_at(point, "measured_kl_nats"), text_at(point, "recipe")});
+  for (const Json& point : list_at(record, "additivity.recipes")) {
+    series[0].points.push_back({number_at(point, "predicted_nats_per_token"),
+                                number_at(point, "measured_nats_per_token"),
+                                text_at(point, "name")});
   }
   const auto add = [&](const Json& point, const std::string& name) {
     for (const Json& product : point["products"]) {
@@ -233,8 +234,9 @@ std::string prediction(const Json& record) {
              "measured over "
              "predicted {:.2f} [{:.2f}, {:.2f}].</p>",
              number_at(record, "additivity.num_recipes"), number_at(record, "additivity_spearman"),
-             number_at(record, "additivity.r2_log"), number_at(record, "additivity.bias"),
-             number_at(record, "additivity.bias_low"), number_at(record, "additivity.bias_high")) +
+             number_at(record, "additivity.r2_log"), number_at(record, "additivity.bias_ratio"),
+             number_at(record, "additivity.bias_min_ratio"),
+             number_at(record, "additivity.bias_max_ratio")) +
          scatter_chart({.title = "Predicted against measured loss",
                         .x = {"predicted KL, nats/token", true},
                         .y = {"measured KL, nats/token (executed)", true},

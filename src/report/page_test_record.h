@@ -9,9 +9,9 @@ inline Json page_test_record() {
   return Json::parse(R"({
     "schema_version": 1, "name": "tiny <study>", "question": "Which chip & recipe?", "num_chips": 12,
     "optimality_gap_frac": 0.0005, "additivity_spearman": 0.97,
-    "additivity": {"num_recipes": 2, "r2_log": 0.96, "bias": 1.3, "bias_low": 1.1, "bias_high": 1.5,
-      "points": [{"recipe": "r1", "predicted_kl_nats": 0.1, "measured_kl_nats": 0.13},
-                 {"recipe": "r2", "predicted_kl_nats": 0.3, "measured_kl_nats": 0.36}]},
+    "additivity": {"num_recipes": 2, "r2_log": 0.96, "bias_ratio": 1.3, "bias_min_ratio": 1.1, "bias_max_ratio": 1.5,
+      "recipes": [{"name": "r1", "predicted_nats_per_token": 0.1, "measured_nats_per_token": 0.13},
+                 {"name": "r2", "predicted_nats_per_token": 0.3, "measured_nats_per_token": 0.36}]},
     "products": [{"name": "chat", "model": "m", "workload": {"name": "w"}, "loss_profile": "own",
                   "off_grid_seed": 7, "weights_digest": "abcdef0123456789"}],
     "texts": {"profile": {"num_tokens": 10}, "select": {}, "certify": {}},

@@ -67,7 +67,7 @@ Result<std::string> summarize(const Json& record) {
         "loss model: Spearman {:.3f}, R2 of logs {:.3f}, measured/predicted {:.2f} over {:.0f} "
         "recipes",
         number_at(record, "additivity_spearman"), number_at(record, "additivity.r2_log"),
-        number_at(record, "additivity.bias"), number_at(record, "additivity.num_recipes")));
+        number_at(record, "additivity.bias_ratio"), number_at(record, "additivity.num_recipes")));
   }
   for (const Json& scenario : record["scenarios"]) lines.push_back(scenario_line(scenario));
   const Json& scenarios = record["scenarios"];

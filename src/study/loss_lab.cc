@@ -1,6 +1,6 @@
 #include "study/loss_lab.h"
 
-#include <array>
+#include <limits>
 #include <map>
 
 #include <fmt/format.h>
@@ -116,12 +116,16 @@ Result<const eval::TextWindows*> LossLab::Impl::text_of(eval::TextPart part) {
 
 Result<compress::LossProfile> LossLab::profile() {
   DOVETAIL_TRY(const eval::TextWindows* text, impl_->text_of(eval::TextPart::kProfile));
-  const Json input = {
-      {"model", impl_->digest}, {"text", text->digest()}, {"profiler", compress::kProfilerVersion}};
+  const Json input = {{"model", impl_->digest}, {"text", text->digest()}};
   DOVETAIL_TRY(const Json stored, impl_->memory->remember("profile", input, [&]() -> Result<Json> {
-    DOVETAIL_TRY(compress::LossProfile made,
-                 compress::profile(*impl_->weights, compress::full_menu(), *text,
-                                   {.off_grid_seed = impl_->off_grid_seed}, impl_->progress));
+    const std::vector<host::TokenBatch> batches =
+        eval::batches_of(*text, std::numeric_limits<int64_t>::max());
+    DOVETAIL_TRY(
+        const compress::LossProfile made,
+        compress::profile(
+            impl_->weights, compress::whole_menu(), {text->name, text->digest(), batches.at(0)},
+            {.off_grid_seed = impl_->off_grid_seed, .model_digest = impl_->digest, .kv = {}},
+            impl_->progress));
     return compress::loss_profile_to_json(made);
   }));
   return compress::loss_profile_from_json(stored, "stored loss profile");

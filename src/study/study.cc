@@ -46,8 +46,8 @@ Result<Prediction> validate_prediction(const StudyState& state) {
   Prediction prediction;
   if (state.config.validation_recipes == 0) return prediction;
   DOVETAIL_TRY(prediction.json, state.products[0].lab->additivity(state.menu));
-  prediction.bias = prediction.json.at("bias").get<double>();
-  prediction.spread = prediction.json.at("bias_spread").get<double>();
+  prediction.bias = prediction.json.at("bias_ratio").get<double>();
+  prediction.spread = prediction.json.at("bias_spread_ratio").get<double>();
   return prediction;
 }
 

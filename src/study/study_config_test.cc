@@ -1,0 +1,103 @@
+#include "study/study_config.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace dovetail::study {
+namespace {
+
+constexpr const char* kGood = R"(
+name = "s"
+objectives = ["latency"]
+kl_caps_nats = [0.1]
+[[products]]
+name = "p"
+model = "m"
+workload = "w"
+[budget]
+max_area_mm2 = 10
+max_peak_power_w = 5
+max_sustained_power_w = 5
+max_power_density_w_per_mm2 = 0.5
+)";
+constexpr const char* kSpace = R"(
+[space]
+nodes = ["n7"]
+clock_mhz = [1000]
+cores = [1]
+rows = [4]
+cols = [16]
+depth = [16]
+vector_lanes = [16]
+decoder_values_per_cycle = [128]
+weight_buffer_kib = [32]
+activation_buffer_kib = [32]
+accumulator_kib = [8]
+sram_mib = [1]
+dram_kinds = ["lpddr5"]
+dram_channels = [2]
+dram_capacity_gib = 4
+[[space.format_sets]]
+name = "i9"
+pairs = [{ weight = "int9", activation = "int8" }]
+)";
+
+class StudyConfigTest : public ::testing::Test {
+ protected:
+  void TearDown() override { std::filesystem::remove(path_); }
+  std::string error_of(const std::string& text) {
+    std::ofstream(path_) << text;
+    const auto config = load_study(path_);
+    if (config.has_value()) return "no error";
+    const std::string& message = config.error().message;
+    EXPECT_EQ(message.substr(0, path_.size()), path_) << message;
+    return message.substr(path_.size() + 2);
+  }
+  std::string path_ = ::testing::TempDir() + "study_config_" + std::to_string(::getpid()) + ".toml";
+};
+
+TEST_F(StudyConfigTest, ReadsAWholeStudy) {
+  EXPECT_EQ(error_of(std::string(kGood) + kSpace), "no error");
+}
+
+TEST_F(StudyConfigTest, EveryStudyInTheRepositoryIsValid) {
+  for (const auto& entry : std::filesystem::directory_iterator("studies")) {
+    if (entry.path().extension() != ".toml") continue;
+    const auto config = load_study(entry.path().string());
+    EXPECT_TRUE(config.has_value()) << config.error().message;
+  }
+}
+
+TEST_F(StudyConfigTest, ErrorsSayWhatIsWrongAndWhatIsWanted) {
+  EXPECT_EQ(error_of(kGood),
+            "space is missing, want [space], or chip = \"FILE\" to freeze the chip");
+  EXPECT_EQ(error_of("chip = \"c\"\n" + std::string(kGood) + kSpace),
+            "chip = \"c\" freezes the chip, but [space] is there too; want only one");
+  EXPECT_EQ(error_of(std::string(kGood) + "max_area = 3\n" + kSpace),
+            "budget.max_area: unknown key, did you mean max_area_mm2?");
+  EXPECT_EQ(error_of(std::string(kGood) + kSpace + "[menu]\nweights = [\"int4\", \"int4\"]\n"),
+            "menu.weights = \"int4\" appears twice, want each once");
+  const std::string unknown =
+      error_of(std::string(kGood) + kSpace + "[menu]\nweights = [\"int44\"]\n");
+  EXPECT_NE(unknown.find("menu.weights"), std::string::npos);
+  EXPECT_NE(unknown.find("int44"), std::string::npos);
+}
+
+TEST(MakeMenu, HoldsEveryPairAndTheReferenceFirst) {
+  MenuConfig config;
+  config.weights = {"int4_g32", "int8"};
+  config.activations = {"bf16", "int8_token"};
+  config.kv = {"int8"};
+  const auto menu = make_menu(config);
+  ASSERT_TRUE(menu.has_value());
+  EXPECT_EQ(menu->linear[0], recipe::LinearTreatment{});
+  EXPECT_EQ(menu->kv[0], recipe::KvTreatment{});
+  EXPECT_EQ(menu->linear.size(), 6U);  // (bf16, int4_g32, int8) x (bf16, int8_token)
+  EXPECT_EQ(menu->kv.size(), 2U);
+}
+
+}  // namespace
+}  // namespace dovetail::study
