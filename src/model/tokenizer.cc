@@ -1,0 +1,215 @@
+#include "model/tokenizer.h"
+
+#include <unicode/bytestream.h>
+#include <unicode/normalizer2.h>
+#include <unicode/stringpiece.h>
+
+#include <filesystem>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "model/byte_pair.h"
+#include "model/gguf.h"
+#include "model/pre_tokenizer.h"
+#include "model/tokenizer_parts.h"
+
+namespace dovetail::model {
+namespace {
+
+// Bytes of every token by id, and the id of every token that merging can produce.
+struct Vocabulary {
+  std::vector<std::string> bytes;
+  std::unordered_map<std::string, int32_t> ids;          // by entry as written
+  std::unordered_map<std::string_view, int32_t> pieces;  // by bytes, views into `bytes`
+};
+
+Vocabulary build_vocabulary(const TokenizerParts& parts) {
+  const ByteAlphabet alphabet;
+  std::vector<bool> is_added(parts.tokens.size());
+  for (const AddedToken& token : parts.added) is_added[static_cast<size_t>(token.id)] = true;
+  Vocabulary vocabulary;
+  vocabulary.bytes.resize(parts.tokens.size());
+  vocabulary.ids.reserve(parts.tokens.size());
+  vocabulary.pieces.reserve(parts.tokens.size());
+  for (size_t i = 0; i < parts.tokens.size(); ++i) {
+    const std::string& entry = parts.tokens[i];
+    if (entry.empty()) continue;
+    std::string& bytes = vocabulary.bytes[i];
+    const bool decoded = !is_added[i] && alphabet.decode(entry, bytes);
+    if (!decoded) bytes = entry;
+    vocabulary.ids.try_emplace(entry, static_cast<int32_t>(i));
+    if (decoded) vocabulary.pieces.try_emplace(bytes, static_cast<int32_t>(i));
+  }
+  return vocabulary;
+}
+
+Result<BytePairMerger> build_merger(const TokenizerParts& parts, const Vocabulary& vocabulary) {
+  std::array<int32_t, 256> byte_ids;
+  for (size_t byte = 0; byte < 256; ++byte) {
+    const char c = static_cast<char>(byte);
+    const auto entry = vocabulary.pieces.find(std::string_view(&c, 1));
+    byte_ids[byte] = entry == vocabulary.pieces.end() ? -1 : entry->second;
+  }
+  BytePairMerger merger(byte_ids);
+  merger.reserve(parts.merges.size());
+  for (const auto& [left, right] : parts.merges) {
+    const std::string merged = left + right;
+    const auto find = [&](const std::string& entry) {
+      const auto found = vocabulary.ids.find(entry);
+      return found == vocabulary.ids.end() ? -1 : found->second;
+    };
+    const int32_t ids[3] = {find(left), find(right), find(merged)};
+    if (ids[0] < 0 || ids[1] < 0 || ids[2] < 0) {
+      return invalid_argument(
+          fmt::format("{}: merge \"{} {}\" names a token that the vocabulary lacks", parts.source,
+                      left, right));
+    }
+    merger.add_merge(ids[0], ids[1], ids[2]);
+  }
+  return merger;
+}
+
+// Canonical composition; text must be valid UTF-8.
+std::string to_nfc(std::string_view text) {
+  UErrorCode status = U_ZERO_ERROR;
+  const icu::Normalizer2* nfc = icu::Normalizer2::getNFCInstance(status);
+  std::string composed;
+  if (U_SUCCESS(status)) {
+    icu::StringByteSink<std::string> sink(&composed);
+    const icu::StringPiece source(text.data(), static_cast<int32_t>(text.size()));
+    nfc->normalizeUTF8(0, source, sink, nullptr, status);
+  }
+  return U_SUCCESS(status) ? composed : std::string(text);
+}
+
+bool is_ascii(std::string_view text) {
+  for (const char c : text) {
+    if (static_cast<uint8_t>(c) >= 0x80) return false;
+  }
+  return true;
+}
+
+Result<TokenizerParts> read_parts(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    return not_found(
+        fmt::format("{}: no such file or folder, want a tokenizer.json, a folder with "
+                    "one, or a GGUF file",
+                    path));
+  }
+  if (!std::filesystem::is_directory(path, ignored)) {
+    return looks_like_gguf(path) ? read_gguf_tokenizer(path) : read_json_tokenizer(path);
+  }
+  if (std::filesystem::exists(path + "/tokenizer.json", ignored)) {
+    return read_json_tokenizer(path + "/tokenizer.json");
+  }
+  if (std::filesystem::exists(path + "/vocab.json", ignored)) return read_vocab_and_merges(path);
+  return not_found(fmt::format("{}: holds neither tokenizer.json nor vocab.json", path));
+}
+
+std::vector<AddedToken> with_normalized(const std::vector<AddedToken>& tokens, bool normalized) {
+  std::vector<AddedToken> chosen;
+  for (const AddedToken& token : tokens) {
+    if (token.normalized == normalized) chosen.push_back(token);
+  }
+  return chosen;
+}
+
+}  // namespace
+
+struct Tokenizer::Impl {
+  Vocabulary vocabulary;
+  BytePairMerger merger;
+  PreTokenizer pre_tokenizer;
+  AddedTokenFinder raw_tokens;         // looked for in the text as it is
+  AddedTokenFinder normalized_tokens;  // looked for behind the normaliser
+  bool nfc = false;
+  bool ignore_merges = false;
+  int32_t eos_id = -1;
+  int32_t bos_id = -1;
+
+  void append_piece(std::string_view piece, std::vector<int32_t>& ids) const {
+    if (ignore_merges) {
+      if (const auto entry = vocabulary.pieces.find(piece); entry != vocabulary.pieces.end()) {
+        ids.push_back(entry->second);
+        return;
+      }
+    }
+    merger.append(piece, ids);
+  }
+
+  void append_valid(std::string_view text, std::vector<int32_t>& ids) const {
+    const bool changes = nfc && !is_ascii(text);
+    const std::string composed = changes ? to_nfc(text) : std::string();
+    normalized_tokens.split(
+        changes ? std::string_view(composed) : text,
+        [&](std::string_view plain) {
+          pre_tokenizer.split(plain, [&](std::string_view piece) { append_piece(piece, ids); });
+        },
+        [&](int32_t id) { ids.push_back(id); });
+  }
+
+  // Bytes that are not UTF-8 become the tokens of the single bytes.
+  void append_plain(std::string_view text, std::vector<int32_t>& ids) const {
+    while (!text.empty()) {
+      const size_t valid = valid_utf8_prefix(text);
+      if (valid > 0) append_valid(text.substr(0, valid), ids);
+      if (valid == text.size()) return;
+      merger.append(text.substr(valid, 1), ids);
+      text.remove_prefix(valid + 1);
+    }
+  }
+};
+
+Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
+  std::vector<int32_t> ids;
+  impl_->raw_tokens.split(
+      text, [&](std::string_view plain) { impl_->append_plain(plain, ids); },
+      [&](int32_t id) { ids.push_back(id); });
+  return ids;
+}
+
+std::string Tokenizer::decode(const std::vector<int32_t>& ids) const {
+  std::string text;
+  for (const int32_t id : ids) {
+    if (id >= 0 && id < vocab_size()) text += impl_->vocabulary.bytes[static_cast<size_t>(id)];
+  }
+  return text;
+}
+
+int64_t Tokenizer::vocab_size() const {
+  return static_cast<int64_t>(impl_->vocabulary.bytes.size());
+}
+int32_t Tokenizer::eos_id() const {
+  return impl_->eos_id;
+}
+int32_t Tokenizer::bos_id() const {
+  return impl_->bos_id >= 0 ? impl_->bos_id : impl_->eos_id;
+}
+
+Result<Tokenizer> load_tokenizer(const std::string& path) {
+  DOVETAIL_TRY(const TokenizerParts parts, read_parts(path));
+  Vocabulary vocabulary = build_vocabulary(parts);
+  DOVETAIL_TRY(BytePairMerger merger, build_merger(parts, vocabulary));
+  auto pre_tokenizer = make_pre_tokenizer(parts.pre_tokenizer);
+  if (!pre_tokenizer.has_value())
+    return with_context(std::move(pre_tokenizer).error(), parts.source);
+  return Tokenizer(std::unique_ptr<Tokenizer::Impl>(
+      new Tokenizer::Impl{.vocabulary = std::move(vocabulary),
+                          .merger = std::move(merger),
+                          .pre_tokenizer = std::move(*pre_tokenizer),
+                          .raw_tokens = AddedTokenFinder(with_normalized(parts.added, false)),
+                          .normalized_tokens = AddedTokenFinder(with_normalized(parts.added, true)),
+                          .nfc = parts.nfc,
+                          .ignore_merges = parts.ignore_merges,
+                          .eos_id = parts.eos_id,
+                          .bos_id = parts.bos_id}));
+}
+
+}  // namespace dovetail::model

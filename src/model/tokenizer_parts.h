@@ -1,0 +1,35 @@
+// What the readers of tokenizer files hand to the tokenizer. Not for use outside this folder.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "model/added_tokens.h"
+
+namespace dovetail::model {
+
+struct TokenizerParts {
+  std::string source;               // file, for messages
+  std::string pre_tokenizer;        // a name of known_pre_tokenizers()
+  std::vector<std::string> tokens;  // by id, as written in the vocabulary; "" for a gap
+  std::vector<std::pair<std::string, std::string>> merges;  // by rank
+  std::vector<AddedToken> added;                            // ids 0..tokens.size() - 1
+  bool nfc = false;
+  bool ignore_merges = false;
+  int32_t eos_id = -1;
+  int32_t bos_id = -1;
+};
+
+// Largest vocabulary that is read.
+inline constexpr int64_t kMaxVocabulary = int64_t{1} << 24;
+
+[[nodiscard]] Result<TokenizerParts> read_gguf_tokenizer(const std::string& path);
+[[nodiscard]] Result<TokenizerParts> read_json_tokenizer(const std::string& path);
+// GPT-2's own pair of files. The splitter is that of GPT-2, or Qwen2's where tokenizer_config.json
+// beside them says so.
+[[nodiscard]] Result<TokenizerParts> read_vocab_and_merges(const std::string& folder);
+
+}  // namespace dovetail::model
