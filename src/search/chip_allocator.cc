@@ -15,8 +15,12 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kCeiling = 1e4;  // of the artificial column, in units of the dearest choice seen
 constexpr int kMaxPriceSteps = 40;
 constexpr double kDualGap = 5e-4;        // where the search for prices stops
-constexpr double kGoodGap = 1e-3;        // where the search for a choice stops
-constexpr double kFirstDistance = 3e-4;  // of the cost: reduced costs of options that are tried
+constexpr double kGoodGap = 2e-3;        // where the search for a choice stops
+// Reduced costs of the options that are tried, of a site's mean cost; the second time if the first
+// has not come close.
+constexpr double kNearDistance = 4.5e-3;
+constexpr double kFarDistance = 0.2;
+constexpr double kRetryGap = 6e-3;
 constexpr size_t kMaxOptions = 96;
 constexpr int kMaxExchanges = 6;
 constexpr double kLeastCap = 1e-15;  // nats: a cap of 0 needs a unit to be scaled with
@@ -45,8 +49,8 @@ struct ChipAllocator::Impl {
   [[nodiscard]] double violation(const ChipSums& sums) const;
   void walk_towards(const Column& goal, Column& at) const;
   [[nodiscard]] Column round_columns() const;
-  bool search_from(const Column& start, ChipAllocation& result);
-  void add_options(const Column& start);
+  bool search_from(const Column& start, double distance, ChipAllocation& result);
+  void add_options(const Column& start, double distance);
   void report(const Column& start, ChipAllocation& result) const;
   void solve_slowly(double cap, ChipAllocation& result) const;
 
@@ -82,6 +86,7 @@ struct ChipAllocator::Impl {
     int32_t treatment;
     double share;
   };
+  Column cheapest;            // at the best prices
   std::vector<Chosen> names;  // of the core's options
   std::vector<NearOption> near;
   struct Candidate {
@@ -231,9 +236,8 @@ Column ChipAllocator::Impl::round_columns() const {
 }
 
 // The options of least reduced cost, and the start's own where a site has any of them.
-void ChipAllocator::Impl::add_options(const Column& start) {
+void ChipAllocator::Impl::add_options(const Column& start, double distance) {
   candidates.clear();
-  const double distance = kFirstDistance * cost_unit;
   for (const NearOption& option : near) {
     const double largest = pricing.largest_share(option.site, option.treatment);
     const int32_t own = start.choice[static_cast<size_t>(option.site)];
@@ -261,8 +265,11 @@ void ChipAllocator::Impl::add_options(const Column& start) {
   }
 }
 
-bool ChipAllocator::Impl::search_from(const Column& start, ChipAllocation& result) {
-  add_options(start);
+// Improves the start among options at most `distance` from their site's best; keeps the better of
+// that and `result`. False if it stays outside the limits.
+bool ChipAllocator::Impl::search_from(const Column& start, double distance,
+                                      ChipAllocation& result) {
+  add_options(start, distance);
   core_site.assign(static_cast<size_t>(pricing.num_sites()), -1);
   int32_t num_core_sites = 0;
   for (const Candidate& c : candidates) {
@@ -272,12 +279,12 @@ bool ChipAllocator::Impl::search_from(const Column& start, ChipAllocation& resul
   // What lies outside the core stays as it is: the start's sums less its core sites.
   ChipSums rest = start.sums;
   names.clear();
-  const auto add = [&](const Chosen& chosen, double distance, bool is_start) {
+  const auto add = [&](const Chosen& chosen, double reduced_cost, bool is_start) {
     const ChipSums sums = pricing.sums_at(chosen.site, chosen.treatment, chosen.share);
     core.add({.site = core_site[static_cast<size_t>(chosen.site)],
               .label = static_cast<int32_t>(names.size()),
               .cost = sums.cost / cost_unit,
-              .reduced_cost = distance / cost_unit,
+              .reduced_cost = reduced_cost / cost_unit,
               .use = scaled_use(sums)},
              is_start);
     names.push_back(chosen);
@@ -302,7 +309,7 @@ bool ChipAllocator::Impl::search_from(const Column& start, ChipAllocation& resul
   for (const Candidate& c : candidates) add(c.chosen, c.distance, false);
   if (!core.repair()) return false;
   core.improve(bound * (1 + kGoodGap), kMaxExchanges);
-  report(start, result);
+  if (!result.feasible || core.cost() * cost_unit < result.cost) report(start, result);
   return true;
 }
 
@@ -365,10 +372,16 @@ void ChipAllocator::Impl::allocate(double cap, ChipAllocation& result) {
   size_t i = 1;
   if (use_sram) per_unit.sram = prices[i] * cost_unit / unit[i], ++i;
   if (use_dram) per_unit.dram = prices[i] * cost_unit / unit[i], ++i;
-  Column best;
-  pricing.price(per_unit, best.choice, best.sums);
-  pricing.near_options(kFirstDistance * cost_unit, best.choice, near);
-  if (!search_from(round_columns(), result)) {
+  pricing.price(per_unit, cheapest.choice, cheapest.sums);
+  const Column start = round_columns();
+  const double site_cost = cost_unit / static_cast<double>(pricing.num_sites());
+  bool inside = false;
+  for (const double distance : {kNearDistance * site_cost, kFarDistance * site_cost}) {
+    pricing.near_options(distance, cheapest.choice, near);
+    inside |= search_from(start, distance, result);
+    if (inside && result.cost <= bound * cost_unit * (1 + kRetryGap)) break;
+  }
+  if (!inside) {
     solve_slowly(cap, result);
     return;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace dovetail::search {
 namespace {
@@ -12,6 +13,14 @@ constexpr float kForbiddenLoss = 1e30F;
 constexpr double kLeastLossPrice = 1e-12;
 
 constexpr auto kHead = static_cast<size_t>(recipe::SiteKind::kHead);
+
+bool any_lane(const ChipPricing::Ints& mask) {
+  std::array<uint64_t, sizeof(mask) / sizeof(uint64_t)> words;
+  std::memcpy(words.data(), &mask, sizeof(mask));
+  uint64_t any = 0;
+  for (const uint64_t word : words) any |= word;
+  return any != 0;
+}
 
 }  // namespace
 
@@ -179,9 +188,7 @@ void ChipPricing::near_options(double distance, const ChipChoice& best,
         const int32_t t = kind.executable[i];
         const Floats loss = kind.loss[block][static_cast<size_t>(t)] * loss_price_;
         const Ints hit = loss + kind.priced[i] <= most;
-        int32_t any = 0;
-        for (int lane = 0; lane < kLanes; ++lane) any |= hit[lane];
-        if (any == 0) continue;
+        if (!any_lane(hit)) continue;
         for (int64_t lane = 0; lane < lanes; ++lane) {
           const int32_t site = site_of(k, first + lane);
           if (hit[lane] == 0 && best[static_cast<size_t>(site)] / 2 != t) continue;

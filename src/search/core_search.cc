@@ -62,21 +62,24 @@ void CoreSearch::apply(const Move& move) {
   cost_ += move.cost;
   for (size_t i = 0; i < kMaxLimits; ++i) used_[i] += move.use[i];
   chosen_[static_cast<size_t>(move.site)] = move.option;
+  const int32_t site = move.site;
+  for (int32_t j = 0; j < static_cast<int32_t>(options_.size()); ++j) {
+    if (options_[static_cast<size_t>(j)].site == site) moves_[static_cast<size_t>(j)] = move_to(j);
+  }
 }
 
 void CoreSearch::list_moves() {
-  moves_.clear();
+  moves_.resize(options_.size());
   for (int32_t j = 0; j < static_cast<int32_t>(options_.size()); ++j) {
-    const int32_t site = options_[static_cast<size_t>(j)].site;
-    if (chosen_[static_cast<size_t>(site)] != j) moves_.push_back(move_to(j));
+    moves_[static_cast<size_t>(j)] = move_to(j);
   }
 }
 
 bool CoreSearch::repair() {
+  list_moves();
   for (double violation = violation_after({}); violation > 0;) {
     double best_score = kInfinity;
     Move best;
-    list_moves();
     for (const Move& move : moves_) {
       const double removed = violation - violation_after(move.use);
       if (removed <= 0) continue;
@@ -95,8 +98,8 @@ bool CoreSearch::repair() {
 }
 
 void CoreSearch::improve(double good_enough, int max_exchanges) {
+  list_moves();
   for (int exchanges = 0; cost_ > good_enough;) {
-    list_moves();
     if (improve_single()) continue;
     if (exchanges == max_exchanges || !exchange_two()) return;
     ++exchanges;

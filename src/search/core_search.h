@@ -64,7 +64,7 @@ class CoreSearch {
   Use limit_ = {};
   std::vector<CoreOption> options_;
   std::vector<int32_t> chosen_;
-  std::vector<Move> moves_;    // scratch: every change from the current choice
+  std::vector<Move> moves_;    // as options_: the change from the current choice to each
   std::vector<Move> savings_;  // scratch: those that cost less
 };
 
