@@ -55,8 +55,8 @@ Result<LoadedModel> load(const EvalOptions& options, bool permute) {
   }
   DOVETAIL_TRY(const std::string path, model::resolve_model(options.model));
   DOVETAIL_TRY(const model::Tokenizer tokenizer, model::load_tokenizer(path));
-  DOVETAIL_TRY(loaded.text, eval::windows_of_file(tokenizer, options.text, options.context,
-                                                  options.windows));
+  DOVETAIL_TRY(loaded.text,
+               eval::windows_of_file(tokenizer, options.text, options.context, options.windows));
   DOVETAIL_TRY(model::Weights weights, model::load_weights(path));
   if (loaded.off_grid_seed != 0) model::permute_off_grid(weights, loaded.off_grid_seed);
   loaded.weights = std::make_shared<const model::Weights>(std::move(weights));
@@ -68,8 +68,7 @@ Status run_kl(const EvalOptions& options) {
     DOVETAIL_TRY(const std::string path, model::resolve_model(options.model));
     return model::load_shape(path);
   }());
-  DOVETAIL_TRY(const recipe::Recipe recipe,
-               recipe::parse_uniform_recipe(shape, options.treatment));
+  DOVETAIL_TRY(const recipe::Recipe recipe, recipe::parse_uniform_recipe(shape, options.treatment));
   DOVETAIL_TRY(const LoadedModel loaded, load(options, true));
   DOVETAIL_TRY(const host::HostModel reference, host::HostModel::create(loaded.weights));
   DOVETAIL_TRY(compress::TreatedModel treated, compress::TreatedModel::create(loaded.weights));
@@ -85,11 +84,12 @@ Status run_kl(const EvalOptions& options) {
     print_json(json);
     return {};
   }
-  print_line(fmt::format("{} with {}: KL {:.5f} +- {:.5f} nats/token relative to the released "
-                         "weights, top-1 agreement {:.2f} %, {:.3f} bits/weight, {} tokens of {}",
-                         options.model, options.treatment, kl.kl_nats_per_token,
-                         kl.kl_stderr_nats_per_token.value_or(0.0), 100 * kl.top1_agreement_frac,
-                         json["bits_per_weight"].get<double>(), kl.num_tokens, options.text));
+  print_line(
+      fmt::format("{} with {}: KL {:.5f} +- {:.5f} nats/token relative to the released "
+                  "weights, top-1 agreement {:.2f} %, {:.3f} bits/weight, {} tokens of {}",
+                  options.model, options.treatment, kl.kl_nats_per_token,
+                  kl.kl_stderr_nats_per_token.value_or(0.0), 100 * kl.top1_agreement_frac,
+                  json["bits_per_weight"].get<double>(), kl.num_tokens, options.text));
   return {};
 }
 

@@ -5,7 +5,7 @@
 
 #include "app/command.h"
 #include "base/paths.h"
-#include "model/resolve.h"
+#include "model/zoo.h"
 #include "recipe/site.h"
 
 namespace dovetail::app {
@@ -38,8 +38,7 @@ Json shape_to_json(const model::ModelShape& shape) {
 
 Status run_inspect(const InspectOptions& options) {
   DOVETAIL_TRY(const model::ModelShape shape, model::resolve_shape(options.model));
-  DOVETAIL_TRY(const recipe::Recipe recipe,
-               recipe::parse_uniform_recipe(shape, options.treatment));
+  DOVETAIL_TRY(const recipe::Recipe recipe, recipe::parse_uniform_recipe(shape, options.treatment));
   Json json = shape_to_json(shape);
   json["treatment"] = options.treatment;
   json["bits_per_weight"] = recipe::bits_per_weight(shape, recipe);
@@ -48,7 +47,8 @@ Status run_inspect(const InspectOptions& options) {
     return {};
   }
   for (const auto& [key, value] : json.items()) {
-    print_line(fmt::format("{:<26}{}", key, value.is_string() ? value.get<std::string>() : value.dump()));
+    print_line(
+        fmt::format("{:<26}{}", key, value.is_string() ? value.get<std::string>() : value.dump()));
   }
   return {};
 }

@@ -39,7 +39,8 @@ void add_optimize_command(CLI::App& app, Action& action) {
       app.add_subcommand("optimize", "find the recipe and the chip that fit each other");
   command->add_option("study", options->study, "study file, as studies/quickstart.toml")
       ->required();
-  command->add_option("--out", options->out, "folder for results (default out/<name of the study>)");
+  command->add_option("--out", options->out,
+                      "folder for results (default out/<name of the study>)");
   command->add_flag("--json", options->json, "print the record instead of the summary");
   command->footer(
       "A study that was stopped continues where it stopped. The folder then holds report.html,\n"

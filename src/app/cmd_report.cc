@@ -24,8 +24,9 @@ Status run_report(const ReportOptions& options) {
   DOVETAIL_TRY(const record::StudyDb db, record::StudyDb::open(path));
   DOVETAIL_TRY(const std::vector<Json> records, db.all("study"));
   if (records.empty()) {
-    return invalid_argument(path + ": holds no finished study; run dovetail optimize again, it "
-                                   "continues where it stopped");
+    return invalid_argument(path +
+                            ": holds no finished study; run dovetail optimize again, it "
+                            "continues where it stopped");
   }
   const Json& record = records.front();
   if (options.json) {

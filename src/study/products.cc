@@ -55,7 +55,7 @@ Result<ProductState> prepare_product(StudyState& state, const ProductConfig& con
   if (product.measurable) {
     product.shape = product.lab->shape();
   } else {
-    DOVETAIL_TRY(product.shape, resolve_shape(config.model));
+    DOVETAIL_TRY(product.shape, model::resolve_shape(config.model));
     product.profile = compress::borrow_profile(product.profile, product.shape);
   }
   std::vector<int32_t> frozen_choice;
@@ -76,16 +76,6 @@ Result<ProductState> prepare_product(StudyState& state, const ProductConfig& con
 }
 
 }  // namespace
-
-Result<model::ModelShape> resolve_shape(const std::string& model) {
-  const std::string known = fmt::format("{}/models/{}/config.json", data_folder(), model);
-  std::error_code code;
-  if (model.find('/') == std::string::npos && std::filesystem::exists(known, code)) {
-    return model::load_shape(known);
-  }
-  DOVETAIL_TRY(const std::string path, model::resolve_model(model));
-  return model::load_shape(path);
-}
 
 Result<StudyState> prepare(const StudyConfig& config, const std::string& out_folder,
                            const ProgressSink& progress) {

