@@ -4,10 +4,11 @@
 # are left out with -DDOVETAIL_TORCH=OFF.
 
 set(DOVETAIL_TORCH_FOLDERS host compress eval study)
+# Verbs that run models, left out of app/ as well.
+set(DOVETAIL_TORCH_VERBS "app/cmd_(eval|optimize)\\.cc$")
 set(DOVETAIL_EXTRA_LIBS_base PkgConfig::TOMLPLUSPLUS)
 set(DOVETAIL_EXTRA_LIBS_record PkgConfig::SQLITE)
 set(DOVETAIL_EXTRA_LIBS_model PkgConfig::PCRE2 PkgConfig::ICU)
-set(DOVETAIL_EXTRA_LIBS_study "")
 
 function(dovetail_add_folder name deps)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
@@ -15,9 +16,7 @@ function(dovetail_add_folder name deps)
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   list(FILTER sources EXCLUDE REGEX "(_test|_bench|main)\\.cc$")
   if(NOT DOVETAIL_TORCH)
-    # In a mixed folder, files named *_torch.cc are the only ones that need libtorch.
-    list(FILTER sources EXCLUDE REGEX "_torch\\.cc$")
-    list(FILTER tests EXCLUDE REGEX "_torch_test\\.cc$")
+    list(FILTER sources EXCLUDE REGEX "${DOVETAIL_TORCH_VERBS}")
   endif()
   if(sources)
     add_library(dovetail_${name} STATIC ${sources})
@@ -33,7 +32,7 @@ function(dovetail_add_folder name deps)
     endif()
   endforeach()
   if(DOVETAIL_TORCH AND name IN_LIST DOVETAIL_TORCH_FOLDERS)
-    target_include_directories(dovetail_${name} SYSTEM ${scope} ${TORCH_INCLUDE_DIRS})
+    target_include_directories(dovetail_${name} SYSTEM PRIVATE ${TORCH_INCLUDE_DIRS})
     target_link_libraries(dovetail_${name} ${scope} ${TORCH_LIBRARIES})
   endif()
   if(DOVETAIL_TESTS AND tests)
