@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <utility>
 
-#if defined(__AVX__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -58,6 +58,8 @@ using LaneArray = std::array<float, static_cast<size_t>(kLanes)>;
   return _mm512_maskz_min_ps(0xFFFF, a, b);
 #elif defined(__AVX__)
   return _mm256_min_ps(a, b);
+#elif defined(__SSE2__)
+  return _mm_min_ps(a, b);
 #else
   return a < b ? a : b;
 #endif
@@ -67,6 +69,8 @@ using LaneArray = std::array<float, static_cast<size_t>(kLanes)>;
   return _mm512_maskz_max_ps(0xFFFF, a, b);
 #elif defined(__AVX__)
   return _mm256_max_ps(a, b);
+#elif defined(__SSE2__)
+  return _mm_max_ps(a, b);
 #else
   return a > b ? a : b;
 #endif

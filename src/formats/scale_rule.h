@@ -21,7 +21,7 @@ inline constexpr int64_t kMaxCandidates = 32;
 inline constexpr uint32_t kRankMask = kMaxCandidates - 1;
 
 // Factors on the kAbsmax scale, in candidate order, the first is 1: kInt and kFp8E4m3Fn.
-//   kInt        ratio^i; the ratio falls with the bits, since coarse codes gain from clipping.
+//   kInt        ratio^i; the fewer the bits, the deeper, since coarse codes gain from clipping.
 //               16 factors where a group has a scale, 32 reaching deeper where a row has one
 //   kFp8E4m3Fn  1 + i/16: the phase of the row in its binade; a float gains nothing from clipping
 // Empty for the families whose scales step by codes.
