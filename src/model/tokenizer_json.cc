@@ -73,9 +73,9 @@ Result<bool> normalizes(const json& file, const std::string& path) {
 // Puts `content` at `id`, growing the list; two contents for one id are an error.
 Status place_token(TokenizerParts& parts, const json& id, const std::string& content,
                    const std::string& path) {
-  if (!id.is_number_unsigned() || id.get<uint64_t>() >= kMaxVocabulary) {
+  if (!id.is_number_unsigned() || id.get<uint64_t>() >= parts.id_limit) {
     return invalid_argument(fmt::format("{}: token {} has id {}, want 0..{}", path, content,
-                                        shortened(id), kMaxVocabulary - 1));
+                                        shortened(id), parts.id_limit - 1));
   }
   const size_t index = id.get<size_t>();
   if (index >= parts.tokens.size()) parts.tokens.resize(index + 1);
@@ -92,6 +92,7 @@ Status read_vocabulary(const json& vocabulary, const std::string& path, Tokenize
   if (!vocabulary.is_object() || vocabulary.empty()) {
     return invalid_argument(fmt::format("{}: the vocabulary is missing or no object", path));
   }
+  parts.id_limit = vocabulary.size() + kMaxVocabularyGap;
   parts.tokens.reserve(vocabulary.size());
   for (const auto& [content, id] : vocabulary.items()) {
     DOVETAIL_TRY_STATUS(place_token(parts, id, content, path));

@@ -14,6 +14,7 @@ namespace dovetail::model {
 struct TokenizerParts {
   std::string source;               // file, for messages
   std::string pre_tokenizer;        // a name of known_pre_tokenizers()
+  uint64_t id_limit = 0;            // ids above this are refused while reading
   std::vector<std::string> tokens;  // by id, as written in the vocabulary; "" for a gap
   std::vector<std::pair<std::string, std::string>> merges;  // by rank
   std::vector<AddedToken> added;                            // ids 0..tokens.size() - 1
@@ -25,6 +26,9 @@ struct TokenizerParts {
 
 // Largest vocabulary that is read.
 inline constexpr int64_t kMaxVocabulary = int64_t{1} << 24;
+// Ids may exceed the number of vocabulary entries by this many: added tokens and unused ids. More
+// would let a small file claim a lot of memory.
+inline constexpr uint64_t kMaxVocabularyGap = uint64_t{1} << 16;
 
 [[nodiscard]] Result<TokenizerParts> read_gguf_tokenizer(const std::string& path);
 [[nodiscard]] Result<TokenizerParts> read_json_tokenizer(const std::string& path);

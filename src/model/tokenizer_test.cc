@@ -50,6 +50,10 @@ std::string resolved(const std::string& path) {
 
 class TokenizerVectors : public ::testing::TestWithParam<VectorCase> {};
 
+// "ied 4 ½ months" for smollm2: its maker split on ASCII digits only. The Rust library, which is
+// the reference, says what the test below wants (tokenizers 0.23.3).
+constexpr const char* kWrongVector = " 885 216 36 3351 138 2704";
+
 // 47 texts each, from llama.cpp's own tests (smollm2: made with another implementation).
 TEST_P(TokenizerVectors, Correctness) {
   const std::string vectors = test_data(GetParam().vectors);
@@ -63,6 +67,10 @@ TEST_P(TokenizerVectors, Correctness) {
   ASSERT_GE(lines.size(), texts.size());
   for (size_t i = 0; i < texts.size(); ++i) {
     const Ids ids = tokenizer.encode(texts[i]);
+    if (lines[i] == kWrongVector) {
+      EXPECT_EQ(ids, (Ids{885, 216, 36, 216, 16738, 2704}));
+      continue;
+    }
     EXPECT_EQ(ids, ids_of_line(lines[i])) << "text " << i << ": [" << texts[i] << "]";
   }
 }
@@ -295,7 +303,7 @@ TEST(TokenizerError, NamesWhatIsWrongAndWhatIsKnown) {
   expect_error(tiny_tokenizer("", R"({"type":"Whitespace"})"),
                "want one of gpt-2, llama-3, qwen2, smollm");
   expect_error(tiny_tokenizer("", "null"), "want one of gpt-2");
-  expect_error(tiny_tokenizer(R"({"id":99999999,"content":"x"})"), "want 0..16777215");
+  expect_error(tiny_tokenizer(R"({"id":99999999,"content":"x"})"), "want 0..65792");
   expect_error(tiny_tokenizer(R"({"id":-1,"content":"x"})"), "has id -1");
   expect_error(tiny_tokenizer(R"({"id":97,"content":"<x>"})"), "id 97 belongs to both a and <x>");
   expect_error(tiny_tokenizer(R"({"id":97})"), "want id and content");
