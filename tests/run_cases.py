@@ -16,8 +16,8 @@ import tempfile
 CRASH = re.compile(r"terminate called|Assertion .* failed|AddressSanitizer|runtime error:|check failed:",
                    re.IGNORECASE)
 SINGLE = ("description", "command", "exit", "timeout_s", "stderr_lines")
-REPEATED = ("stdout", "stderr", "not_stdout", "not_stderr", "copy", "edit", "truncate", "file", "env",
-            "needs")
+REPEATED = ("stdout", "stderr", "not_stdout", "not_stderr", "copy", "edit", "truncate", "file", "hex",
+            "env", "needs")
 
 
 @dataclasses.dataclass
@@ -58,7 +58,7 @@ def parse_cases(text, file_name):
                 raise CaseError(f"{where}: a second '{key}' in case '{cases[-1].name}'")
             cases[-1].fields[key] = value
         elif key in REPEATED:
-            block = [] if key == "file" else None
+            block = [] if key in ("file", "hex") else None
             cases[-1].steps.append((key, value, block if block is not None else []))
         else:
             raise CaseError(f"{where}: unknown key '{key}', want one of name, "
@@ -109,6 +109,8 @@ def prepare(case, source, folder):
     for key, value, lines in case.steps:
         if key == "file":
             inside(folder, value).write_text("\n".join(lines).rstrip("\n") + "\n")
+        elif key == "hex":
+            inside(folder, value).write_bytes(bytes.fromhex(" ".join(lines)))
         elif key == "copy":
             origin, _, name = value.partition(" ")
             shutil.copy(source / origin, inside(folder, name.strip() or pathlib.Path(origin).name))

@@ -73,6 +73,11 @@ class Runner(unittest.TestCase):
                                        "command: $TMP/chip.toml\nexit: 0\nstdout: \\Arows\\Z\n",
                                        ["cat"]), [])
 
+    def test_bytes_in_hexadecimal(self):
+        self.assertEqual(self.run_text("hex: a.bin\n  47 47\n  0a\ncommand: $TMP/a.bin\nexit: 0\n"
+                                       "stdout: \\AGG\\n\\Z\n", ["cat"]), [])
+        self.assert_problem("hex: a.bin\n  zz\ncommand: ''\nexit: 0\nstdout: x\n", "cannot prepare")
+
     def test_edit_that_matches_nothing(self):
         self.assert_problem("copy: chip.toml\nedit: chip.toml /depth/x/\ncommand: ''\nexit: 0\n"
                             "stdout: x\n", "'depth' matches nothing")
