@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -29,16 +30,16 @@ struct SiteCosts {
   std::vector<float> energy_pj;            // leakage over latency_ns included
   std::vector<float> resident_latency_ns;  // from SRAM
   std::vector<float> resident_energy_pj;
-  std::vector<float> bytes;                // in DRAM (capacity), or in SRAM when resident
+  std::vector<float> bytes;  // in DRAM (capacity), or in SRAM when resident
 };
 
 struct CostTable {
   std::array<SiteCosts, recipe::kNumSiteKinds> sites;  // by SiteKind
-  double fixed_latency_ns = 0;   // ops that no treatment changes
+  double fixed_latency_ns = 0;                         // ops that no treatment changes
   double fixed_energy_pj = 0;
-  double fixed_dram_bytes = 0;   // untied embedding, norms, activations
-  double sram_bytes = 0;         // shared SRAM that residency may use (working space taken off)
-  double dram_bytes = 0;         // capacity
+  double fixed_dram_bytes = 0;  // untied embedding, norms, activations
+  double sram_bytes = 0;        // shared SRAM that residency may use (working space taken off)
+  double dram_bytes = 0;        // capacity
 };
 
 // Area, power and price of a chip: properties of the chip alone.
@@ -51,7 +52,9 @@ struct ChipLimits {
 };
 
 // Everything about (model, workload, menu, technology) that no chip changes, prepared once; then
-// one chip's table costs microseconds. Thread-safe to read.
+// one chip's table costs microseconds. Thread-safe to read: what a table needs of the mapper (the
+// Pareto sets of mappings, which depend on the grid, the buffers and the number of cores, not on
+// clock, bandwidth, SRAM or lanes) is kept per thread, so chips that share those fields come cheap.
 class CostModel {
  public:
   [[nodiscard]] static Result<CostModel> create(const model::ModelShape& shape,
@@ -65,14 +68,22 @@ class CostModel {
   // T1. `table` is reused to avoid allocation. The chip has passed check_chip and its node and DRAM
   // kind are known (create's technology), else kInvalidArgument.
   [[nodiscard]] Status fill_table(const chip::Chip& chip, CostTable& table) const;
-  // T0: never above T1, site by site and treatment by treatment, streamed and resident; depends only
-  // on `bound_key` of the chip, so chips that share a key share the table.
+  // T0: never above T1, site by site and treatment by treatment, streamed and resident; depends
+  // only on `bound_key` of the chip, so chips that share a key share the table (dram_bytes
+  // included).
   [[nodiscard]] Status fill_bound(const chip::Chip& chip, CostTable& table) const;
+  // Node, clock, DRAM kind, channels and capacity, shared SRAM, vector lanes of all cores, and per
+  // native pair the multiply-accumulates per cycle of the whole chip: nothing else moves T0.
+  [[nodiscard]] static std::string bound_key(const chip::Chip& chip);
   [[nodiscard]] Result<ChipLimits> limits(const chip::Chip& chip) const;
-  [[nodiscard]] const model::ModelShape& shape() const;  // as given to create
+  // As given to create: search prices reported points with estimate_cost.
+  [[nodiscard]] const model::ModelShape& shape() const;
+  [[nodiscard]] const recipe::Workload& workload() const;
+  [[nodiscard]] const Technology& technology() const;
+
+  struct Impl;  // cost_model_impl.h, for the sources of this folder
 
  private:
-  struct Impl;
   explicit CostModel(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

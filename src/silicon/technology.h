@@ -13,7 +13,7 @@ namespace dovetail::silicon {
 
 struct Constant {
   double value = 0;
-  double low = 0;   // low <= value <= high: where the truth may lie
+  double low = 0;  // low <= value <= high: where the truth may lie
   double high = 0;
   std::string unit;
   std::string source;

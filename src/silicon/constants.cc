@@ -1,0 +1,184 @@
+#include "silicon/constants.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <set>
+#include <vector>
+
+namespace dovetail::silicon {
+namespace {
+
+// Collects values and keeps the first error.
+class Resolver {
+ public:
+  explicit Resolver(const Technology& technology) : technology_(technology) {}
+
+  void read(const std::string& key, double& target) {
+    const auto value = technology_.value(key);
+    if (!value.has_value()) {
+      if (status_.has_value()) status_ = std::unexpected(value.error());
+      return;
+    }
+    target = *value;
+    const bool is_frac = key.ends_with("_frac");
+    const bool wrong = !(target > 0) || (is_frac && target > 1);
+    if (wrong && status_.has_value()) {
+      status_ = invalid_argument(fmt::format("technology constant {} = {:g}, want {}", key, target,
+                                             is_frac ? "more than 0, at most 1" : "more than 0"));
+    }
+  }
+  Status status() const { return status_; }
+
+  // The names between `prefix` and the next dot.
+  std::set<std::string> names_below(const std::string& prefix) const {
+    std::set<std::string> names;
+    for (const auto& [key, constant] : technology_.constants()) {
+      if (!key.starts_with(prefix)) continue;
+      names.insert(key.substr(prefix.size(), key.find('.', prefix.size()) - prefix.size()));
+    }
+    return names;
+  }
+
+ private:
+  const Technology& technology_;
+  Status status_;
+};
+
+void resolve_nodes(Resolver& r, Constants& c) {
+  for (const std::string& name : r.names_below("nodes.")) {
+    const std::string p = "nodes." + name + ".";
+    NodeConstants& node = c.nodes[name];
+    r.read(p + "logic_area_rel", node.logic_area_rel);
+    r.read(p + "energy_rel", node.energy_rel);
+    r.read(p + "sram_um2_per_bit", node.sram_um2_per_bit);
+    r.read(p + "logic_leakage_w_per_mm2", node.logic_leakage_w_per_mm2);
+    r.read(p + "sram_leakage_mw_per_mib", node.sram_leakage_mw_per_mib);
+    r.read(p + "wafer_price_usd", node.wafer_price_usd);
+    r.read(p + "defects_per_cm2", node.defects_per_cm2);
+    r.read(p + "nominal_clock_mhz", node.nominal_clock_mhz);
+  }
+}
+
+void resolve_dram(Resolver& r, Constants& c) {
+  for (const std::string& name : r.names_below("dram.")) {
+    const std::string p = "dram." + name + ".";
+    DramConstants& dram = c.dram[name];
+    r.read(p + "channel_gb_per_s", dram.channel_gb_per_s);
+    r.read(p + "energy_pj_per_bit", dram.energy_pj_per_bit);
+    r.read(p + "phy_mm2", dram.phy_mm2);
+    r.read(p + "controller_mm2", dram.controller_mm2);
+    r.read(p + "price_usd_per_gib", dram.price_usd_per_gib);
+    r.read(p + "efficiency_stream_frac", dram.efficiency_stream_frac);
+    r.read(p + "efficiency_mixed_frac", dram.efficiency_mixed_frac);
+    r.read(p + "burst_bytes", dram.burst_bytes);
+    r.read(p + "integration_usd_per_channel", dram.integration_usd_per_channel);
+    r.read(p + "background_mw_per_channel", dram.background_mw_per_channel);
+  }
+}
+
+void resolve_arith(Resolver& r, Constants& c) {
+  constexpr std::string_view kSuffix = "_lane_um2";
+  for (const std::string& name : r.names_below("arith.pair.")) {
+    if (!name.ends_with(kSuffix)) continue;
+    r.read("arith.pair." + name, c.lane_um2[name.substr(0, name.size() - kSuffix.size())]);
+  }
+  r.read("arith.mac.energy_pj_per_um2", c.mac_energy_pj_per_um2);
+  r.read("arith.mac.register_um2_per_bit", c.register_um2_per_bit);
+  r.read("arith.mac.granule_unit_um2", c.granule_unit_um2);
+  r.read("arith.mac.accumulate_unit_um2", c.accumulate_unit_um2);
+  r.read("arith.mac.granule_energy_pj", c.granule_energy_pj);
+  r.read("arith.mac.placement_utilization_frac", c.placement_utilization_frac);
+  r.read("arith.sharing.shared_frac", c.shared_frac);
+  r.read("arith.sharing.composed_overhead_frac", c.composed_overhead_frac);
+  r.read("arith.decoder.value_um2", c.decoder_value_um2);
+  r.read("arith.decoder.value_energy_pj", c.decoder_value_energy_pj);
+  r.read("arith.vector.lane_um2", c.vector_lane_um2);
+  r.read("arith.vector.cycle_energy_pj", c.vector_cycle_energy_pj);
+  const std::vector<std::string> kinds = {"embedding", "rms_norm",     "rope",     "softmax",
+                                          "silu_mul",  "residual_add", "bias_add", "argmax"};
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    r.read("arith.vector." + kinds[i] + "_cycles", c.vector_cycles[i + 1]);  // 0 is kNone
+  }
+  r.read("arith.vector.quantize_cycles", c.quantize_cycles);
+  r.read("arith.vector.convert_cycles", c.convert_cycles);
+}
+
+void resolve_memory(Resolver& r, Constants& c) {
+  r.read("memory.sram.area_overhead_rel", c.sram_area_overhead_rel);
+  r.read("memory.sram.bytes_per_cycle_per_mib", c.sram_bytes_per_cycle_per_mib);
+  r.read("memory.sram.energy_pj_per_byte_at_1mib", c.sram_energy_pj_per_byte_at_1mib);
+  r.read("memory.sram.energy_exponent", c.sram_energy_exponent);
+  r.read("memory.sram.macro_periphery_um2", c.sram_macro_periphery_um2);
+  r.read("memory.sram.port_bytes", c.sram_port_bytes);
+  r.read("memory.sram.buffer_area_overhead_rel", c.buffer_area_overhead_rel);
+  r.read("memory.noc.energy_pj_per_byte_mm", c.noc_energy_pj_per_byte_mm);
+  r.read("memory.noc.area_mm2_per_core", c.noc_area_mm2_per_core);
+}
+
+void resolve_system(Resolver& r, Constants& c) {
+  r.read("system.op_overhead_ns", c.op_overhead_ns);
+  r.read("system.vector_op_overhead_ns", c.vector_op_overhead_ns);
+  r.read("system.fill_cycles", c.fill_cycles);
+  r.read("system.clock_energy_exponent", c.clock_energy_exponent);
+  r.read("system.clock_floor_frac", c.clock_floor_frac);
+  r.read("system.core_control_mm2", c.core_control_mm2);
+  r.read("system.fixed_mm2", c.fixed_mm2);
+  r.read("system.other_frac", c.other_frac);
+  r.read("system.working_sram_max_frac", c.working_sram_max_frac);
+  r.read("system.price.wafer_diameter_mm", c.wafer_diameter_mm);
+  r.read("system.price.cluster_alpha", c.cluster_alpha);
+  r.read("system.price.package_usd", c.package_usd);
+  r.read("system.price.package_usd_per_mm2", c.package_usd_per_mm2);
+}
+
+template <typename Map>
+std::string names_of(const Map& map) {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : map) names.push_back(name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+}  // namespace
+
+Result<Constants> resolve_constants(const Technology& technology) {
+  Constants constants;
+  Resolver resolver(technology);
+  resolve_nodes(resolver, constants);
+  resolve_dram(resolver, constants);
+  resolve_arith(resolver, constants);
+  resolve_memory(resolver, constants);
+  resolve_system(resolver, constants);
+  DOVETAIL_TRY_STATUS(resolver.status());
+  if (!(constants.other_frac < 1)) {
+    return invalid_argument("technology constant system.other_frac = 1, want less than 1");
+  }
+  return constants;
+}
+
+std::string pair_key(const chip::NativePair& pair) {
+  return pair.weight + "_" + pair.activation;
+}
+
+Result<const NodeConstants*> node_of(const Constants& constants, const chip::Chip& chip) {
+  const auto it = constants.nodes.find(chip.node);
+  if (it != constants.nodes.end()) return &it->second;
+  return invalid_argument(
+      fmt::format("node = {}, want one of {}", chip.node, names_of(constants.nodes)));
+}
+
+Result<const DramConstants*> dram_of(const Constants& constants, const chip::Chip& chip) {
+  const auto it = constants.dram.find(chip.dram.kind);
+  if (it != constants.dram.end()) return &it->second;
+  return invalid_argument(
+      fmt::format("dram.kind = {}, want one of {}", chip.dram.kind, names_of(constants.dram)));
+}
+
+Result<double> lane_um2_of(const Constants& constants, const chip::NativePair& pair) {
+  const auto it = constants.lane_um2.find(pair_key(pair));
+  if (it != constants.lane_um2.end()) return it->second;
+  return invalid_argument(fmt::format("pair {} x {}: no lane area in data/technology/arith.toml",
+                                      pair.weight, pair.activation));
+}
+
+}  // namespace dovetail::silicon

@@ -1,0 +1,103 @@
+// The technology constants by name, resolved once: what the formulas of this folder read.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "chip/chip.h"
+#include "recipe/lower.h"
+#include "silicon/technology.h"
+
+namespace dovetail::silicon {
+
+// Relative to n7 at its nominal clock.
+struct NodeConstants {
+  double logic_area_rel = 0;
+  double energy_rel = 0;
+  double sram_um2_per_bit = 0;
+  double logic_leakage_w_per_mm2 = 0;
+  double sram_leakage_mw_per_mib = 0;
+  double wafer_price_usd = 0;
+  double defects_per_cm2 = 0;
+  double nominal_clock_mhz = 0;
+};
+
+// Per channel (LPDDR x16, GDDR6 device, HBM stack).
+struct DramConstants {
+  double channel_gb_per_s = 0;  // 1e9 B/s, so also B/ns
+  double energy_pj_per_bit = 0;
+  double phy_mm2 = 0;
+  double controller_mm2 = 0;  // at n7
+  double price_usd_per_gib = 0;
+  double efficiency_stream_frac = 0;
+  double efficiency_mixed_frac = 0;
+  double burst_bytes = 0;
+  double integration_usd_per_channel = 0;
+  double background_mw_per_channel = 0;
+};
+
+// Areas and energies at n7.
+struct Constants {
+  std::map<std::string, NodeConstants> nodes;
+  std::map<std::string, DramConstants> dram;
+  std::map<std::string, double> lane_um2;  // by "int4_int8"
+
+  double mac_energy_pj_per_um2 = 0;
+  double register_um2_per_bit = 0;
+  double granule_unit_um2 = 0;
+  double accumulate_unit_um2 = 0;
+  double granule_energy_pj = 0;
+  double placement_utilization_frac = 0;
+  double shared_frac = 0;
+  double composed_overhead_frac = 0;
+  double decoder_value_um2 = 0;
+  double decoder_value_energy_pj = 0;
+  double vector_lane_um2 = 0;
+  double vector_cycle_energy_pj = 0;
+  std::array<double, recipe::kNumVectorKinds>
+      vector_cycles{};  // by VectorKind, per element and lane
+  double quantize_cycles = 0;
+  double convert_cycles = 0;
+
+  double sram_area_overhead_rel = 0;
+  double sram_bytes_per_cycle_per_mib = 0;
+  double sram_energy_pj_per_byte_at_1mib = 0;
+  double sram_energy_exponent = 0;
+  double sram_macro_periphery_um2 = 0;
+  double sram_port_bytes = 0;
+  double buffer_area_overhead_rel = 0;
+  double noc_energy_pj_per_byte_mm = 0;
+  double noc_area_mm2_per_core = 0;
+
+  double op_overhead_ns = 0;
+  double vector_op_overhead_ns = 0;
+  double fill_cycles = 0;
+  double clock_energy_exponent = 0;
+  double clock_floor_frac = 0;
+  double core_control_mm2 = 0;
+  double fixed_mm2 = 0;
+  double other_frac = 0;
+  double working_sram_max_frac = 0;
+  double wafer_diameter_mm = 0;
+  double cluster_alpha = 0;
+  double package_usd = 0;
+  double package_usd_per_mm2 = 0;
+};
+
+// Errors: kNotFound naming a missing key, kInvalidArgument for a value that no formula can take
+// (not positive, a fraction above 1).
+[[nodiscard]] Result<Constants> resolve_constants(const Technology& technology);
+
+// "int4_int8": the key of a pair's lane area.
+[[nodiscard]] std::string pair_key(const chip::NativePair& pair);
+
+// Errors: kInvalidArgument naming the chip's key, its value and the entries that exist.
+[[nodiscard]] Result<const NodeConstants*> node_of(const Constants& constants,
+                                                   const chip::Chip& chip);
+[[nodiscard]] Result<const DramConstants*> dram_of(const Constants& constants,
+                                                   const chip::Chip& chip);
+[[nodiscard]] Result<double> lane_um2_of(const Constants& constants, const chip::NativePair& pair);
+
+}  // namespace dovetail::silicon

@@ -1,0 +1,51 @@
+// What a CostModel knows before it sees a chip. Private to this folder.
+#pragma once
+
+#include <vector>
+
+#include "silicon/cost_table.h"
+#include "silicon/mapping_sets.h"
+#include "silicon/op_cost.h"
+
+namespace dovetail::silicon {
+
+// Element-wise work that no treatment changes: `times` runs per request, all layers together.
+struct VectorWork {
+  double times = 0;
+  double bytes = 0;   // in and out, bf16
+  double cycles = 0;  // of one lane
+  bool embedding = false;
+};
+
+struct CostModel::Impl {
+  uint64_t id = 0;  // names this model in per-thread caches
+  model::ModelShape shape;
+  recipe::Workload workload;
+  recipe::Menu menu;
+  recipe::ModelOps ops;
+  Constants constants;
+
+  std::vector<LinearWork> linears;
+  std::vector<VectorWork> vectors;
+  std::vector<ContextNode> nodes;
+  MapperInput mapper;  // points into this object
+
+  // Attention of one layer.
+  double batch = 0, kv_heads = 0, group = 0, head_dim = 0, prompt = 0, copies = 0, steps = 0;
+  double working_need_bytes = 0;  // of the largest linear, bf16
+  double fixed_dram_bytes = 0;
+  struct KvWork {
+    double vector_bytes = 0;  // of one cached vector
+    double prefill_vector_cycles = 0;
+    double decode_vector_cycles = 0;       // per step, without the part below
+    double vector_cycles_per_context = 0;  // per step and token of context
+    double max_tokens_bytes = 0;           // whole cache of one layer at the end
+  };
+  std::vector<KvWork> kv;  // per treatment
+
+  [[nodiscard]] double working(const chip::Chip& chip) const;
+  void reset(const chip::Chip& chip, CostTable& table) const;
+  void add_vectors(const ChipRates& rates, double working_bytes, CostTable& table) const;
+};
+
+}  // namespace dovetail::silicon

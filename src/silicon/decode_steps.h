@@ -1,0 +1,34 @@
+// Quadrature over the growing context of decode: a few nodes stand for all steps.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace dovetail::silicon {
+
+struct ContextNode {
+  double tokens = 0;  // context of the node, may be a half
+  double steps = 0;   // how many steps it stands for
+};
+
+inline constexpr int64_t kMaxContextNodes = 8;
+
+// Steps i = 0..num_steps-1 have context first_context + i. They are cut into at most `max_nodes`
+// runs of equal length (one step of difference); a run is priced at its mean context. Exact for
+// costs linear in the context; a maximum of linear costs comes out slightly low (it is convex), at
+// most by the bend inside one run. A test states the error on whole requests.
+[[nodiscard]] inline std::vector<ContextNode> decode_nodes(int64_t first_context, int64_t num_steps,
+                                                           int64_t max_nodes) {
+  std::vector<ContextNode> nodes;
+  const int64_t count = num_steps < max_nodes ? num_steps : max_nodes;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t begin = num_steps * i / count;
+    const int64_t end = num_steps * (i + 1) / count;
+    nodes.push_back(
+        {.tokens = static_cast<double>(first_context) + static_cast<double>(begin + end - 1) / 2,
+         .steps = static_cast<double>(end - begin)});
+  }
+  return nodes;
+}
+
+}  // namespace dovetail::silicon

@@ -1,0 +1,275 @@
+#include "silicon/estimate.h"
+
+#include <algorithm>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "silicon/cost_table.h"
+#include "silicon/decode_steps.h"
+
+namespace dovetail::silicon {
+namespace {
+
+using recipe::SiteKind;
+
+void add_scaled(OpCost& sum, const OpCost& part, double times) {
+  sum.dram_ns += times * part.dram_ns;
+  sum.sram_ns += times * part.sram_ns;
+  sum.decoder_ns += times * part.decoder_ns;
+  sum.compute_ns += times * part.compute_ns;
+  sum.vector_ns += times * part.vector_ns;
+  sum.prologue_ns += times * part.prologue_ns;
+  sum.epilogue_ns += times * part.epilogue_ns;
+  sum.overhead_ns += times * part.overhead_ns;
+  sum.latency_ns += times * part.latency_ns;
+  sum.dram_bytes += times * part.dram_bytes;
+  sum.sram_bytes += times * part.sram_bytes;
+  sum.macs += times * part.macs;
+  sum.energy.add(part.energy, times);
+}
+
+class Estimator {
+ public:
+  Estimator(const OpContext& context, const model::ModelShape& shape,
+            const recipe::Workload& workload, const recipe::Recipe& recipe,
+            const recipe::ModelOps& ops, const Residency& residency, const EstimateParams& params)
+      : x_(context), shape_(shape), recipe_(recipe), ops_(ops), residency_(residency) {
+    attention_ = {.batch = static_cast<double>(workload.batch),
+                  .kv_heads = static_cast<double>(shape.num_kv_heads),
+                  .group = static_cast<double>(shape.num_heads / shape.num_kv_heads),
+                  .head_dim = static_cast<double>(shape.head_dim)};
+    nodes_ =
+        decode_nodes(ops.first_decode_context, ops.num_decode_steps,
+                     params.exact_steps ? std::numeric_limits<int64_t>::max() : kMaxContextNodes);
+  }
+
+  Status run(std::vector<OpReport>& reports) {
+    for (const bool decode : {false, true}) {
+      const recipe::PhaseOps& phase = decode ? ops_.decode : ops_.prefill;
+      const auto times = static_cast<double>(decode ? ops_.num_decode_steps : 1);
+      if (times == 0) continue;
+      for (const recipe::Op& op : phase.before) {
+        DOVETAIL_TRY_STATUS(price(op, decode, -1, times, reports));
+      }
+      for (int64_t layer = 0; layer < ops_.num_layers; ++layer) {
+        for (const recipe::Op& op : phase.layer) {
+          DOVETAIL_TRY_STATUS(price(op, decode, layer, times, reports));
+        }
+      }
+      for (const recipe::Op& op : phase.after) {
+        DOVETAIL_TRY_STATUS(price(op, decode, -1, times, reports));
+      }
+    }
+    return {};
+  }
+
+ private:
+  Status price(const recipe::Op& op, bool decode, int64_t layer, double times,
+               std::vector<OpReport>& reports) {
+    OpReport report{.decode = decode, .layer = layer, .name = op.name, .cost = {}};
+    if (op.kind == recipe::OpKind::kLinear) {
+      DOVETAIL_TRY_STATUS(price_linear(op, layer, times, report.cost));
+    } else if (op.kind == recipe::OpKind::kScores) {
+      report.name = "attention";
+      DOVETAIL_TRY_STATUS(price_attention(decode, layer, report.cost));
+    } else if (op.kind == recipe::OpKind::kVector && op.vector != recipe::VectorKind::kSoftmax) {
+      add_scaled(report.cost, estimate_vector(x_, op), times);
+    } else {
+      return {};  // softmax and values are part of attention
+    }
+    reports.push_back(std::move(report));
+    return {};
+  }
+
+  double resident_frac(int64_t site) const {
+    return residency_.empty() ? 0 : residency_[static_cast<size_t>(site)];
+  }
+
+  std::unexpected<Error> not_executable(int64_t site, const std::string& treatment) const {
+    return invalid_argument(fmt::format(
+        "chip {}: {} = {}: no matrix unit has a pair for it, natively or behind the decoder",
+        x_.chip.name, recipe::site_name(recipe::site_at(shape_, site)), treatment));
+  }
+
+  Status price_linear(const recipe::Op& op, int64_t layer, double times, OpCost& sum) {
+    const bool head = op.site == SiteKind::kHead;
+    const int64_t site = head ? recipe::num_sites(shape_) - 1
+                              : layer * recipe::kSitesPerLayer + static_cast<int64_t>(op.site);
+    const recipe::LinearTreatment& treatment =
+        head ? recipe_.head
+             : recipe_.layers[static_cast<size_t>(layer)].linear[static_cast<size_t>(op.site)];
+    const double frac = resident_frac(site);
+    for (const bool resident : {false, true}) {
+      const double share = resident ? frac : 1 - frac;
+      if (share <= 0) continue;
+      const auto cost = estimate_linear(x_, op, treatment, resident);
+      if (!cost.has_value()) return not_executable(site, recipe::treatment_name(treatment));
+      add_scaled(sum, *cost, times * share);
+    }
+    return {};
+  }
+
+  Status price_attention(bool decode, int64_t layer, OpCost& sum) {
+    const int64_t site = layer * recipe::kSitesPerLayer + static_cast<int64_t>(SiteKind::kKv);
+    const recipe::KvTreatment& treatment = recipe_.layers[static_cast<size_t>(layer)].kv;
+    const double frac = resident_frac(site);
+    std::vector<ContextNode> once = {
+        {.tokens = static_cast<double>(ops_.prefill_context), .steps = 1}};
+    for (const bool resident : {false, true}) {
+      const double share = resident ? frac : 1 - frac;
+      if (share <= 0) continue;
+      for (const ContextNode& node : decode ? nodes_ : once) {
+        const auto cost =
+            decode ? estimate_decode_attention(x_, attention_, node.tokens, treatment, resident)
+                   : estimate_prefill_attention(x_, attention_, ops_.prefill_context, treatment,
+                                                resident);
+        if (!cost.has_value()) return not_executable(site, recipe::treatment_name(treatment));
+        add_scaled(sum, *cost, node.steps * share);
+      }
+    }
+    return {};
+  }
+
+  const OpContext& x_;
+  const model::ModelShape& shape_;
+  const recipe::Recipe& recipe_;
+  const recipe::ModelOps& ops_;
+  const Residency& residency_;
+  AttentionShape attention_;
+  std::vector<ContextNode> nodes_;
+};
+
+// Bytes per site, in DRAM or in SRAM.
+void count_bytes(const OpContext& x, const model::ModelShape& shape,
+                 const recipe::Workload& workload, const recipe::Recipe& recipe,
+                 const Residency& residency, CostReport& report) {
+  const double tokens = static_cast<double>(workload.prompt_tokens + workload.output_tokens - 1);
+  for (int64_t i = 0; i < recipe::num_sites(shape); ++i) {
+    const recipe::Site site = recipe::site_at(shape, i);
+    double bytes = 0;
+    if (site.kind == SiteKind::kKv) {
+      const auto vector_bits = static_cast<double>(formats::stored_bits_per_kv_vector(
+          recipe.layers[static_cast<size_t>(site.layer)].kv.kv, shape.head_dim));
+      bytes =
+          static_cast<double>(workload.batch * shape.num_kv_heads) * 2 * tokens * vector_bits / 8;
+      report.kv_bytes += bytes;
+    } else {
+      const recipe::LinearTreatment& treatment =
+          site.kind == SiteKind::kHead ? recipe.head
+                                       : recipe.layers[static_cast<size_t>(site.layer)]
+                                             .linear[static_cast<size_t>(site.kind)];
+      const recipe::LinearShape linear = recipe::linear_shape(shape, site.kind);
+      bytes = static_cast<double>(linear.n) *
+              row_bytes(x.constants, x.chip, treatment.weight, linear.k);
+      report.weight_bytes += bytes;
+    }
+    const double frac = residency.empty() ? 0 : residency[static_cast<size_t>(i)];
+    report.sram_bytes_needed += frac * bytes;
+    report.dram_bytes_needed += (1 - frac) * bytes;
+  }
+}
+
+void sum_up(const recipe::Workload& workload, CostReport& report) {
+  for (const OpReport& op : report.ops) {
+    report.latency_ns += op.cost.latency_ns;
+    if (!op.decode) report.prefill_latency_ns += op.cost.latency_ns;
+    report.energy.add(op.cost.energy, 1);
+    report.sustained_power_mw =
+        std::max(report.sustained_power_mw, op.cost.energy.total_pj() / op.cost.latency_ns);
+  }
+  const auto tokens = static_cast<double>(workload.batch * workload.output_tokens);
+  const auto steps = static_cast<double>(workload.output_tokens - 1);
+  report.energy_pj = report.energy.total_pj();
+  report.energy_pj_per_token = report.energy_pj / tokens;
+  report.average_power_mw = report.energy_pj / report.latency_ns;
+  report.throughput_tokens_per_s = tokens / report.latency_ns * 1e9;
+  if (steps > 0) {
+    report.time_per_token_ns = (report.latency_ns - report.prefill_latency_ns) / steps;
+  }
+}
+
+// The T0 latency of the same design point, from the bound tables of a menu made of its treatments.
+Result<double> bound_latency(const chip::Chip& chip, const Technology& technology,
+                             const model::ModelShape& shape, const recipe::Workload& workload,
+                             const recipe::Recipe& recipe, const Residency& residency) {
+  recipe::Menu menu = {.linear = {{}}, .kv = {{}}};
+  const auto index_of = [](auto& list, const auto& item) {
+    const auto it = std::find(list.begin(), list.end(), item);
+    if (it != list.end()) return static_cast<size_t>(it - list.begin());
+    list.push_back(item);
+    return list.size() - 1;
+  };
+  std::vector<size_t> choice;
+  for (const recipe::LayerRecipe& layer : recipe.layers) {
+    for (const recipe::LinearTreatment& t : layer.linear)
+      choice.push_back(index_of(menu.linear, t));
+    choice.push_back(index_of(menu.kv, layer.kv));
+  }
+  choice.push_back(index_of(menu.linear, recipe.head));
+  DOVETAIL_TRY(const CostModel model, CostModel::create(shape, workload, menu, technology));
+  CostTable table;
+  DOVETAIL_TRY_STATUS(model.fill_bound(chip, table));
+  double latency = table.fixed_latency_ns;
+  for (size_t i = 0; i < choice.size(); ++i) {
+    const auto kind = recipe::site_at(shape, static_cast<int64_t>(i)).kind;
+    const SiteCosts& site = table.sites[static_cast<size_t>(kind)];
+    const double frac = residency.empty() ? 0 : residency[i];
+    latency += (1 - frac) * static_cast<double>(site.latency_ns[choice[i]]);
+    if (frac > 0) latency += frac * static_cast<double>(site.resident_latency_ns[choice[i]]);
+  }
+  return latency;
+}
+
+Status check_residency(const model::ModelShape& shape, const Residency& residency) {
+  if (residency.empty()) return {};
+  if (static_cast<int64_t>(residency.size()) != recipe::num_sites(shape)) {
+    return invalid_argument(
+        fmt::format("residency has {} sites, want {}", residency.size(), recipe::num_sites(shape)));
+  }
+  for (const double frac : residency) {
+    if (!(frac >= 0 && frac <= 1)) {
+      return invalid_argument(fmt::format("residency {} outside 0..1", frac));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<CostReport> estimate_cost(const chip::Chip& chip, const Technology& technology,
+                                 const model::ModelShape& shape, const recipe::Workload& workload,
+                                 const recipe::Recipe& recipe, const Residency& residency,
+                                 const EstimateParams& params) {
+  DOVETAIL_TRY_STATUS(chip::check_chip(chip));
+  DOVETAIL_TRY_STATUS(check_residency(shape, residency));
+  DOVETAIL_TRY(const recipe::ModelOps ops, recipe::lower(shape, workload));
+  if (static_cast<int64_t>(recipe.layers.size()) != shape.num_layers) {
+    return invalid_argument(fmt::format("recipe has {} layers, want {} (the layers of {})",
+                                        recipe.layers.size(), shape.num_layers, shape.name));
+  }
+  DOVETAIL_TRY(const Constants constants, resolve_constants(technology));
+  CostReport report;
+  DOVETAIL_TRY(report.area, estimate_area(constants, chip));
+  DOVETAIL_TRY(const ChipRates rates, chip_rates(constants, chip, report.area));
+  DOVETAIL_TRY(report.peak_power, estimate_peak_power(constants, chip, rates));
+  DOVETAIL_TRY(report.price, estimate_price(constants, chip, report.area.total_mm2()));
+  const OpContext context{.constants = constants,
+                          .rates = rates,
+                          .chip = chip,
+                          .working_bytes = working_bytes(constants, chip, ops)};
+  DOVETAIL_TRY_STATUS(
+      Estimator(context, shape, workload, recipe, ops, residency, params).run(report.ops));
+  sum_up(workload, report);
+  count_bytes(context, shape, workload, recipe, residency, report);
+  report.dram_bytes_needed += fixed_dram_bytes(shape, workload);
+  report.dram_bytes = chip.dram.capacity_gib * 1073741824.0;
+  report.sram_bytes = chip.sram_mib * 1048576 - context.working_bytes;
+  report.fits = report.dram_bytes_needed <= report.dram_bytes &&
+                report.sram_bytes_needed <= report.sram_bytes;
+  DOVETAIL_TRY(report.bound_latency_ns,
+               bound_latency(chip, technology, shape, workload, recipe, residency));
+  return report;
+}
+
+}  // namespace dovetail::silicon

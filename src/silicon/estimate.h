@@ -1,0 +1,73 @@
+// What one design point costs: the slow, obvious sum over all ops of one recipe, with its parts.
+// Tier: analytical (T1), except where a name says bound (T0).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "chip/chip.h"
+#include "model/model.h"
+#include "recipe/site.h"
+#include "recipe/workload.h"
+#include "silicon/area.h"
+#include "silicon/op_cost.h"
+#include "silicon/power.h"
+#include "silicon/price.h"
+#include "silicon/technology.h"
+
+namespace dovetail::silicon {
+
+// Share of every site that stays in shared SRAM, 0..1, sites as recipe::site_at; empty: none. A
+// partly resident site costs the mean of its two prices, weighted with the share.
+using Residency = std::vector<double>;
+
+// One op of one layer over the whole request: prefill once, or all decode steps together.
+struct OpReport {
+  bool decode = false;
+  int64_t layer = -1;  // -1: before or after the layers
+  std::string name;    // as in recipe::Op; "attention" for scores, softmax and values
+  OpCost cost;         // times, bytes and energy of all its runs
+};
+
+struct CostReport {
+  std::vector<OpReport> ops;
+
+  double latency_ns = 0;          // prefill and all decode steps
+  double prefill_latency_ns = 0;  // time to first token
+  double time_per_token_ns = 0;   // mean over decode steps; 0 without any
+  double throughput_tokens_per_s = 0;
+  double bound_latency_ns = 0;  // T0
+  OpEnergy energy;
+  double energy_pj = 0;
+  double energy_pj_per_token = 0;  // per generated token of the batch
+  double sustained_power_mw = 0;   // of the op that burns most
+  double average_power_mw = 0;
+
+  double weight_bytes = 0;  // all sites with weights
+  double kv_bytes = 0;
+  double dram_bytes_needed = 0;  // streamed sites, embedding, norms, spilled activations
+  double dram_bytes = 0;         // capacity
+  double sram_bytes_needed = 0;  // resident sites
+  double sram_bytes = 0;         // shared SRAM less working space
+  bool fits = false;             // both
+
+  ChipArea area;
+  PeakPower peak_power;
+  ChipPrice price;
+};
+
+struct EstimateParams {
+  bool exact_steps = false;  // price every decode step instead of the quadrature (slow)
+};
+
+// Errors: kInvalidArgument naming the site whose treatment the chip cannot execute, an unknown
+// node, DRAM kind or pair, a residency of the wrong length; those of check_chip and recipe::lower.
+[[nodiscard]] Result<CostReport> estimate_cost(const chip::Chip& chip, const Technology& technology,
+                                               const model::ModelShape& shape,
+                                               const recipe::Workload& workload,
+                                               const recipe::Recipe& recipe,
+                                               const Residency& residency,
+                                               const EstimateParams& params = {});
+
+}  // namespace dovetail::silicon

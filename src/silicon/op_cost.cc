@@ -1,0 +1,454 @@
+#include "silicon/op_cost.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace dovetail::silicon {
+namespace {
+
+using formats::ActivationFormat;
+
+// Relative difference below which two mappings count as equally quick; energy then decides.
+constexpr double kTie = 1e-9;
+
+// Bytes of an activation in SRAM between ops.
+constexpr double kStoredActivationBytes = 2;  // bf16
+
+double ceil_div(double a, double b) {
+  return std::ceil(a / b);
+}
+
+void finish(const OpContext& x, OpCost& cost) {
+  const double load = std::max(cost.dram_ns, cost.sram_ns);
+  const double work = std::max({cost.decoder_ns, cost.compute_ns, cost.vector_ns});
+  cost.latency_ns = cost.overhead_ns + std::max(load, cost.prologue_ns + work) + cost.epilogue_ns;
+  cost.energy.dram_pj = cost.dram_bytes * x.rates.dram_pj_per_byte;
+  cost.energy.sram_pj = cost.sram_bytes * x.rates.sram_pj_per_byte;
+  cost.energy.leakage_pj = cost.latency_ns * x.rates.leakage_mw;
+}
+
+void keep_better(std::optional<OpCost>& best, const OpCost& cost) {
+  if (!best.has_value()) {
+    best = cost;
+    return;
+  }
+  const bool quicker = cost.latency_ns < best->latency_ns * (1 - kTie);
+  const bool tied = cost.latency_ns <= best->latency_ns * (1 + kTie);
+  if (quicker || (tied && cost.energy.total_pj() < best->energy.total_pj())) best = cost;
+}
+
+// The unit's way of running a treatment.
+struct Execution {
+  double depth = 0;  // reduction per cycle with the pair's throughput
+  double mac_pj = 0;
+  bool needs_decoder = false;
+};
+
+std::optional<Execution> execution(const OpContext& x, const chip::MatrixUnit& unit,
+                                   const formats::WeightFormat& weight,
+                                   ActivationFormat activation) {
+  const int64_t index = chip::native_pair(unit, weight, activation);
+  if (index < 0) return std::nullopt;
+  const chip::NativePair& pair = unit.pairs[static_cast<size_t>(index)];
+  const auto lane_um2 = lane_um2_of(x.constants, pair);
+  if (!lane_um2.has_value()) return std::nullopt;
+  return Execution{.depth = static_cast<double>(unit.depth) * pair.macs_per_cycle_rel,
+                   .mac_pj = *lane_um2 * x.rates.mac_pj_per_um2,
+                   .needs_decoder = !chip::stored_natively(pair.weight, weight)};
+}
+
+// A linear as the mapper sees it.
+struct LinearProblem {
+  double m = 0, k = 0, n = 0;
+  double row_bytes = 0;
+  double activation_bytes = 0;  // of one element at the multiplier
+  bool quantizes = false;
+  double granules_per_row = 0;
+  bool resident = false;
+  bool spilled = false;  // activations pass through DRAM
+};
+
+// One way to run it: cores split m by core_rows and n by the rest; blocks of block_m x block_n
+// tiles stay in the accumulators.
+struct Mapping {
+  double core_rows = 1;
+  double block_m = 1;
+  double block_n = 1;
+  bool weights_outer = true;
+};
+
+OpCost price_linear(const OpContext& x, const chip::MatrixUnit& unit, const Execution& run,
+                    const LinearProblem& p, const Mapping& map) {
+  const auto rows = static_cast<double>(unit.rows);
+  const auto cols = static_cast<double>(unit.cols);
+  const auto cores = static_cast<double>(x.chip.cores);
+  const double core_m = ceil_div(p.m, map.core_rows);
+  const double core_n = ceil_div(p.n, cores / map.core_rows);
+  const double tiles_m = ceil_div(core_m, rows);
+  const double tiles_n = ceil_div(core_n, cols);
+  const double blocks_m = ceil_div(tiles_m, map.block_m);
+  const double blocks_n = ceil_div(tiles_n, map.block_n);
+  const double weight_half_bytes = static_cast<double>(x.chip.weight_buffer_kib) * 1024 / 2;
+  const double activation_half_bytes = static_cast<double>(x.chip.activation_buffer_kib) * 1024 / 2;
+  const bool weights_stay = map.block_n * cols * p.row_bytes <= weight_half_bytes;
+  const bool activations_stay =
+      map.block_m * rows * p.k * p.activation_bytes <= activation_half_bytes;
+  const double weight_passes = map.weights_outer && weights_stay ? 1 : blocks_m;
+  const double activation_passes = !map.weights_outer && activations_stay ? 1 : blocks_n;
+  // Accumulators for two blocks let one drain while the next one sums.
+  const double tile_room =
+      std::floor(static_cast<double>(x.chip.accumulator_kib) * 256 / (rows * cols));
+  const double exposed_drains = tile_room >= 2 ? 1 : tiles_m * tiles_n;
+
+  const double weight_bytes = p.n * p.row_bytes * weight_passes;
+  double activation_bytes =
+      p.m * p.k * p.activation_bytes * activation_passes + p.m * p.n * kStoredActivationBytes;
+  if (p.quantizes) activation_bytes += p.m * p.k * (kStoredActivationBytes + p.activation_bytes);
+  const double vector_cycles = (p.quantizes ? x.constants.quantize_cycles * p.m * p.k : 0) +
+                               x.constants.convert_cycles * p.m * p.n;
+  const double dram_rate =
+      p.spilled ? x.rates.dram_mixed_ns_per_byte : x.rates.dram_stream_ns_per_byte;
+
+  OpCost cost;
+  cost.macs = p.m * p.k * p.n;
+  cost.dram_bytes = (p.resident ? 0 : weight_bytes) + (p.spilled ? activation_bytes : 0);
+  cost.sram_bytes = (p.resident ? weight_bytes : 0) + (p.spilled ? 0 : activation_bytes);
+  cost.dram_ns = cost.dram_bytes * dram_rate;
+  cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
+  cost.compute_ns = x.rates.cycle_ns * (tiles_m * tiles_n * ceil_div(p.k, run.depth) +
+                                        blocks_m * blocks_n * x.constants.fill_cycles +
+                                        exposed_drains * std::min(core_m, rows));
+  if (run.needs_decoder) {
+    cost.decoder_ns = x.rates.decode_ns_per_value * core_n * p.k * blocks_m;
+    cost.energy.decoder_pj = x.rates.decode_pj_per_value * p.n * p.k * blocks_m;
+  }
+  cost.vector_ns = vector_cycles * x.rates.vector_ns_per_cycle;
+  const double first_bytes =
+      std::min(p.n * p.row_bytes, cores * std::min(cols * p.row_bytes, weight_half_bytes));
+  cost.prologue_ns = first_bytes * (p.resident ? x.rates.sram_ns_per_byte : dram_rate);
+  if (p.quantizes) {
+    cost.prologue_ns +=
+        x.constants.quantize_cycles * std::min(p.m, rows) * p.k * x.rates.vector_ns_per_cycle;
+  }
+  cost.epilogue_ns = x.constants.convert_cycles * std::min(p.m, rows) *
+                     std::min(p.n, cols * cores) * x.rates.vector_ns_per_cycle;
+  cost.overhead_ns = x.constants.op_overhead_ns;
+  cost.energy.mac_pj = cost.macs * run.mac_pj;
+  cost.energy.scale_pj = p.m * p.n * p.granules_per_row * x.rates.granule_pj;
+  cost.energy.vector_pj = vector_cycles * x.rates.vector_pj_per_cycle;
+  cost.energy.noc_pj = (weight_bytes + activation_bytes) * x.rates.noc_pj_per_byte;
+  cost.energy.buffer_pj =
+      p.n * p.row_bytes * blocks_m * x.rates.weight_buffer_pj_per_byte +
+      p.m * p.k * p.activation_bytes * ceil_div(p.n, cols) * x.rates.activation_buffer_pj_per_byte;
+  finish(x, cost);
+  return cost;
+}
+
+// Every mapping of a unit, each priced.
+void try_mappings(const OpContext& x, const chip::MatrixUnit& unit, const Execution& run,
+                  const LinearProblem& p, std::optional<OpCost>& best) {
+  const auto rows = static_cast<double>(unit.rows);
+  const auto cols = static_cast<double>(unit.cols);
+  const double tile_room =
+      std::floor(static_cast<double>(x.chip.accumulator_kib) * 256 / (rows * cols));
+  const double usable = tile_room >= 2 ? std::floor(tile_room / 2) : 1;
+  for (int64_t core_rows = 1; core_rows <= x.chip.cores; ++core_rows) {
+    if (x.chip.cores % core_rows != 0) continue;
+    const auto split = static_cast<double>(core_rows);
+    const double tiles_m = ceil_div(ceil_div(p.m, split), rows);
+    const double tiles_n = ceil_div(ceil_div(p.n, static_cast<double>(x.chip.cores) / split), cols);
+    for (double block_m = 1; block_m <= std::min(usable, tiles_m); block_m *= 2) {
+      const double block_n = std::min(tiles_n, std::floor(usable / block_m));
+      for (const bool weights_outer : {true, false}) {
+        const Mapping map = {split, block_m, block_n, weights_outer};
+        keep_better(best, price_linear(x, unit, run, p, map));
+      }
+    }
+  }
+}
+
+double activation_element_bytes(ActivationFormat activation) {
+  return static_cast<double>(formats::element_bits(activation)) / 8;
+}
+
+// Vector work of attention that does not depend on the phase: per element of the score matrix and
+// per token.
+struct AttentionWork {
+  double score_elements = 0;  // softmax
+  double query_tokens = 0;    // whole batch
+};
+
+double attention_vector_cycles(const OpContext& x, const AttentionShape& s,
+                               const recipe::KvTreatment& treatment, const AttentionWork& work) {
+  const Constants& c = x.constants;
+  const double query_size = s.kv_heads * s.group * s.head_dim;
+  const double kv_size = s.kv_heads * s.head_dim;
+  double cycles =
+      work.score_elements * c.vector_cycles[static_cast<size_t>(recipe::VectorKind::kSoftmax)] +
+      work.query_tokens * query_size * c.convert_cycles;
+  if (treatment.query != ActivationFormat::kBf16) {
+    cycles += c.quantize_cycles * (work.query_tokens * query_size + work.score_elements);
+  }
+  if (treatment.kv != formats::KvFormat::kBf16) {
+    cycles += c.quantize_cycles * work.query_tokens * 2 * kv_size;
+  }
+  return cycles;
+}
+
+double kv_vector_bytes(formats::KvFormat kv, const AttentionShape& s) {
+  return static_cast<double>(
+             formats::stored_bits_per_kv_vector(kv, static_cast<int64_t>(s.head_dim))) /
+         8;
+}
+
+// How the independent problems (one per request and KV head) spread over the cores.
+struct Spread {
+  double copies = 0;
+  double rounds = 1;  // problems that one core runs in turn
+  double parts = 1;   // cores that share one problem
+};
+
+Spread spread_over_cores(const OpContext& x, const AttentionShape& s) {
+  Spread spread;
+  const auto cores = static_cast<double>(x.chip.cores);
+  spread.copies = s.batch * s.kv_heads;
+  if (spread.copies >= cores) {
+    spread.rounds = ceil_div(spread.copies, cores);
+  } else {
+    spread.parts = std::floor(cores / spread.copies);
+  }
+  return spread;
+}
+
+}  // namespace
+
+std::string_view resource_name(Resource resource) {
+  constexpr std::array<std::string_view, 5> names = {"dram", "sram", "decoder", "compute",
+                                                     "vector"};
+  return names[static_cast<size_t>(resource)];
+}
+
+double OpEnergy::total_pj() const {
+  return mac_pj + scale_pj + decoder_pj + vector_pj + buffer_pj + sram_pj + noc_pj + dram_pj +
+         leakage_pj;
+}
+
+void OpEnergy::add(const OpEnergy& other, double times) {
+  mac_pj += times * other.mac_pj;
+  scale_pj += times * other.scale_pj;
+  decoder_pj += times * other.decoder_pj;
+  vector_pj += times * other.vector_pj;
+  buffer_pj += times * other.buffer_pj;
+  sram_pj += times * other.sram_pj;
+  noc_pj += times * other.noc_pj;
+  dram_pj += times * other.dram_pj;
+  leakage_pj += times * other.leakage_pj;
+}
+
+Resource OpCost::binding() const {
+  const std::array<double, 5> times = {dram_ns, sram_ns, decoder_ns, compute_ns, vector_ns};
+  return static_cast<Resource>(std::max_element(times.begin(), times.end()) - times.begin());
+}
+
+double row_bytes(const Constants& c, const chip::Chip& chip, const formats::WeightFormat& weight,
+                 int64_t k) {
+  const auto dram = dram_of(c, chip);
+  const double burst = dram.has_value() ? (*dram)->burst_bytes : 1;
+  return ceil_div(static_cast<double>(formats::stored_bits_per_row(weight, k)) / 8, burst) * burst;
+}
+
+double working_bytes(const Constants& c, const chip::Chip& chip, const recipe::ModelOps& ops) {
+  double need = 0;
+  for (const recipe::PhaseOps* phase : {&ops.prefill, &ops.decode}) {
+    for (const std::vector<recipe::Op>* list : {&phase->layer, &phase->after}) {
+      for (const recipe::Op& op : *list) {
+        if (op.kind != recipe::OpKind::kLinear) continue;
+        need = std::max(need, kStoredActivationBytes * static_cast<double>(op.m) *
+                                  static_cast<double>(op.k + op.n));
+      }
+    }
+  }
+  return std::min(need, c.working_sram_max_frac * chip.sram_mib * 1048576);
+}
+
+double fixed_dram_bytes(const model::ModelShape& shape, const recipe::Workload& workload) {
+  const auto hidden = static_cast<double>(shape.hidden_size);
+  const double embedding =
+      shape.tied_embedding ? 0 : static_cast<double>(shape.vocab_size) * hidden;
+  const double norms = (2 * static_cast<double>(shape.num_layers) + 1) * hidden;
+  const double tokens =
+      static_cast<double>(workload.batch) * static_cast<double>(workload.prompt_tokens);
+  const double activations = tokens * (hidden + 2 * static_cast<double>(shape.intermediate_size));
+  return kStoredActivationBytes * (embedding + norms + activations);
+}
+
+std::optional<OpCost> estimate_linear(const OpContext& x, const recipe::Op& op,
+                                      const recipe::LinearTreatment& treatment, bool resident) {
+  LinearProblem p;
+  p.m = static_cast<double>(op.m);
+  p.k = static_cast<double>(op.k);
+  p.n = static_cast<double>(op.n);
+  p.row_bytes = row_bytes(x.constants, x.chip, treatment.weight, op.k);
+  p.activation_bytes = activation_element_bytes(treatment.activation);
+  p.quantizes = treatment.activation != ActivationFormat::kBf16;
+  const int64_t group = treatment.weight.group_size;
+  p.granules_per_row = group > 0 ? ceil_div(p.k, static_cast<double>(group)) : 1;
+  p.resident = resident;
+  p.spilled = kStoredActivationBytes * p.m * (p.k + p.n) > x.working_bytes;
+  std::optional<OpCost> best;
+  for (const chip::MatrixUnit& unit : x.chip.units) {
+    const auto run = execution(x, unit, treatment.weight, treatment.activation);
+    if (run.has_value()) try_mappings(x, unit, *run, p, best);
+  }
+  return best;
+}
+
+std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const AttentionShape& s,
+                                                 int64_t tokens,
+                                                 const recipe::KvTreatment& treatment,
+                                                 bool resident) {
+  const formats::WeightFormat stored = chip::kv_as_weight(treatment.kv);
+  const Spread spread = spread_over_cores(x, s);
+  const auto prompt = static_cast<double>(tokens);
+  const double vector_bytes = kv_vector_bytes(treatment.kv, s);
+  const double cache_bytes = spread.copies * 2 * prompt * vector_bytes;
+  const double query_bytes =
+      2 * s.batch * prompt * s.kv_heads * s.group * s.head_dim * kStoredActivationBytes;
+  const bool cache_on_chip = resident || cache_bytes <= x.working_bytes;
+  const bool spilled = query_bytes > x.working_bytes;
+  const AttentionWork work = {s.batch * s.kv_heads * s.group * prompt * (prompt + 1) / 2,
+                              s.batch * prompt};
+  const double vector_cycles = attention_vector_cycles(x, s, treatment, work);
+  std::optional<OpCost> best;
+  for (const chip::MatrixUnit& unit : x.chip.units) {
+    const auto run = execution(x, unit, stored, treatment.query);
+    if (!run.has_value()) continue;
+    const auto rows = static_cast<double>(unit.rows);
+    const auto cols = static_cast<double>(unit.cols);
+    const double query_rows = prompt * s.group;
+    // The last token that rows [0, end) reach: tokens are outermost, heads of a group inside.
+    const auto seen = [&](double end) {
+      return std::floor((std::min(end, query_rows) - 1) / s.group) + 1;
+    };
+    double cycles = 0;
+    double last_tile_cycles = 0;
+    for (double row = 0; row < query_rows; row += rows) {
+      const double context = seen(row + rows);
+      last_tile_cycles = ceil_div(context, cols) * ceil_div(s.head_dim, run->depth) +
+                         ceil_div(s.head_dim, cols) * ceil_div(context, run->depth) +
+                         2 * x.constants.fill_cycles;
+      cycles += last_tile_cycles;
+    }
+    // Row tiles of one block share one pass over the cache; a block keeps head_dim sums a row and
+    // one tile of scores.
+    const double block_tiles =
+        std::max(1.0, std::floor(static_cast<double>(x.chip.accumulator_kib) * 256 /
+                                 (rows * (s.head_dim + cols))));
+    double read_tokens = 0;  // of one problem
+    for (double row = 0; row < query_rows; row += rows * block_tiles) {
+      read_tokens += seen(row + rows * block_tiles);
+    }
+    const double core_cycles =
+        spread.parts > 1 ? cycles / spread.parts + last_tile_cycles : spread.rounds * cycles;
+    const double read_bytes = spread.copies * 2 * read_tokens * vector_bytes;
+    OpCost cost;
+    cost.macs = spread.copies * s.group * prompt * (prompt + 1) / 2 * 2 * s.head_dim;
+    cost.dram_bytes = (resident ? 0 : cache_bytes) + (cache_on_chip ? 0 : read_bytes) +
+                      (spilled ? query_bytes : 0);
+    cost.sram_bytes = (resident ? cache_bytes : 0) + (cache_on_chip ? read_bytes : 0) +
+                      (spilled ? 0 : query_bytes);
+    cost.dram_ns = cost.dram_bytes * x.rates.dram_mixed_ns_per_byte;
+    cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
+    cost.compute_ns = x.rates.cycle_ns * core_cycles;
+    if (run->needs_decoder) {
+      const double values = 2 * read_tokens * s.head_dim;
+      cost.decoder_ns = x.rates.decode_ns_per_value * values * spread.rounds / spread.parts;
+      cost.energy.decoder_pj = x.rates.decode_pj_per_value * values * spread.copies;
+    }
+    cost.vector_ns = vector_cycles * x.rates.vector_ns_per_cycle;
+    cost.overhead_ns = x.constants.op_overhead_ns;
+    cost.energy.mac_pj = cost.macs * run->mac_pj;
+    cost.energy.vector_pj = vector_cycles * x.rates.vector_pj_per_cycle;
+    cost.energy.noc_pj = (cache_bytes + read_bytes + query_bytes) * x.rates.noc_pj_per_byte;
+    cost.energy.buffer_pj = read_bytes * x.rates.weight_buffer_pj_per_byte;
+    finish(x, cost);
+    keep_better(best, cost);
+  }
+  return best;
+}
+
+std::optional<OpCost> estimate_decode_attention(const OpContext& x, const AttentionShape& s,
+                                                double tokens, const recipe::KvTreatment& treatment,
+                                                bool resident) {
+  const formats::WeightFormat stored = chip::kv_as_weight(treatment.kv);
+  const Spread spread = spread_over_cores(x, s);
+  const auto dram = dram_of(x.constants, x.chip);
+  const double burst = dram.has_value() ? (*dram)->burst_bytes : 1;
+  const double vector_bytes = kv_vector_bytes(treatment.kv, s);
+  // Keys and values of a problem are contiguous; each stream wastes at most one burst.
+  const double cache_bytes = spread.copies * 2 * (tokens * vector_bytes + burst);
+  const double query_bytes =
+      2 * s.batch * s.kv_heads * s.group * s.head_dim * kStoredActivationBytes;
+  const double part_tokens = tokens / spread.parts;
+  const AttentionWork work = {s.batch * s.kv_heads * s.group * tokens, s.batch};
+  double vector_cycles = attention_vector_cycles(x, s, treatment, work);
+  if (spread.parts > 1) {  // partial results of the cores that share a problem are added
+    vector_cycles +=
+        spread.copies * spread.parts * s.group * s.head_dim * x.constants.convert_cycles;
+  }
+  std::optional<OpCost> best;
+  for (const chip::MatrixUnit& unit : x.chip.units) {
+    const auto run = execution(x, unit, stored, treatment.query);
+    if (!run.has_value()) continue;
+    const auto cols = static_cast<double>(unit.cols);
+    const double row_tiles = ceil_div(s.group, static_cast<double>(unit.rows));
+    const double cycles =
+        row_tiles * (ceil_div(part_tokens, cols) * ceil_div(s.head_dim, run->depth) +
+                     ceil_div(s.head_dim, cols) * ceil_div(part_tokens, run->depth) +
+                     2 * x.constants.fill_cycles);
+    OpCost cost;
+    cost.macs = spread.copies * s.group * tokens * 2 * s.head_dim;
+    cost.dram_bytes = resident ? 0 : cache_bytes;
+    cost.sram_bytes = query_bytes + (resident ? cache_bytes : 0);
+    cost.dram_ns = cost.dram_bytes * x.rates.dram_stream_ns_per_byte;
+    cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
+    cost.compute_ns = x.rates.cycle_ns * spread.rounds * cycles;
+    if (run->needs_decoder) {
+      const double values = 2 * part_tokens * s.head_dim;
+      cost.decoder_ns = x.rates.decode_ns_per_value * values * spread.rounds * row_tiles;
+      cost.energy.decoder_pj =
+          x.rates.decode_pj_per_value * 2 * tokens * s.head_dim * spread.copies * row_tiles;
+    }
+    cost.vector_ns = vector_cycles * x.rates.vector_ns_per_cycle;
+    cost.overhead_ns = x.constants.op_overhead_ns;
+    cost.energy.mac_pj = cost.macs * run->mac_pj;
+    cost.energy.vector_pj = vector_cycles * x.rates.vector_pj_per_cycle;
+    cost.energy.noc_pj = (cache_bytes + query_bytes) * x.rates.noc_pj_per_byte;
+    cost.energy.buffer_pj = cache_bytes * x.rates.weight_buffer_pj_per_byte;
+    finish(x, cost);
+    keep_better(best, cost);
+  }
+  return best;
+}
+
+OpCost estimate_vector(const OpContext& x, const recipe::Op& op) {
+  const auto elements = static_cast<double>(op.elements);
+  const double cycles = elements * x.constants.vector_cycles[static_cast<size_t>(op.vector)];
+  const bool embedding = op.vector == recipe::VectorKind::kEmbedding;
+  const double bytes = elements * kStoredActivationBytes * 2;  // in and out
+  const bool spilled = bytes > x.working_bytes;
+  OpCost cost;
+  cost.dram_bytes = spilled ? bytes : (embedding ? bytes / 2 : 0);
+  cost.sram_bytes = spilled ? 0 : (embedding ? bytes / 2 : bytes);
+  cost.dram_ns = cost.dram_bytes * x.rates.dram_mixed_ns_per_byte;
+  cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
+  cost.vector_ns = cycles * x.rates.vector_ns_per_cycle;
+  cost.overhead_ns = x.constants.vector_op_overhead_ns;
+  cost.energy.vector_pj = cycles * x.rates.vector_pj_per_cycle;
+  cost.energy.noc_pj = bytes * x.rates.noc_pj_per_byte;
+  finish(x, cost);
+  return cost;
+}
+
+}  // namespace dovetail::silicon

@@ -1,0 +1,105 @@
+// T1: latency and energy of single ops on a chip. The slow, obvious model: every mapping is listed
+// and priced. `CostModel` holds the tables that must agree with it. The model: docs/cost_model.md.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "chip/chip.h"
+#include "recipe/lower.h"
+#include "recipe/site.h"
+#include "silicon/power.h"
+
+namespace dovetail::silicon {
+
+enum class Resource : uint8_t { kDram, kSram, kDecoder, kCompute, kVector };
+[[nodiscard]] std::string_view resource_name(Resource resource);  // "dram", "sram", ...
+
+struct OpEnergy {
+  double mac_pj = 0;
+  double scale_pj = 0;
+  double decoder_pj = 0;
+  double vector_pj = 0;
+  double buffer_pj = 0;
+  double sram_pj = 0;
+  double noc_pj = 0;
+  double dram_pj = 0;
+  double leakage_pj = 0;
+  [[nodiscard]] double total_pj() const;
+  void add(const OpEnergy& other, double times);
+};
+
+// Busy times of the stages of one op, and the op itself:
+//   load    = max(dram, sram)
+//   latency = overhead + max(load, prologue + max(decoder, compute, vector)) + epilogue
+struct OpCost {
+  double dram_ns = 0;
+  double sram_ns = 0;
+  double decoder_ns = 0;
+  double compute_ns = 0;
+  double vector_ns = 0;
+  double prologue_ns = 0;  // first weights loaded, first rows quantised
+  double epilogue_ns = 0;  // last tile converted and stored
+  double overhead_ns = 0;
+  double latency_ns = 0;
+  double dram_bytes = 0;
+  double sram_bytes = 0;
+  double macs = 0;
+  OpEnergy energy;
+
+  [[nodiscard]] Resource binding() const;  // the busiest stage
+};
+
+// What every op model reads. `working_bytes`: shared SRAM that holds activations.
+struct OpContext {
+  const Constants& constants;
+  const ChipRates& rates;
+  const chip::Chip& chip;
+  double working_bytes = 0;
+};
+
+// One linear; nothing if no unit executes the treatment. resident: weights in shared SRAM.
+[[nodiscard]] std::optional<OpCost> estimate_linear(const OpContext& context, const recipe::Op& op,
+                                                    const recipe::LinearTreatment& treatment,
+                                                    bool resident);
+
+// Sizes of the attention of one layer.
+struct AttentionShape {
+  double batch = 0;
+  double kv_heads = 0;
+  double group = 0;  // query heads per KV head
+  double head_dim = 0;
+};
+
+// Scores, softmax and values of one layer as one fused op, with quantising K, V, queries and
+// probabilities and writing the cache. Prefill: `tokens` of prompt, causal. Decode: one token
+// against `tokens` of cache (may be a fraction: a quadrature node).
+[[nodiscard]] std::optional<OpCost> estimate_prefill_attention(const OpContext& context,
+                                                               const AttentionShape& shape,
+                                                               int64_t tokens,
+                                                               const recipe::KvTreatment& treatment,
+                                                               bool resident);
+[[nodiscard]] std::optional<OpCost> estimate_decode_attention(const OpContext& context,
+                                                              const AttentionShape& shape,
+                                                              double tokens,
+                                                              const recipe::KvTreatment& treatment,
+                                                              bool resident);
+
+// Element-wise and row-wise work (never softmax, which belongs to attention).
+[[nodiscard]] OpCost estimate_vector(const OpContext& context, const recipe::Op& op);
+
+// Bytes of one weight row (n = 1) in DRAM: payload, scales, zeros, padded to the burst.
+[[nodiscard]] double row_bytes(const Constants& constants, const chip::Chip& chip,
+                               const formats::WeightFormat& weight, int64_t k);
+
+// Shared SRAM that activations take: what the largest op of either phase needs at bf16, at most
+// working_sram_max_frac of it. Ops that need more spill to DRAM.
+[[nodiscard]] double working_bytes(const Constants& constants, const chip::Chip& chip,
+                                   const recipe::ModelOps& ops);
+
+// DRAM that no treatment changes: an untied embedding and the norms at bf16, and activations of the
+// whole prompt at bf16.
+[[nodiscard]] double fixed_dram_bytes(const model::ModelShape& shape,
+                                      const recipe::Workload& workload);
+
+}  // namespace dovetail::silicon

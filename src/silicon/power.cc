@@ -1,0 +1,96 @@
+#include "silicon/power.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace dovetail::silicon {
+
+double energy_scale(const Constants& c, const NodeConstants& node, double clock_mhz) {
+  const double relative = std::max(clock_mhz / node.nominal_clock_mhz, c.clock_floor_frac);
+  return node.energy_rel * std::pow(relative, c.clock_energy_exponent);
+}
+
+Result<ChipRates> chip_rates(const Constants& c, const chip::Chip& chip, const ChipArea& area) {
+  DOVETAIL_TRY(const NodeConstants* node, node_of(c, chip));
+  DOVETAIL_TRY(const DramConstants* dram, dram_of(c, chip));
+  const double scale = energy_scale(c, *node, chip.clock_mhz);
+  const double lanes = static_cast<double>(chip.vector_lanes) * static_cast<double>(chip.cores);
+  const double peak_gb_per_s = dram->channel_gb_per_s * static_cast<double>(chip.dram.channels);
+  const auto memory_pj = [&](double mib) {
+    return scale * c.sram_energy_pj_per_byte_at_1mib * std::pow(mib, c.sram_energy_exponent);
+  };
+  ChipRates rates;
+  rates.cycle_ns = 1000 / chip.clock_mhz;
+  rates.dram_stream_ns_per_byte = 1 / (peak_gb_per_s * dram->efficiency_stream_frac);
+  rates.dram_mixed_ns_per_byte = 1 / (peak_gb_per_s * dram->efficiency_mixed_frac);
+  rates.dram_pj_per_byte = 8 * dram->energy_pj_per_bit;
+  if (chip.sram_mib > 0) {
+    rates.sram_ns_per_byte = rates.cycle_ns / (chip.sram_mib * c.sram_bytes_per_cycle_per_mib);
+    rates.sram_pj_per_byte = memory_pj(chip.sram_mib);
+  }
+  // Half the edge of the die between the shared SRAM and a core.
+  rates.noc_pj_per_byte = scale * c.noc_energy_pj_per_byte_mm * 0.5 * std::sqrt(area.total_mm2());
+  rates.vector_ns_per_cycle = rates.cycle_ns / lanes;
+  rates.vector_pj_per_cycle = scale * c.vector_cycle_energy_pj;
+  rates.decode_ns_per_value = rates.cycle_ns / static_cast<double>(chip.decoder_values_per_cycle);
+  rates.decode_pj_per_value = scale * c.decoder_value_energy_pj;
+  rates.weight_buffer_pj_per_byte = memory_pj(static_cast<double>(chip.weight_buffer_kib) / 1024);
+  rates.activation_buffer_pj_per_byte =
+      memory_pj(static_cast<double>(chip.activation_buffer_kib) / 1024);
+  rates.mac_pj_per_um2 = scale * c.mac_energy_pj_per_um2;
+  rates.granule_pj = scale * c.granule_energy_pj;
+  const double buffers_mib =
+      static_cast<double>(chip.cores * static_cast<int64_t>(chip.units.size())) *
+      static_cast<double>(chip.weight_buffer_kib + chip.activation_buffer_kib +
+                          chip.accumulator_kib) /
+      1024;
+  rates.sram_leakage_mw = node->sram_leakage_mw_per_mib * chip.sram_mib +
+                          dram->background_mw_per_channel * static_cast<double>(chip.dram.channels);
+  rates.leakage_mw = rates.sram_leakage_mw + node->sram_leakage_mw_per_mib * buffers_mib +
+                     1000 * node->logic_leakage_w_per_mm2 * area.logic_mm2();
+  return rates;
+}
+
+double PeakPower::total_mw() const {
+  return multipliers_mw + scale_units_mw + decoder_mw + vector_mw + buffers_mw + sram_mw + dram_mw +
+         leakage_mw;
+}
+
+Result<PeakPower> estimate_peak_power(const Constants& c, const chip::Chip& chip,
+                                      const ChipRates& rates) {
+  DOVETAIL_TRY(const DramConstants* dram, dram_of(c, chip));
+  const auto cores = static_cast<double>(chip.cores);
+  const double core_cycles_per_ns = cores / rates.cycle_ns;
+  PeakPower power;
+  for (const chip::MatrixUnit& unit : chip.units) {
+    double worst_pj = 0;  // one lane, one cycle
+    double throughput = 0;
+    for (const chip::NativePair& pair : unit.pairs) {
+      DOVETAIL_TRY(const double lane_um2, lane_um2_of(c, pair));
+      worst_pj = std::max(worst_pj, lane_um2 * pair.macs_per_cycle_rel * rates.mac_pj_per_um2);
+      throughput = std::max(throughput, pair.macs_per_cycle_rel);
+    }
+    const auto dots = static_cast<double>(unit.rows * unit.cols);
+    const auto depth = static_cast<double>(unit.depth);
+    power.multipliers_mw += core_cycles_per_ns * dots * depth * worst_pj;
+    power.scale_units_mw +=
+        core_cycles_per_ns * dots * granule_units_per_dot(unit) * rates.granule_pj;
+    // One byte per operand, two where bf16 runs at full rate: the worst is taken.
+    power.buffers_mw += core_cycles_per_ns * depth * 2 * throughput *
+                        (static_cast<double>(unit.cols) * rates.weight_buffer_pj_per_byte +
+                         static_cast<double>(unit.rows) * rates.activation_buffer_pj_per_byte);
+  }
+  power.decoder_mw = core_cycles_per_ns * static_cast<double>(chip.decoder_values_per_cycle) *
+                     rates.decode_pj_per_value;
+  power.vector_mw =
+      core_cycles_per_ns * static_cast<double>(chip.vector_lanes) * rates.vector_pj_per_cycle;
+  if (rates.sram_ns_per_byte > 0) {
+    power.sram_mw = (rates.sram_pj_per_byte + rates.noc_pj_per_byte) / rates.sram_ns_per_byte;
+  }
+  power.dram_mw =
+      dram->channel_gb_per_s * static_cast<double>(chip.dram.channels) * rates.dram_pj_per_byte;
+  power.leakage_mw = rates.leakage_mw;
+  return power;
+}
+
+}  // namespace dovetail::silicon
