@@ -1,17 +1,156 @@
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
-#include "base/paths.h"
 #include "model/model.h"
+#include "model/reference_forward.h"
+#include "model/test_data.h"
+#include "model/test_files.h"
 
 namespace dovetail::model {
 namespace {
 
+namespace fs = std::filesystem;
+
+std::vector<ModelShape> tiny_shapes() {
+  ModelShape qwen = tiny_shape();
+  ModelShape llama = tiny_shape();
+  llama.family = Family::kLlama;
+  llama.qkv_bias = false;
+  llama.tied_embedding = true;
+  return {qwen, llama};
+}
+
+std::string write_folder(const Weights& weights) {
+  const fs::path folder = fs::temp_directory_path() / "dovetail_model_test" / "checkpoint";
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  std::ofstream(folder / "config.json") << config_json_of(weights.shape);
+  std::ofstream(folder / "model.safetensors", std::ios::binary)
+      << safetensors_of(hugging_face_tensors(weights));
+  return folder.string();
+}
+
+TEST(LoadWeights, GgufGivesBackWhatWasWritten) {
+  for (const ModelShape& shape : tiny_shapes()) {
+    Weights written = random_weights(shape, 3);
+    written.shape.rms_norm_eps = static_cast<double>(static_cast<float>(shape.rms_norm_eps));
+    const auto read = load_weights(write_temporary("tiny.gguf", gguf_of(written).bytes()));
+    ASSERT_TRUE(read.has_value()) << read.error().message;
+    EXPECT_EQ(read->shape.name, "tiny");
+    EXPECT_EQ(weights_digest(*read), weights_digest(written));
+  }
+}
+
+TEST(LoadWeights, GgufOfLlamaWithBiasesIsPutInOrderToo) {
+  ModelShape shape = tiny_shapes()[1];
+  shape.qkv_bias = true;
+  const Weights written = random_weights(shape, 3);
+  const auto read = load_weights(write_temporary("tiny.gguf", gguf_of(written).bytes()));
+  ASSERT_TRUE(read.has_value()) << read.error().message;
+  EXPECT_EQ(read->layers[1].q_bias, written.layers[1].q_bias);
+  EXPECT_EQ(read->layers[1].k_bias, written.layers[1].k_bias);
+  EXPECT_EQ(read->layers[1].q.values, written.layers[1].q.values);
+}
+
+TEST(LoadWeights, FolderGivesBackWhatWasWritten) {
+  for (const ModelShape& shape : tiny_shapes()) {
+    const Weights written = random_weights(shape, 4);
+    const auto read = load_weights(write_folder(written));
+    ASSERT_TRUE(read.has_value()) << read.error().message;
+    EXPECT_EQ(read->shape.name, "checkpoint");
+    EXPECT_EQ(weights_digest(*read), weights_digest(written));
+  }
+}
+
+TEST(LoadShape, CountsParametersLikeTheTensorsThemselves) {
+  for (const ModelShape& shape : tiny_shapes()) {
+    const Weights weights = random_weights(shape, 4);
+    int64_t total = 0;
+    for (const NamedTensor& tensor : hugging_face_tensors(weights)) {
+      total += static_cast<int64_t>(tensor.values->size());
+    }
+    EXPECT_EQ(shape.num_parameters(), total);
+    int64_t linears = 0;
+    for (const LayerWeights& layer : weights.layers) {
+      for (const Matrix* m :
+           {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+        linears += static_cast<int64_t>(m->values.size());
+      }
+    }
+    EXPECT_EQ(shape.num_block_linear_weights(), linears);
+  }
+}
+
+TEST(LoadShape, OfLargeModelsNeedsNoWeights) {
+  const std::string folder = data_folder() + "/models/llama-3-8b";
+  const auto small = load_shape(folder);
+  ASSERT_TRUE(small.has_value()) << small.error().message;
+  EXPECT_EQ(small->name, "llama-3-8b");
+  EXPECT_EQ(small->num_parameters(), 8030261248);  // as published: 8.03 billion
+  const auto large = load_shape(data_folder() + "/models/llama-3-70b/config.json");
+  ASSERT_TRUE(large.has_value()) << large.error().message;
+  EXPECT_EQ(large->num_parameters(), 70553706496);  // as published: 70.6 billion
+  EXPECT_NE(load_weights(folder).error().message.find("neither model.safetensors"),
+            std::string::npos);
+  EXPECT_NE(load_weights(folder + "/config.json").error().message.find("holds no weights"),
+            std::string::npos);
+}
+
+TEST(LoadWeightsError, SaysWhatIsMissingOrLeftOver) {
+  EXPECT_EQ(load_weights("no/such").error().code, ErrorCode::kNotFound);
+  const Weights weights = random_weights(tiny_shape(), 3);
+  const auto expect_error = [](const GgufParts& parts, const std::string& part) {
+    const auto read = load_weights(write_temporary("tiny.gguf", parts.bytes()));
+    ASSERT_FALSE(read.has_value()) << part;
+    EXPECT_NE(read.error().message.find(part), std::string::npos) << read.error().message;
+  };
+  GgufParts parts = gguf_of(weights);
+  parts.tensors.back().name = "blk.1.ffn_other.weight";
+  expect_error(parts, "tiny.gguf: tensor blk.1.ffn_down.weight is missing");
+  parts = gguf_of(weights);
+  parts.tensor_f32("blk.0.attn_q_norm.weight", {4}, {1, 2, 3, 4});
+  expect_error(parts, "tensor blk.0.attn_q_norm.weight belongs to no supported architecture");
+  parts = gguf_of(weights);
+  parts.integer("qwen2.rope.dimension_count", 8);
+  expect_error(parts, "qwen2.rope.dimension_count = 8, want the head dimension 16");
+  parts = gguf_of(weights);
+  parts.text("qwen2.rope.scaling.type", "yarn");
+  expect_error(parts, "rope.scaling.type = yarn, want none");
+  EXPECT_TRUE(load_shape(write_temporary("tiny.gguf", parts.bytes())).has_value());
+  parts = gguf_of(weights);
+  parts.tensor_f32("rope_freqs.weight", {4}, {1, 2, 3, 4});
+  expect_error(parts, "Llama-3.1 scaling is not computed");
+  parts = gguf_of(weights);
+  parts.values[0].second.back() = '3';
+  expect_error(parts, "general.architecture = qwen3, want llama or qwen2");
+  parts = gguf_of(weights);
+  const float nan = std::nanf("");
+  std::memcpy(parts.data.data() + parts.tensors[5].offset, &nan, sizeof(nan));
+  expect_error(parts, "row 0 holds an infinity or a NaN");
+  parts = gguf_of(weights);
+  parts.values[1].second[4] = 100;  // block_count
+  expect_error(parts, "tensor blk.2.attn_norm.weight is missing");
+}
+
+TEST(WeightsDigest, SeesEveryTensorAndTheShape) {
+  const Weights weights = random_weights(tiny_shape(), 3);
+  const std::string digest = weights_digest(weights);
+  Weights changed = weights;
+  changed.layers[1].v_bias[0] += 1;
+  EXPECT_NE(weights_digest(changed), digest);
+  changed = weights;
+  changed.head.values.back() += 1;
+  EXPECT_NE(weights_digest(changed), digest);
+  changed = weights;
+  changed.shape.rope_theta += 1;
+  EXPECT_NE(weights_digest(changed), digest);
+  changed = weights;
+  changed.shape.name = "renamed";
+  EXPECT_EQ(weights_digest(changed), digest);
+}
+
 TEST(LoadRealModel, SmolLm2HasItsPublishedShape) {
-  const std::string path = cache_folder() + "/models/smollm2-135m/model.gguf";
-  if (!std::filesystem::exists(path))
-    GTEST_SKIP() << path << " is absent: dovetail pull smollm2-135m";
+  const std::string path = zoo_file("smollm2-135m");
+  DOVETAIL_SKIP_WITHOUT(path);
   const auto weights = load_weights(path);
   ASSERT_TRUE(weights.has_value()) << weights.error().message;
   const ModelShape& shape = weights->shape;
@@ -21,6 +160,18 @@ TEST(LoadRealModel, SmolLm2HasItsPublishedShape) {
   EXPECT_EQ(shape.num_kv_heads, 3);
   EXPECT_TRUE(shape.tied_embedding);
   EXPECT_EQ(shape.num_parameters(), 134515008);  // the model card's count
+}
+
+TEST(LoadRealModel, QwenHasBiasesAndItsOwnHead) {
+  const std::string path = zoo_file("qwen2.5-coder-0.5b");
+  DOVETAIL_SKIP_WITHOUT(path);
+  const auto shape = load_shape(path);
+  ASSERT_TRUE(shape.has_value()) << shape.error().message;
+  EXPECT_EQ(shape->name, "qwen2.5-coder-0.5b");
+  EXPECT_EQ(shape->family, Family::kQwen2);
+  EXPECT_FALSE(shape->tied_embedding);
+  EXPECT_TRUE(shape->qkv_bias);
+  EXPECT_EQ(shape->vocab_size, 151936);
 }
 
 }  // namespace
