@@ -134,6 +134,16 @@ CostModel::CostModel(CostModel&&) noexcept = default;
 CostModel& CostModel::operator=(CostModel&&) noexcept = default;
 CostModel::~CostModel() = default;
 
+const model::ModelShape& CostModel::shape() const {
+  return impl_->shape;
+}
+const recipe::Workload& CostModel::workload() const {
+  return impl_->workload;
+}
+const Technology& CostModel::technology() const {
+  return impl_->technology;
+}
+
 Result<CostModel> CostModel::create(const model::ModelShape& shape,
                                     const recipe::Workload& workload, const recipe::Menu& menu,
                                     const Technology& technology) {
@@ -145,6 +155,7 @@ Result<CostModel> CostModel::create(const model::ModelShape& shape,
   impl->shape = shape;
   impl->workload = workload;
   impl->menu = menu;
+  impl->technology = technology;
   DOVETAIL_TRY(impl->ops, recipe::lower(shape, workload));
   DOVETAIL_TRY(impl->constants, resolve_constants(technology));
   impl->batch = static_cast<double>(workload.batch);

@@ -22,6 +22,7 @@ struct CostModel::Impl {
   model::ModelShape shape;
   recipe::Workload workload;
   recipe::Menu menu;
+  Technology technology;
   recipe::ModelOps ops;
   Constants constants;
 

@@ -307,10 +307,13 @@ Result<ChipLimits> CostModel::limits(const chip::Chip& chip) const {
   DOVETAIL_TRY(const ChipRates rates, chip_rates(constants, chip, area));
   DOVETAIL_TRY(const PeakPower power, estimate_peak_power(constants, chip, rates));
   DOVETAIL_TRY(const ChipPrice price, estimate_price(constants, chip, area.total_mm2()));
-  return ChipLimits{.area_mm2 = area.total_mm2(),
-                    .peak_power_mw = power.total_mw(),
-                    .die_price_usd = price.die_usd + price.package_usd,
-                    .dram_price_usd = price.dram_usd};
+  DOVETAIL_TRY(const DramConstants* dram, dram_of(constants, chip));
+  return ChipLimits{
+      .area_mm2 = area.total_mm2(),
+      .peak_power_mw = power.total_mw(),
+      .die_price_usd = price.die_usd + price.package_usd,
+      .dram_price_usd = price.dram_usd,
+      .dram_gb_per_s = static_cast<double>(chip.dram.channels) * dram->channel_gb_per_s};
 }
 
 }  // namespace dovetail::silicon
