@@ -16,13 +16,15 @@ constexpr double kCeiling = 1e4;  // of the artificial column, in units of the d
 constexpr int kMaxPriceSteps = 40;
 constexpr double kDualGap = 5e-4;        // where the search for prices stops
 constexpr double kGoodGap = 2e-3;        // where the search for a choice stops
-// Reduced costs of the options that are tried, of a site's mean cost; the second time if the first
-// has not come close.
-constexpr double kNearDistance = 4.5e-3;
-constexpr double kFarDistance = 0.2;
+// What the search for a choice may try. The second time if the first has not come close.
+struct Effort {
+  double distance = 0;      // reduced cost of options, of a site's mean cost
+  size_t max_options = 0;   // the nearest ones
+  int max_exchanges = 0;
+};
+constexpr Effort kFirstEffort = {4.5e-3, 96, 6};
+constexpr Effort kSecondEffort = {0.5, 400, 40};
 constexpr double kRetryGap = 6e-3;
-constexpr size_t kMaxOptions = 96;
-constexpr int kMaxExchanges = 6;
 constexpr double kLeastCap = 1e-15;  // nats: a cap of 0 needs a unit to be scaled with
 // Where the search for prices starts: what halving every loss costs when cost is proportional to
 // bits and loss to 4^-bits, at 5 bits.
@@ -48,9 +50,10 @@ struct ChipAllocator::Impl {
   void allocate(double cap, ChipAllocation& result);
   [[nodiscard]] double violation(const ChipSums& sums) const;
   void walk_towards(const Column& goal, Column& at) const;
+  [[nodiscard]] Column mix_columns(const std::vector<PriceMaster::Weighted>& basis) const;
   [[nodiscard]] Column round_columns() const;
-  bool search_from(const Column& start, double distance, ChipAllocation& result);
-  void add_options(const Column& start, double distance);
+  void search_from(const Column& start, const Effort& effort, ChipAllocation& result);
+  void add_options(const Column& start, const Effort& effort);
   void report(const Column& start, ChipAllocation& result) const;
   void solve_slowly(double cap, ChipAllocation& result) const;
 
@@ -218,26 +221,64 @@ void ChipAllocator::Impl::walk_towards(const Column& goal, Column& at) const {
   }
 }
 
+// Rounds the master's mixture of columns: site by site, the column's option that keeps the sums
+// closest to those of the mixture. Options of these columns differ little in priced cost, so that
+// what counts is to meet the limits.
+Column ChipAllocator::Impl::mix_columns(const std::vector<PriceMaster::Weighted>& basis) const {
+  Column mixed = columns[static_cast<size_t>(basis[0].column)];
+  mixed.sums = {};
+  Use ahead = {};  // of the mixture's sums, scaled
+  for (size_t s = 0; s < mixed.choice.size(); ++s) {
+    const auto site = static_cast<int32_t>(s);
+    Use target = {};
+    for (const PriceMaster::Weighted& w : basis) {
+      const int32_t code = columns[static_cast<size_t>(w.column)].choice[s];
+      const Use use = scaled_use(pricing.sums_of(site, code));
+      for (size_t i = 0; i < kMaxLimits; ++i) target[i] += w.weight * use[i];
+    }
+    double least = kInfinity;
+    Use best_ahead = {};
+    for (const PriceMaster::Weighted& w : basis) {
+      const int32_t code = columns[static_cast<size_t>(w.column)].choice[s];
+      if (least < kInfinity && code == mixed.choice[s]) continue;
+      const Use use = scaled_use(pricing.sums_of(site, code));
+      Use next = ahead;
+      double distance = 0;
+      for (size_t i = 0; i < kMaxLimits; ++i) {
+        next[i] += use[i] - target[i];
+        distance += next[i] * next[i];
+      }
+      if (distance >= least) continue;
+      least = distance;
+      mixed.choice[s] = code;
+      best_ahead = next;
+    }
+    ahead = best_ahead;
+  }
+  pricing.add_up(mixed.choice, mixed.sums);
+  return mixed;
+}
+
 // A choice between the columns that the prices rest on. The safe column comes in if they alone do
 // not lead inside the limits.
 Column ChipAllocator::Impl::round_columns() const {
   std::vector<PriceMaster::Weighted> basis = master.basis();
+  if (basis.empty()) return columns[0];
   std::sort(basis.begin(), basis.end(), [](const auto& a, const auto& b) {
     return a.weight != b.weight ? a.weight > b.weight : a.column < b.column;
   });
-  Column at = basis.empty() ? columns[0] : columns[static_cast<size_t>(basis[0].column)];
-  for (int pass = 0; pass < 2; ++pass) {
-    for (const PriceMaster::Weighted& w : basis) {
-      walk_towards(columns[static_cast<size_t>(w.column)], at);
-    }
-    if (violation(at.sums) > 0) walk_towards(columns[0], at);
+  Column at = mix_columns(basis);
+  for (const PriceMaster::Weighted& w : basis) {
+    walk_towards(columns[static_cast<size_t>(w.column)], at);
   }
   return at;
 }
 
 // The options of least reduced cost, and the start's own where a site has any of them.
-void ChipAllocator::Impl::add_options(const Column& start, double distance) {
+void ChipAllocator::Impl::add_options(const Column& start, const Effort& effort) {
   candidates.clear();
+  const double distance =
+      effort.distance * cost_unit / static_cast<double>(pricing.num_sites());
   for (const NearOption& option : near) {
     const double largest = pricing.largest_share(option.site, option.treatment);
     const int32_t own = start.choice[static_cast<size_t>(option.site)];
@@ -259,17 +300,19 @@ void ChipAllocator::Impl::add_options(const Column& start, double distance) {
     if (a.chosen.treatment != b.chosen.treatment) return a.chosen.treatment < b.chosen.treatment;
     return a.chosen.share < b.chosen.share;
   };
-  if (candidates.size() > kMaxOptions) {
-    std::nth_element(candidates.begin(), candidates.begin() + kMaxOptions, candidates.end(), order);
-    candidates.resize(kMaxOptions);
+  if (candidates.size() > effort.max_options) {
+    std::nth_element(candidates.begin(),
+                     candidates.begin() + static_cast<ptrdiff_t>(effort.max_options),
+                     candidates.end(), order);
+    candidates.resize(effort.max_options);
   }
 }
 
-// Improves the start among options at most `distance` from their site's best; keeps the better of
-// that and `result`. False if it stays outside the limits.
-bool ChipAllocator::Impl::search_from(const Column& start, double distance,
+// Improves the start among the nearest options; keeps the better of that and `result`. Leaves
+// `result` alone if the start cannot be brought inside the limits.
+void ChipAllocator::Impl::search_from(const Column& start, const Effort& effort,
                                       ChipAllocation& result) {
-  add_options(start, distance);
+  add_options(start, effort);
   core_site.assign(static_cast<size_t>(pricing.num_sites()), -1);
   int32_t num_core_sites = 0;
   for (const Candidate& c : candidates) {
@@ -307,10 +350,9 @@ bool ChipAllocator::Impl::search_from(const Column& start, double distance,
     if (core_site[static_cast<size_t>(site)] >= 0) add(own(site), 0, true);
   }
   for (const Candidate& c : candidates) add(c.chosen, c.distance, false);
-  if (!core.repair()) return false;
-  core.improve(bound * (1 + kGoodGap), kMaxExchanges);
+  if (!core.repair()) return;
+  core.improve(bound * (1 + kGoodGap), effort.max_exchanges);
   if (!result.feasible || core.cost() * cost_unit < result.cost) report(start, result);
-  return true;
 }
 
 // The start with the core's choices, added up from nothing in site order.
@@ -375,13 +417,19 @@ void ChipAllocator::Impl::allocate(double cap, ChipAllocation& result) {
   pricing.price(per_unit, cheapest.choice, cheapest.sums);
   const Column start = round_columns();
   const double site_cost = cost_unit / static_cast<double>(pricing.num_sites());
-  bool inside = false;
-  for (const double distance : {kNearDistance * site_cost, kFarDistance * site_cost}) {
-    pricing.near_options(distance, cheapest.choice, near);
-    inside |= search_from(start, distance, result);
-    if (inside && result.cost <= bound * cost_unit * (1 + kRetryGap)) break;
+  for (const Effort& effort : {kFirstEffort, kSecondEffort}) {
+    pricing.near_options(effort.distance * site_cost, cheapest.choice, near);
+    search_from(start, effort, result);
+    if (result.feasible && result.cost <= bound * cost_unit * (1 + kRetryGap)) break;
   }
-  if (!inside) {
+  if (!result.feasible) {
+    Column safe = columns[0];
+    for (const PriceMaster::Weighted& w : master.basis()) {
+      walk_towards(columns[static_cast<size_t>(w.column)], safe);
+    }
+    search_from(safe, kSecondEffort, result);
+  }
+  if (!result.feasible) {
     solve_slowly(cap, result);
     return;
   }

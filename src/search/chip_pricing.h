@@ -69,6 +69,7 @@ class ChipPricing {
   [[nodiscard]] double loss(int32_t site, int32_t treatment) const {
     return exact_loss_[static_cast<size_t>(site)][static_cast<size_t>(treatment)];
   }
+  void add_up(const ChipChoice& choice, ChipSums& sums) const;
   // One site's part of a choice.
   [[nodiscard]] ChipSums sums_of(int32_t site, int32_t code) const;
   // One site's costs at a share.
@@ -103,7 +104,6 @@ class ChipPricing {
   void load_kind(size_t kind, const silicon::CostTable& table, Metric metric);
   void price_kind(Kind& kind, const ChipPrices& prices, float loss_price, ChipChoice& choice,
                   size_t kind_index);
-  void add_up(const ChipChoice& choice, ChipSums& sums) const;
   [[nodiscard]] int64_t layers_of(size_t kind) const;
   [[nodiscard]] int32_t site_of(size_t kind, int64_t layer) const;
 
