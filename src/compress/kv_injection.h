@@ -18,8 +18,8 @@ namespace dovetail::compress {
 
 struct KvInjectionParams {
   int64_t max_sequences = 2;       // sequences of the text that are used, >= 1
-  int64_t max_length = 256;        // their first tokens, >= 2
-  int64_t scored_positions = 128;  // over all sequences, evenly spaced; >= 1
+  int64_t max_length = 160;        // their first tokens, >= 2
+  int64_t scored_positions = 160;  // over all sequences, evenly spaced; >= 1
   // Prices rounded queries once, with bf16 KV, and adds that loss to those of the rounded KV: a
   // treatment less per KV format. False: every treatment is injected as it is.
   bool add_query_loss = true;

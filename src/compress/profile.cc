@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "base/parallel.h"
 #include "compress/treat.h"
 #include "formats/quantize.h"
 #include "host/profile_pass.h"
@@ -65,15 +67,35 @@ double weight_loss(const WeightFormat& format, const model::Matrix& weights,
                                       weights.values.data(), sensitivity.values.data());
 }
 
+// The input embedding's side of a tied head: its rounded rows enter the residual stream.
+double embedding_loss(const WeightFormat& format, const model::Matrix& embedding,
+                      const host::TokenBatch& tokens, const model::Matrix& sensitivity) {
+  const int64_t h = embedding.cols;
+  const float tensor = formats::tensor_scale(format, embedding.rows * h, embedding.values.data());
+  std::vector<double> losses(tokens.ids.size());
+  parallel_for(tokens.rows(), [&](int64_t position, int64_t) {
+    const auto index = static_cast<size_t>(position);
+    const float* row = embedding.values.data() + tokens.ids[index] * h;
+    const float* weight = sensitivity.values.data() + position * h;
+    std::vector<float> rounded(static_cast<size_t>(h));
+    formats::quantize_row(format, formats::ScaleRule::kMse, tensor, h, row, rounded.data());
+    for (int64_t i = 0; i < h; ++i) {
+      const double error = static_cast<double>(row[i]) - rounded[static_cast<size_t>(i)];
+      losses[index] += 0.5 * static_cast<double>(weight[i]) * error * error;
+    }
+  });
+  return std::accumulate(losses.begin(), losses.end(), 0.0);
+}
+
 LossByName activation_losses(const host::ActivationLoss& loss) {
   return {{formats::format_name(ActivationFormat::kInt8Token), loss.int8_token_nats},
           {formats::format_name(ActivationFormat::kFp8Token), loss.fp8_token_nats}};
 }
 
 // Prices all linear sites and the head.
-void price_linears(const model::Weights& weights, const host::Sensitivity& sensitivity,
-                   const std::vector<WeightFormat>& formats, LossProfile& result,
-                   const ProgressSink& progress) {
+void price_linears(const model::Weights& weights, const host::TokenBatch& tokens,
+                   const host::Sensitivity& sensitivity, const std::vector<WeightFormat>& formats,
+                   LossProfile& result, const ProgressSink& progress) {
   const int64_t sites = recipe::num_sites(weights.shape);
   const auto all = static_cast<double>(weights.shape.num_block_linear_weights() +
                                        weights.shape.num_head_weights());
@@ -99,6 +121,9 @@ void price_linears(const model::Weights& weights, const host::Sensitivity& sensi
     for (const WeightFormat& format : formats) {
       double& loss = losses[formats::format_name(format)];
       for (const auto& [matrix, s] : pairs) loss += weight_loss(format, *matrix, *s);
+      if (site.kind == SiteKind::kHead && weights.shape.tied_embedding) {
+        loss += embedding_loss(format, weights.embedding, tokens, sensitivity.embedding);
+      }
     }
     for (const auto& [matrix, unused] : pairs) {
       done += static_cast<double>(matrix->rows * matrix->cols);
@@ -151,7 +176,7 @@ Result<LossProfile> profile(const std::shared_ptr<const model::Weights>& weights
     result.num_positions = sensitivity.num_positions;
     result.gradient_s = seconds_since(start);
     start = std::chrono::steady_clock::now();
-    price_linears(*weights, sensitivity, weight_formats_of(menu), result,
+    price_linears(*weights, text.tokens, sensitivity, weight_formats_of(menu), result,
                   part_of(progress, kGradientFrac, kMenuFrac));
     result.menu_s = seconds_since(start);
   }

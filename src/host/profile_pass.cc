@@ -230,6 +230,7 @@ void divide(Sensitivity& sum) {
     for (ActivationLoss& loss : layer.activation) scale_loss(loss);
   }
   scale_matrix(sum.head);
+  scale_matrix(sum.embedding);
   scale_loss(sum.head_activation);
 }
 
@@ -260,6 +261,9 @@ Result<Sensitivity> profile_pass(const HostModel& model, const TokenBatch& token
   }
   Sensitivity sum = make_sensitivity(model);
   sum.num_positions = tokens.rows();
+  sum.embedding = {
+      tokens.rows(), model.shape().hidden_size,
+      std::vector<float>(static_cast<size_t>(tokens.rows() * model.shape().hidden_size))};
   Pass pass(model, tokens.seq);
   Random seeds(seed);
   const int64_t layers = model.shape().num_layers;
@@ -280,6 +284,8 @@ Result<Sensitivity> profile_pass(const HostModel& model, const TokenBatch& token
       backward_attention(pass, layer, at);
       pass.saved[static_cast<size_t>(layer)] = {};
     }
+    const int64_t values = tokens.seq * model.shape().hidden_size;
+    square(values, pass.d_hidden.get(), sum.embedding.values.data() + sequence * values);
   }
   divide(sum);
   return sum;

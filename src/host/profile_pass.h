@@ -32,10 +32,13 @@ struct LayerSensitivity {
   std::array<ActivationLoss, 4> activation;  // attn_qkv, attn_o, mlp_gate_up, mlp_down
 };
 
-// 4 bytes a weight: 540 MB for SmolLM2. `head` counts the use as a head alone when tied.
+// 4 bytes a weight: 540 MB for SmolLM2. `head` counts the use as a head alone when tied; the use as
+// an embedding costs 1/2 sum over positions and channels of embedding * dE[token of the
+// position]^2.
 struct Sensitivity {
   std::vector<LayerSensitivity> layers;
   model::Matrix head;
+  model::Matrix embedding;  // (b * s, h): delta^2 / positions at the embedding's output
   ActivationLoss head_activation;
   int64_t num_positions = 0;
 };
