@@ -14,11 +14,11 @@ namespace {
 constexpr int64_t kRowsOfW = 8;
 
 // columns (k, 16): sixteen rows of x side by side, missing ones zero.
-void pack_rows(const FewRowsShape& s, int64_t first, const float* x, float* columns) {
+void pack_rows(int64_t rows, int64_t k, int64_t first, const float* x, float* columns) {
   for (int64_t lane = 0; lane < kFloatLanes; ++lane) {
     const int64_t row = first + lane;
-    for (int64_t i = 0; i < s.k; ++i) {
-      columns[i * kFloatLanes + lane] = row < s.rows ? x[row * s.k + i] : 0.0F;
+    for (int64_t i = 0; i < k; ++i) {
+      columns[i * kFloatLanes + lane] = row < rows ? x[row * k + i] : 0.0F;
     }
   }
 }
@@ -55,24 +55,25 @@ void multiply_some(int64_t k, int64_t count, const float* w, const float* column
   }
 }
 
-// Output features [begin, end) for all rows.
-void multiply_features(const FewRowsShape& s, int64_t begin, int64_t end, const float* columns,
-                       const float* w, float* y, bool accumulate) {
+// Output features [begin, end) of one product for all rows.
+void multiply_features(int64_t rows, int64_t k, int64_t begin, int64_t end, const float* columns,
+                       const FewRowsProduct& product) {
   std::array<FloatLanes, kRowsOfW> sums;
   for (int64_t feature = begin; feature < end; feature += kRowsOfW) {
     const int64_t count = std::min(kRowsOfW, end - feature);
-    for (int64_t first = 0; first < s.rows; first += kFloatLanes) {
-      const float* packed = columns + first * s.k;
+    const float* w = product.w + feature * k;
+    for (int64_t first = 0; first < rows; first += kFloatLanes) {
+      const float* packed = columns + first * k;
       if (count == kRowsOfW) {
-        multiply_full(s.k, w + feature * s.k, packed, sums);
+        multiply_full(k, w, packed, sums);
       } else {
-        multiply_some(s.k, count, w + feature * s.k, packed, sums);
+        multiply_some(k, count, w, packed, sums);
       }
-      for (int64_t lane = 0; lane < std::min(kFloatLanes, s.rows - first); ++lane) {
-        float* to = y + (first + lane) * s.n + feature;
+      for (int64_t lane = 0; lane < std::min(kFloatLanes, rows - first); ++lane) {
+        float* to = product.y + (first + lane) * product.n + feature;
         for (int64_t j = 0; j < count; ++j) {
           const float sum = sums[static_cast<size_t>(j)][lane];
-          to[j] = accumulate ? to[j] + sum : sum;
+          to[j] = product.accumulate ? to[j] + sum : sum;
         }
       }
     }
@@ -81,22 +82,27 @@ void multiply_features(const FewRowsShape& s, int64_t begin, int64_t end, const 
 
 }  // namespace
 
-void few_rows_matmul(const FewRowsShape& s, const float* x, const float* w, float* y,
-                     bool accumulate) {
-  const int64_t blocks = (s.rows + kFloatLanes - 1) / kFloatLanes;
-  const Buffer columns = make_buffer(blocks * kFloatLanes * s.k);
+void few_rows_matmul(int64_t rows, int64_t k, const float* x,
+                     std::span<const FewRowsProduct> products) {
+  const int64_t blocks = (rows + kFloatLanes - 1) / kFloatLanes;
+  const Buffer columns = make_buffer(blocks * kFloatLanes * k);
   for (int64_t block = 0; block < blocks; ++block) {
-    pack_rows(s, block * kFloatLanes, x, columns.get() + block * kFloatLanes * s.k);
+    pack_rows(rows, k, block * kFloatLanes, x, columns.get() + block * kFloatLanes * k);
   }
+  int64_t features = 0;
+  for (const FewRowsProduct& product : products) features += product.n;
   // Starting a thread costs as much as some 100,000 weights.
   constexpr int64_t kWeightsPerPiece = 100'000;
-  const int64_t wanted = std::max<int64_t>(1, s.n * s.k / kWeightsPerPiece);
-  const int64_t pieces = std::min(num_threads(), wanted);
-  const int64_t tiles = (s.n + kRowsOfW - 1) / kRowsOfW;
+  const int64_t pieces =
+      std::min(num_threads(), std::max<int64_t>(1, features * k / kWeightsPerPiece));
+  // Every piece takes its share of every product.
   parallel_for(pieces, [&](int64_t piece, int64_t) {
-    multiply_features(s, tiles * piece / pieces * kRowsOfW,
-                      std::min(s.n, tiles * (piece + 1) / pieces * kRowsOfW), columns.get(), w, y,
-                      accumulate);
+    for (const FewRowsProduct& product : products) {
+      const int64_t tiles = (product.n + kRowsOfW - 1) / kRowsOfW;
+      multiply_features(rows, k, tiles * piece / pieces * kRowsOfW,
+                        std::min(product.n, tiles * (piece + 1) / pieces * kRowsOfW), columns.get(),
+                        product);
+    }
   });
 }
 

@@ -3,18 +3,21 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 namespace dovetail::host {
 
-struct FewRowsShape {
-  int64_t rows = 0;  // of x and y
-  int64_t k = 0;     // reduction
-  int64_t n = 0;     // output features
+// One of several products that share x: y (rows, n) = x (rows, k) w (n, k)^T, or y += it.
+struct FewRowsProduct {
+  int64_t n = 0;             // output features
+  const float* w = nullptr;  // (n, k)
+  float* y = nullptr;        // (rows, n), overlaps nothing else
+  bool accumulate = false;
 };
 
-// y (rows, n) = x (rows, k) w (n, k)^T, or y += ... if `accumulate`. Each output is summed over k
-// in ascending order, so neither the threads nor the other rows change it.
-void few_rows_matmul(const FewRowsShape& shape, const float* x, const float* w, float* y,
-                     bool accumulate);
+// Each output is summed over k in ascending order, so neither the threads nor the other rows change
+// it. The products run in one parallel region: starting threads costs as much as a small product.
+void few_rows_matmul(int64_t rows, int64_t k, const float* x,
+                     std::span<const FewRowsProduct> products);
 
 }  // namespace dovetail::host

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <initializer_list>
 #include <limits>
 
 #include <fmt/format.h>
@@ -52,8 +53,18 @@ struct Decoder {
   }
 };
 
-void linear(const model::Matrix& w, int64_t rows, const float* x, float* y, bool accumulate) {
-  few_rows_matmul({rows, w.cols, w.rows}, x, w.values.data(), y, accumulate);
+// y = x w^T for several weights that share x.
+struct Use {
+  const model::Matrix& w;
+  float* y;
+  bool accumulate = false;
+};
+void apply_linears(int64_t rows, const float* x, std::initializer_list<Use> uses) {
+  std::vector<FewRowsProduct> products;
+  for (const Use& use : uses) {
+    products.push_back({use.w.rows, use.w.values.data(), use.y, use.accumulate});
+  }
+  few_rows_matmul(rows, uses.begin()->w.cols, x, products);
 }
 
 // Writes this step's key and value of one (sequence, key head) into the cache.
@@ -109,9 +120,8 @@ void attention_step(Decoder& d, int64_t layer, const LayerNumerics& numerics, in
   rms_norm(b, shape.hidden_size, d.hidden.get(), weights.attn_norm.data(), shape.rms_norm_eps,
            w.normed.get());
   round_activations(numerics.linear[0], b, shape.hidden_size, w.normed.get());
-  linear(weights.q, b, w.normed.get(), w.q.get(), false);
-  linear(weights.k, b, w.normed.get(), w.k.get(), false);
-  linear(weights.v, b, w.normed.get(), w.v.get(), false);
+  apply_linears(b, w.normed.get(),
+                {{weights.q, w.q.get()}, {weights.k, w.k.get()}, {weights.v, w.v.get()}});
   if (shape.qkv_bias) {
     add_bias(b, shape.q_size(), weights.q_bias.data(), w.q.get());
     add_bias(b, shape.kv_size(), weights.k_bias.data(), w.k.get());
@@ -132,7 +142,7 @@ void attention_step(Decoder& d, int64_t layer, const LayerNumerics& numerics, in
     }
   });
   round_activations(numerics.linear[1], b, shape.q_size(), w.attended.get());
-  linear(weights.o, b, w.attended.get(), d.hidden.get(), true);
+  apply_linears(b, w.attended.get(), {{weights.o, d.hidden.get(), true}});
 }
 
 // Feeds one token of every sequence; hidden ends as what leaves the last layer.
@@ -152,11 +162,10 @@ void step(Decoder& d, const std::vector<int32_t>& tokens, int64_t position) {
     rms_norm(b, shape.hidden_size, d.hidden.get(), weights.mlp_norm.data(), shape.rms_norm_eps,
              w.normed.get());
     round_activations(numerics.linear[2], b, shape.hidden_size, w.normed.get());
-    linear(weights.gate, b, w.normed.get(), w.gate.get(), false);
-    linear(weights.up, b, w.normed.get(), w.up.get(), false);
+    apply_linears(b, w.normed.get(), {{weights.gate, w.gate.get()}, {weights.up, w.up.get()}});
     silu_mul(b * shape.intermediate_size, w.gate.get(), w.up.get());
     round_activations(numerics.linear[3], b, shape.intermediate_size, w.gate.get());
-    linear(weights.down, b, w.gate.get(), d.hidden.get(), true);
+    apply_linears(b, w.gate.get(), {{weights.down, d.hidden.get(), true}});
   }
 }
 
@@ -166,7 +175,7 @@ void compute_logits(Decoder& d) {
   rms_norm(d.batch, shape.hidden_size, d.hidden.get(), d.model.final_norm().data(),
            shape.rms_norm_eps, normed);
   round_activations(d.model.numerics().head, d.batch, shape.hidden_size, normed);
-  linear(d.model.head(), d.batch, normed, d.logits.get(), false);
+  apply_linears(d.batch, normed, {{d.model.head(), d.logits.get()}});
 }
 
 int32_t choose_token(const Decoder& d, int64_t index, double temperature, Random& random) {
@@ -223,6 +232,15 @@ std::vector<Sequence> make_sequences(const std::vector<std::vector<int32_t>>& pr
   return sequences;
 }
 
+// Chooses the token after `position`, unless the prompt goes on there.
+void extend(const Decoder& decoder, int64_t index, int64_t position, const GenerateParams& params,
+            Sequence& s) {
+  if (s.done || position + 1 < std::ssize(*s.prompt)) return;
+  s.produced.push_back(choose_token(decoder, index, params.temperature, s.random));
+  s.done =
+      s.produced.back() == params.stop_token || std::ssize(s.produced) == params.max_new_tokens;
+}
+
 }  // namespace
 
 Result<std::vector<std::vector<int32_t>>> HostModel::generate(
@@ -237,7 +255,7 @@ Result<std::vector<std::vector<int32_t>>> HostModel::generate(
   Decoder decoder(*this, static_cast<int64_t>(prompts.size()), longest + params.max_new_tokens);
   std::vector<Sequence> sequences = make_sequences(prompts, params.seed);
   std::vector<int32_t> tokens(prompts.size());
-  auto running = prompts.size();
+  auto running = std::ssize(prompts);
   for (int64_t position = 0; running > 0; ++position) {
     for (size_t i = 0; i < sequences.size(); ++i) {
       const Sequence& s = sequences[i];
@@ -248,15 +266,11 @@ Result<std::vector<std::vector<int32_t>>> HostModel::generate(
     step(decoder, tokens, position);
     if (position + 1 < shortest) continue;
     compute_logits(decoder);
-    for (size_t i = 0; i < sequences.size(); ++i) {
-      Sequence& s = sequences[i];
-      if (s.done || position + 1 < static_cast<int64_t>(s.prompt->size())) continue;
-      s.produced.push_back(
-          choose_token(decoder, static_cast<int64_t>(i), params.temperature, s.random));
-      s.done = s.produced.back() == params.stop_token ||
-               static_cast<int64_t>(s.produced.size()) == params.max_new_tokens;
-      if (s.done) --running;
-    }
+    parallel_for(decoder.batch, [&](int64_t i, int64_t) {
+      extend(decoder, i, position, params, sequences[static_cast<size_t>(i)]);
+    });
+    running = std::count_if(sequences.begin(), sequences.end(),
+                            [](const Sequence& s) { return !s.done; });
   }
   std::vector<std::vector<int32_t>> result;
   for (Sequence& sequence : sequences) result.push_back(std::move(sequence.produced));

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
 
 #include <mutex>
 
@@ -49,7 +50,7 @@ void matmul(const Operand& a, const Operand& b, float* c, bool accumulate, doubl
   const int64_t inner_a = a.transposed ? a.rows : a.cols;
   const int64_t inner_b = b.transposed ? b.cols : b.rows;
   DOVETAIL_CHECK(inner_a == inner_b);
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   at::Tensor result = as_tensor(c, a.transposed ? a.cols : a.rows, b.transposed ? b.rows : b.cols);
   at::addmm_out(result, result, as_tensor(a), as_tensor(b), accumulate ? 1.0 : 0.0, scale);
 }
