@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include <fmt/format.h>
+#include "base/paths.h"
 
 namespace dovetail::study {
 namespace {
