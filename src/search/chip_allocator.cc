@@ -14,17 +14,21 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kCeiling = 1e4;  // of the artificial column, in units of the dearest choice seen
 constexpr int kMaxPriceSteps = 40;
-constexpr double kDualGap = 5e-4;        // where the search for prices stops
-constexpr double kGoodGap = 2e-3;        // where the search for a choice stops
+constexpr double kDualGap = 5e-4;  // where the search for prices stops
+constexpr double kGoodGap = 2e-3;  // where the search for a choice stops
 // What the search for a choice may try. The second time if the first has not come close.
 struct Effort {
-  double distance = 0;      // reduced cost of options, of a site's mean cost
-  size_t max_options = 0;   // the nearest ones
+  double distance = 0;     // reduced cost of options, of a site's mean cost
+  size_t max_options = 0;  // the nearest ones
   int max_exchanges = 0;
 };
 constexpr Effort kFirstEffort = {4.5e-3, 96, 6};
-constexpr Effort kSecondEffort = {0.5, 400, 40};
+constexpr Effort kSecondEffort = {0.5, 400, 16};
 constexpr double kRetryGap = 6e-3;
+// Beyond this, or without any answer, the exact solver is asked: rare, so that its milliseconds do
+// not count.
+constexpr double kSlowGap = 2e-2;
+constexpr int64_t kSlowNodes = 60;
 constexpr double kLeastCap = 1e-15;  // nats: a cap of 0 needs a unit to be scaled with
 // Where the search for prices starts: what halving every loss costs when cost is proportional to
 // bits and loss to 4^-bits, at 5 bits.
@@ -277,8 +281,7 @@ Column ChipAllocator::Impl::round_columns() const {
 // The options of least reduced cost, and the start's own where a site has any of them.
 void ChipAllocator::Impl::add_options(const Column& start, const Effort& effort) {
   candidates.clear();
-  const double distance =
-      effort.distance * cost_unit / static_cast<double>(pricing.num_sites());
+  const double distance = effort.distance * cost_unit / static_cast<double>(pricing.num_sites());
   for (const NearOption& option : near) {
     const double largest = pricing.largest_share(option.site, option.treatment);
     const int32_t own = start.choice[static_cast<size_t>(option.site)];
@@ -387,24 +390,28 @@ void ChipAllocator::Impl::report(const Column& start, ChipAllocation& result) co
   result.dram_bytes = total.dram_bytes;
 }
 
-// Limits so tight that repair failed: rare, so that exactness matters more than time.
+// Keeps the better of `result` and what the exact solver finds.
 void ChipAllocator::Impl::solve_slowly(double cap, ChipAllocation& result) const {
-  const double known_bound = bound * cost_unit;
   const Result<ChipProblem> problem = make_problem(*table, metric, losses, levels, cap);
-  result = {};
-  result.bound = kInfinity;
-  if (!problem.has_value()) return;
-  const Result<Allocation> solved = solve_allocation(problem->problem, {.max_gap_frac = kGoodGap});
-  if (solved.has_value()) {
-    result = to_chip_allocation(*problem, *solved);
-  } else {
-    result.bound = known_bound;  // neither found nor refuted
+  if (!problem.has_value()) {
+    if (!result.feasible) result.bound = kInfinity;
+    return;
   }
+  AllocationParams params{.max_gap_frac = kRetryGap, .max_nodes = kSlowNodes};
+  Result<Allocation> solved = solve_allocation(problem->problem, params);
+  if (!solved.has_value() && !result.feasible) {
+    solved = solve_allocation(problem->problem, {.max_gap_frac = kRetryGap});
+  }
+  if (!solved.has_value()) return;  // neither found nor refuted within the default nodes
+  const double known_bound = solved->bound;
+  if (!result.feasible || solved->cost < result.cost)
+    result = to_chip_allocation(*problem, *solved);
+  result.bound = known_bound;
 }
 
 void ChipAllocator::Impl::allocate(double cap, ChipAllocation& result) {
   result.feasible = false;
-  result.bound = kInfinity;
+  result.bound = 0;
   if (!pricing.executable() || !find_prices(cap)) {
     result = {};
     result.bound = kInfinity;
@@ -429,11 +436,11 @@ void ChipAllocator::Impl::allocate(double cap, ChipAllocation& result) {
     }
     search_from(safe, kSecondEffort, result);
   }
-  if (!result.feasible) {
+  if (!result.feasible || result.cost > bound * cost_unit * (1 + kSlowGap)) {
     solve_slowly(cap, result);
-    return;
+    if (!result.feasible) return;
   }
-  result.bound = std::min(bound * cost_unit, result.cost);
+  result.bound = std::min(std::max(result.bound, bound * cost_unit), result.cost);
   result.loss_price = per_unit.loss;
   result.sram_price = per_unit.sram;
 }

@@ -2,6 +2,7 @@
 // (price_master.h), a repaired and improved choice (core_search.h), then a split of one site's
 // options, cheap ones from dear ones. Nodes are taken in the order of their bounds.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <memory>
 #include <queue>
@@ -22,8 +23,9 @@ constexpr double kImpossible = 1 + 1e-9;
 constexpr double kCeiling = 1e5;    // of the artificial column; see PriceMaster::reset
 constexpr double kExactGap = 1e-9;  // asked for less: rounding decides
 constexpr int kMaxPriceSteps = 80;
-constexpr size_t kMaxSearchOptions = 400;      // of the root's primal search
-constexpr size_t kMaxNodeSearchOptions = 120;  // of a node's
+// Options that a primal search may try. Few near ones and many lead to different ends of its greedy
+// steps, so the root tries all of these and nodes take turns.
+constexpr std::array<size_t, 4> kSearchOptions = {48, 96, 192, 400};
 constexpr int kRootExchanges = 60;
 constexpr int kNodeExchanges = 6;
 
@@ -81,6 +83,8 @@ class Solver {
   void keep_basis(const std::vector<PricedChoice>& pool, Relaxation& relaxation) const;
   void search(const CoreRanges& ranges, const Relaxation& relaxation, size_t max_options,
               int max_exchanges);
+  [[nodiscard]] std::vector<int32_t> mix_columns(const Relaxation& relaxation) const;
+  void walk_towards(const std::vector<int32_t>& goal, std::vector<int32_t>& at) const;
   void search_from(const CoreRanges& ranges, const Relaxation& relaxation,
                    const std::vector<int32_t>& start, size_t max_options, int max_exchanges);
   void offer(const CoreSearch& choice, const std::vector<int32_t>& start);
@@ -168,12 +172,78 @@ void Solver::keep_basis(const std::vector<PricedChoice>& pool, Relaxation& relax
   relaxation.basis = std::move(columns);
 }
 
+// Rounds the master's mixture of columns: site by site, the column's option that keeps the uses
+// closest to those of the mixture.
+std::vector<int32_t> Solver::mix_columns(const Relaxation& relaxation) const {
+  const std::vector<PricedChoice>& columns = relaxation.basis->columns;
+  const auto num_limits = static_cast<size_t>(core_.num_limits);
+  std::vector<int32_t> mixed = relaxation.choice;
+  Use ahead = {};  // of the mixture
+  for (size_t s = 0; s < mixed.size(); ++s) {
+    Use target = {};
+    for (size_t k = 0; k < columns.size(); ++k) {
+      for (size_t i = 0; i < num_limits; ++i) {
+        target[i] +=
+            relaxation.weights[k] * core_.use[i][static_cast<size_t>(columns[k].choice[s])];
+      }
+    }
+    double least = kInfinity;
+    Use best_ahead = {};
+    for (const PricedChoice& column : columns) {
+      Use next = ahead;
+      double distance = 0;
+      for (size_t i = 0; i < num_limits; ++i) {
+        next[i] += core_.use[i][static_cast<size_t>(column.choice[s])] - target[i];
+        distance += next[i] * next[i];
+      }
+      if (distance >= least) continue;
+      least = distance;
+      mixed[s] = column.choice[s];
+      best_ahead = next;
+    }
+    ahead = best_ahead;
+  }
+  for (const PricedChoice& column : columns) walk_towards(column.choice, mixed);
+  return mixed;
+}
+
+// Walks from one choice towards another, site by site, taking every step that helps: less
+// violation first, then less cost within the limits.
+void Solver::walk_towards(const std::vector<int32_t>& goal, std::vector<int32_t>& at) const {
+  const auto num_limits = static_cast<size_t>(core_.num_limits);
+  const auto violation = [&](const Use& use) {
+    double total = 0;
+    for (size_t i = 0; i < num_limits; ++i) total += std::max(0.0, use[i] - core_.limit[i]);
+    return total;
+  };
+  Use used = {};
+  for (const int32_t j : at) {
+    for (size_t i = 0; i < num_limits; ++i) used[i] += core_.use[i][static_cast<size_t>(j)];
+  }
+  double broken = violation(used);
+  for (size_t s = 0; s < at.size(); ++s) {
+    const auto from = static_cast<size_t>(at[s]);
+    const auto to = static_cast<size_t>(goal[s]);
+    if (from == to) continue;
+    Use next = used;
+    for (size_t i = 0; i < num_limits; ++i) next[i] += core_.use[i][to] - core_.use[i][from];
+    const double next_broken = violation(next);
+    if (next_broken > broken) continue;
+    if (next_broken == broken && core_.cost[to] >= core_.cost[from]) continue;
+    at[s] = goal[s];
+    used = next;
+    broken = next_broken;
+  }
+}
+
 void Solver::search(const CoreRanges& ranges, const Relaxation& relaxation, size_t max_options,
                     int max_exchanges) {
-  search_from(ranges, relaxation, relaxation.choice, max_options, max_exchanges);
-  if (!relaxation.basis) return;
+  if (!relaxation.basis || relaxation.basis->columns.empty()) {
+    search_from(ranges, relaxation, relaxation.choice, max_options, max_exchanges);
+    return;
+  }
+  search_from(ranges, relaxation, mix_columns(relaxation), max_options, max_exchanges);
   for (const PricedChoice& column : relaxation.basis->columns) {
-    if (column.choice == relaxation.choice) continue;
     if (upper_ < kInfinity && relaxation.bound >= cutoff()) return;
     search_from(ranges, relaxation, column.choice, max_options, max_exchanges);
   }
@@ -325,7 +395,9 @@ void Solver::run() {
     lower_ = kInfinity;
     return;
   }
-  search(ranges, relaxation, kMaxSearchOptions, kRootExchanges);
+  for (const size_t max_options : kSearchOptions) {
+    if (relaxation.bound < cutoff()) search(ranges, relaxation, max_options, kRootExchanges);
+  }
   if (!found()) search(ranges, relaxation, core_.cost.size(), kRootExchanges);
   lower_ = std::min(relaxation.bound, upper_);
   if (relaxation.bound >= cutoff()) return;
@@ -341,7 +413,8 @@ void Solver::run() {
     relaxation = relax(ranges, node);
     if (relaxation.bound > kImpossible) continue;
     if (relaxation.bound < cutoff()) {
-      search(ranges, relaxation, kMaxNodeSearchOptions, kNodeExchanges);
+      const size_t turn = static_cast<size_t>(node.serial) % (kSearchOptions.size() - 1);
+      search(ranges, relaxation, kSearchOptions[turn], kNodeExchanges);
     }
     if (relaxation.bound >= cutoff()) {
       close(relaxation.bound);
