@@ -13,8 +13,8 @@ namespace dovetail::model {
 
 inline constexpr uint64_t kOffGridSeed = 20260101;
 
-// Value dimensions stay inside their head, so a head of at most 32 channels would keep the blocks of
-// the output projection; supported releases have 64 or 128.
+// Value dimensions stay inside their head, so a head of at most 32 channels would keep the blocks
+// of the output projection; supported releases have 64 or 128.
 //
 // Permutes in place. The same seed gives the same permutation.
 void permute_off_grid(Weights& weights, uint64_t seed);

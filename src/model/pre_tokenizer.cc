@@ -65,7 +65,22 @@ struct Matcher {
   pcre2_jit_stack* stack;
 };
 
-Result<Code> compile(std::string_view pattern) {
+// PCRE2 counts U+180E as white space, Unicode since 6.3 and the engine of the tokenizers library do
+// not; the property (PCRE2 10.40 and later) agrees with them on every code point.
+std::string with_unicode_space(std::string_view pattern) {
+  std::string translated;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    const std::string_view escape = pattern.substr(i, 2);
+    const bool is_space = escape == R"(\s)" || escape == R"(\S)";
+    translated += is_space ? (escape[1] == 's' ? R"(\p{White_Space})" : R"(\P{White_Space})")
+                           : std::string(1, pattern[i]);
+    if (is_space) ++i;
+  }
+  return translated;
+}
+
+Result<Code> compile(std::string_view known_pattern) {
+  const std::string pattern = with_unicode_space(known_pattern);
   int error = 0;
   PCRE2_SIZE offset = 0;
   Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),

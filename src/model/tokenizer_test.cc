@@ -6,6 +6,8 @@
 #include <sstream>
 #include <thread>
 
+#include <nlohmann/json.hpp>
+
 #include "base/random.h"
 #include "model/test_data.h"
 
@@ -206,6 +208,24 @@ TEST(Tokenizer, NormalisesQwenEvenWhereTheFileSaysNull) {
   std::ofstream(path, std::ios::binary) << text;
   EXPECT_EQ(loaded(path).encode("e\u0301"), Ids{963});
   std::filesystem::remove(path);
+}
+
+// Random texts against the Rust library (tools/make_tokenizer_golden.py).
+TEST(TokenizerGolden, RandomTextsMatchTheRustLibrary) {
+  const auto golden = nlohmann::json::parse(
+      read_text_file(std::string(DOVETAIL_SOURCE_DIR) + "/tests/golden/tokenizer_texts.json",
+                     1 << 20)
+          .value());
+  for (const char* model : {"smollm2", "qwen3", "llama3"}) {
+    const std::string path = test_data(std::string("tokenizers/") + model);
+    DOVETAIL_SKIP_WITHOUT(path);
+    const Tokenizer tokenizer = loaded(path);
+    ASSERT_EQ(golden[model].size(), golden["texts"].size());
+    for (size_t i = 0; i < golden["texts"].size(); ++i) {
+      const std::string text = golden["texts"][i].get<std::string>();
+      EXPECT_EQ(tokenizer.encode(text), golden[model][i].get<Ids>()) << model << ": " << text;
+    }
+  }
 }
 
 // A byte-level tokenizer with the 256 bytes, one merge and chosen added tokens.
