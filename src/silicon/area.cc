@@ -81,7 +81,7 @@ Result<ChipArea> estimate_area(const Constants& c, const chip::Chip& chip) {
     DOVETAIL_TRY(const double lane_um2, unit_lane_um2(c, unit));
     const auto dots = static_cast<double>(unit.rows * unit.cols);
     const auto depth = static_cast<double>(unit.depth);
-    area.multipliers_mm2 += placed * dots * depth * lane_um2;
+    area.multipliers_mm2 += placed * dots * depth * lane_um2 * c.mac_timing_area_rel;
     area.registers_mm2 += placed * dots * depth * operand_bits(unit) * c.register_um2_per_bit;
     area.scale_units_mm2 +=
         placed * dots * granule_units_per_dot(unit) * (c.granule_unit_um2 + c.accumulate_unit_um2);

@@ -66,6 +66,7 @@ void resolve_dram(Resolver& r, Constants& c) {
     DramConstants& dram = c.dram[name];
     r.read(p + "channel_gb_per_s", dram.channel_gb_per_s);
     r.read(p + "energy_pj_per_bit", dram.energy_pj_per_bit);
+    r.read(p + "phy_energy_frac", dram.phy_energy_frac);
     r.read(p + "phy_mm2", dram.phy_mm2);
     r.read(p + "controller_mm2", dram.controller_mm2);
     r.read(p + "price_usd_per_gib", dram.price_usd_per_gib);
@@ -84,6 +85,7 @@ void resolve_arith(Resolver& r, Constants& c) {
     r.read("arith.pair." + name, c.lane_um2[name.substr(0, name.size() - kSuffix.size())]);
   }
   r.read("arith.mac.energy_pj_per_um2", c.mac_energy_pj_per_um2);
+  r.read("arith.mac.timing_area_rel", c.mac_timing_area_rel);
   r.read("arith.mac.register_um2_per_bit", c.register_um2_per_bit);
   r.read("arith.mac.granule_unit_um2", c.granule_unit_um2);
   r.read("arith.mac.accumulate_unit_um2", c.accumulate_unit_um2);

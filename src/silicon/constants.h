@@ -28,6 +28,7 @@ struct NodeConstants {
 struct DramConstants {
   double channel_gb_per_s = 0;  // 1e9 B/s, so also B/ns
   double energy_pj_per_bit = 0;
+  double phy_energy_frac = 0;  // of energy_pj_per_bit: burnt on the die, not in the devices
   double phy_mm2 = 0;
   double controller_mm2 = 0;  // at n7
   double price_usd_per_gib = 0;
@@ -45,6 +46,7 @@ struct Constants {
   std::map<std::string, double> lane_um2;  // by "int4_int8"
 
   double mac_energy_pj_per_um2 = 0;
+  double mac_timing_area_rel = 0;  // of lane area, to meet the nominal clock
   double register_um2_per_bit = 0;
   double granule_unit_um2 = 0;
   double accumulate_unit_um2 = 0;

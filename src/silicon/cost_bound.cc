@@ -82,15 +82,15 @@ Status bound_linears(const CostModel::Impl& impl, const chip::Chip& chip, const 
                  peak_of(impl.constants, chip, r, treatment.weight, treatment.activation));
     for (const LinearWork& work : impl.linears) {
       SiteCosts& site = table.sites[static_cast<size_t>(work.site)];
-      const double bytes = work.n * std::ceil(work.stored_row_bytes[t] / burst) * burst;
+      const double bytes = work.n * std::ceil(work.at(kStoredRowBytes, t) / burst) * burst;
       site.bytes[t] = static_cast<float>(bytes);
       if (!peak.legal) continue;
       const double macs = work.m * work.k * work.n;
       add_op({.bytes = bytes,
-              .work_ns =
-                  std::max(macs / peak.macs_per_ns, work.vector_cycles[t] * r.vector_ns_per_cycle),
-              .work_pj = macs * peak.mac_pj + work.granules[t] * r.granule_pj +
-                         work.vector_cycles[t] * r.vector_pj_per_cycle,
+              .work_ns = std::max(macs / peak.macs_per_ns,
+                                  work.at(kVectorCycles, t) * r.vector_ns_per_cycle),
+              .work_pj = macs * peak.mac_pj + work.at(kGranules, t) * r.granule_pj +
+                         work.at(kVectorCycles, t) * r.vector_pj_per_cycle,
               .times = work.times},
              r, t, site);
     }

@@ -94,6 +94,8 @@ Json power_to_json(const PeakPower& power) {
               {"sram_mw", power.sram_mw},
               {"dram_mw", power.dram_mw},
               {"leakage_mw", power.leakage_mw},
+              {"dram_device_mw", power.dram_device_mw},
+              {"die_mw", power.die_mw()},
               {"total_mw", power.total_mw()}};
 }
 

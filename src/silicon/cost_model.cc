@@ -21,17 +21,23 @@ LinearWork linear_work(const Constants& c, const recipe::Menu& menu, const recip
   work.m = static_cast<double>(op.m);
   work.k = static_cast<double>(op.k);
   work.n = static_cast<double>(op.n);
-  for (const recipe::LinearTreatment& treatment : menu.linear) {
+  work.treatments = menu.linear.size();
+  work.rows.assign(kNumWorkRows * work.treatments, 0.0);
+  for (size_t t = 0; t < work.treatments; ++t) {
+    const recipe::LinearTreatment& treatment = menu.linear[t];
+    const auto set = [&](WorkRow row, double value) {
+      work.rows[row * work.treatments + t] = value;
+    };
     const double bytes = static_cast<double>(formats::element_bits(treatment.activation)) / 8;
     const bool quantizes = treatment.activation != formats::ActivationFormat::kBf16;
     const int64_t group = treatment.weight.group_size;
     const int64_t granules = group > 0 ? (op.k + group - 1) / group : 1;
-    work.activation_bytes.push_back(bytes);
-    work.vector_cycles.push_back((quantizes ? c.quantize_cycles * work.m * work.k : 0) +
-                                 c.convert_cycles * work.m * work.n);
-    work.quantize_bytes.push_back(quantizes ? work.m * work.k * (2 + bytes) : 0);
-    work.granules.push_back(work.m * work.n * static_cast<double>(granules));
-    work.stored_row_bytes.push_back(
+    set(kActivationBytes, bytes);
+    set(kVectorCycles,
+        (quantizes ? c.quantize_cycles * work.m * work.k : 0) + c.convert_cycles * work.m * work.n);
+    set(kQuantizeBytes, quantizes ? work.m * work.k * (2 + bytes) : 0);
+    set(kGranules, work.m * work.n * static_cast<double>(granules));
+    set(kStoredRowBytes,
         static_cast<double>(formats::stored_bits_per_row(treatment.weight, op.k)) / 8);
   }
   return work;

@@ -22,21 +22,9 @@ constexpr size_t kMaxCachedSets = 512;
 Result<const MappingSets*> cached_sets(const CostModel::Impl& impl, const chip::Chip& chip,
                                        double burst_bytes);
 
-// Cost of one op for every treatment, and room for the best mapping so far.
-struct OpArrays {
-  std::vector<double> latency, energy, resident_latency, resident_energy;
-  void reset(size_t size) {
-    for (std::vector<double>* a : {&latency, &energy, &resident_latency, &resident_energy}) {
-      a->assign(size, kIllegal);
-    }
-  }
-};
-
-struct LinearRates {
-  double dram_ns, sram_ns;                        // per weight byte
-  double activation_dram_ns, activation_sram_ns;  // per activation byte, one of them 0
-  double activation_pj;
-};
+double larger(double a, double b) {
+  return a > b ? a : b;
+}
 
 void keep_better(double latency, double energy, double& best_latency, double& best_energy) {
   const bool better = (latency < best_latency * (1 - kTie)) |
@@ -45,84 +33,92 @@ void keep_better(double latency, double energy, double& best_latency, double& be
   best_energy = better ? energy : best_energy;
 }
 
-void price_slot(const LinearWork& work, const std::vector<double>& weight_bytes,
-                const MappingSlot& slot, const ChipRates& r, const LinearRates& rates,
-                double overhead_ns, OpArrays& out) {
-  const size_t count = weight_bytes.size();
-  const double* __restrict compute = slot.compute_cycles.data();
-  const double* __restrict weight_passes = slot.weight_passes.data();
-  const double* __restrict activation_passes = slot.activation_passes.data();
-  const double* __restrict decoded_per_core = slot.decoded_per_core.data();
-  const double* __restrict decoded = slot.decoded_values.data();
-  const double* __restrict weight_buffer = slot.weight_buffer_bytes.data();
-  const double* __restrict activation_buffer = slot.activation_buffer_bytes.data();
-  const double* __restrict first_weights = slot.first_weight_bytes.data();
-  const double* __restrict first_quantize = slot.first_quantize_cycles.data();
-  const double* __restrict last_convert = slot.last_convert_cycles.data();
-  const double* __restrict mac_um2 = slot.mac_um2.data();
-  const double* __restrict weights = weight_bytes.data();
-  const double* __restrict element_bytes = work.activation_bytes.data();
-  const double* __restrict vector_cycles = work.vector_cycles.data();
-  const double* __restrict quantize_bytes = work.quantize_bytes.data();
-  const double* __restrict granules = work.granules.data();
-  double* __restrict latency = out.latency.data();
-  double* __restrict energy = out.energy.data();
-  double* __restrict resident_latency = out.resident_latency.data();
-  double* __restrict resident_energy = out.resident_energy.data();
-  const double inputs = work.m * work.k;
-  const double output_bytes = work.m * work.n * 2;
+// Cost of one op for every treatment, the best mapping so far: (row, treatment).
+enum CostRow : uint8_t { kLatency, kEnergy, kResidentLatency, kResidentEnergy, kNumCostRows };
+
+// What pricing a slot needs of the op and the chip.
+struct SlotRates {
+  ChipRates chip;
+  double overhead_ns = 0;
+  double inputs = 0;  // m * k
+  double output_bytes = 0;
+  double dram_ns = 0;             // per weight byte
+  double activation_dram_ns = 0;  // per activation byte; one of these two is 0
+  double activation_sram_ns = 0;
+  double activation_pj = 0;
+};
+
+// One flat loop over treatments, free of branches so that it becomes vector code.
+[[gnu::noinline]] void price_slot(size_t count, const double* __restrict weights,
+                                  const double* __restrict slot, const double* __restrict work,
+                                  const SlotRates& rates, double* __restrict out) {
+  const SlotRates x = rates;
+  const ChipRates& r = x.chip;
   for (size_t t = 0; t < count; ++t) {
-    const double w = weights[t] * weight_passes[t];
-    const double a =
-        inputs * element_bytes[t] * activation_passes[t] + output_bytes + quantize_bytes[t];
-    const double work_ns =
-        std::max(std::max(decoded_per_core[t] * r.decode_ns_per_value, compute[t] * r.cycle_ns),
-                 vector_cycles[t] * r.vector_ns_per_cycle) +
-        first_quantize[t] * r.vector_ns_per_cycle;
-    const double common = overhead_ns + last_convert[t] * r.vector_ns_per_cycle;
-    const double common_pj = mac_um2[t] * r.mac_pj_per_um2 + granules[t] * r.granule_pj +
-                             decoded[t] * r.decode_pj_per_value +
-                             vector_cycles[t] * r.vector_pj_per_cycle +
-                             weight_buffer[t] * r.weight_buffer_pj_per_byte +
-                             activation_buffer[t] * r.activation_buffer_pj_per_byte +
-                             (w + a) * r.noc_pj_per_byte + a * rates.activation_pj;
-    const double a_dram = a * rates.activation_dram_ns;
-    const double a_sram = a * rates.activation_sram_ns;
-    const double streamed = common + std::max(std::max(w * rates.dram_ns + a_dram, a_sram),
-                                              first_weights[t] * rates.dram_ns + work_ns);
-    keep_better(streamed, common_pj + w * r.dram_pj_per_byte + streamed * r.leakage_mw, latency[t],
-                energy[t]);
-    const double resident = common + std::max(std::max(a_dram, w * rates.sram_ns + a_sram),
-                                              first_weights[t] * rates.sram_ns + work_ns);
-    keep_better(resident, common_pj + w * r.sram_pj_per_byte + resident * r.leakage_mw,
-                resident_latency[t], resident_energy[t]);
+    const auto of_slot = [&](SlotRow row) { return slot[row * count + t]; };
+    const auto of_work = [&](WorkRow row) { return work[row * count + t]; };
+    const double vector_cycles = of_work(kVectorCycles);
+    const double w = weights[t] * of_slot(kWeightPasses);
+    const double a = x.inputs * of_work(kActivationBytes) * of_slot(kActivationPasses) +
+                     x.output_bytes + of_work(kQuantizeBytes);
+    const double work_ns = larger(larger(of_slot(kDecodedPerCore) * r.decode_ns_per_value,
+                                         of_slot(kComputeCycles) * r.cycle_ns),
+                                  vector_cycles * r.vector_ns_per_cycle) +
+                           of_slot(kFirstQuantizeCycles) * r.vector_ns_per_cycle;
+    const double fixed_ns = x.overhead_ns + of_slot(kLastConvertCycles) * r.vector_ns_per_cycle;
+    const double fixed_pj =
+        of_slot(kMacUm2) * r.mac_pj_per_um2 + of_work(kGranules) * r.granule_pj +
+        of_slot(kDecodedValues) * r.decode_pj_per_value + vector_cycles * r.vector_pj_per_cycle +
+        of_slot(kWeightBufferBytes) * r.weight_buffer_pj_per_byte +
+        of_slot(kActivationBufferBytes) * r.activation_buffer_pj_per_byte +
+        (w + a) * r.noc_pj_per_byte + a * x.activation_pj;
+    const double a_dram = a * x.activation_dram_ns;
+    const double a_sram = a * x.activation_sram_ns;
+    const double first = of_slot(kFirstWeightBytes);
+    const double streamed =
+        fixed_ns + larger(larger(w * x.dram_ns + a_dram, a_sram), first * x.dram_ns + work_ns);
+    const double resident = fixed_ns + larger(larger(a_dram, w * r.sram_ns_per_byte + a_sram),
+                                              first * r.sram_ns_per_byte + work_ns);
+    keep_better(streamed, fixed_pj + w * r.dram_pj_per_byte + streamed * r.leakage_mw,
+                out[kLatency * count + t], out[kEnergy * count + t]);
+    keep_better(resident, fixed_pj + w * r.sram_pj_per_byte + resident * r.leakage_mw,
+                out[kResidentLatency * count + t], out[kResidentEnergy * count + t]);
   }
 }
 
 void price_linears(const CostModel::Impl& impl, const MappingSets& sets, const ChipRates& r,
                    double working, CostTable& table) {
-  const size_t treatments = impl.menu.linear.size();
-  thread_local OpArrays best;
+  const size_t count = impl.menu.linear.size();
+  thread_local std::vector<double> best;
   for (size_t i = 0; i < impl.linears.size(); ++i) {
     const LinearWork& work = impl.linears[i];
     const LinearMappings& mappings = sets.linears[i];
     const bool spilled = 2 * work.m * (work.k + work.n) > working;
     const double dram_ns = spilled ? r.dram_mixed_ns_per_byte : r.dram_stream_ns_per_byte;
-    const LinearRates rates = {.dram_ns = dram_ns,
-                               .sram_ns = r.sram_ns_per_byte,
-                               .activation_dram_ns = spilled ? dram_ns : 0,
-                               .activation_sram_ns = spilled ? 0 : r.sram_ns_per_byte,
-                               .activation_pj = spilled ? r.dram_pj_per_byte : r.sram_pj_per_byte};
-    best.reset(treatments);
+    const SlotRates rates = {.chip = r,
+                             .overhead_ns = impl.constants.op_overhead_ns,
+                             .inputs = work.m * work.k,
+                             .output_bytes = work.m * work.n * 2,
+                             .dram_ns = dram_ns,
+                             .activation_dram_ns = spilled ? dram_ns : 0,
+                             .activation_sram_ns = spilled ? 0 : r.sram_ns_per_byte,
+                             .activation_pj = spilled ? r.dram_pj_per_byte : r.sram_pj_per_byte};
+    best.assign(kNumCostRows * count, kIllegal);
     for (const MappingSlot& slot : mappings.slots) {
-      price_slot(work, mappings.weight_bytes, slot, r, rates, impl.constants.op_overhead_ns, best);
+      price_slot(count, mappings.weight_bytes.data(), slot.data(), work.rows.data(), rates,
+                 best.data());
     }
     SiteCosts& site = table.sites[static_cast<size_t>(work.site)];
-    for (size_t t = 0; t < treatments; ++t) {
-      site.latency_ns[t] += static_cast<float>(work.times * best.latency[t]);
-      site.energy_pj[t] += static_cast<float>(work.times * best.energy[t]);
-      site.resident_latency_ns[t] += static_cast<float>(work.times * best.resident_latency[t]);
-      site.resident_energy_pj[t] += static_cast<float>(work.times * best.resident_energy[t]);
+    const auto add = [&](std::vector<float>& sums, CostRow row) {
+      for (size_t t = 0; t < count; ++t) {
+        sums[t] += static_cast<float>(work.times * best[row * count + t]);
+      }
+    };
+    add(site.latency_ns, kLatency);
+    add(site.energy_pj, kEnergy);
+    add(site.resident_latency_ns, kResidentLatency);
+    add(site.resident_energy_pj, kResidentEnergy);
+    for (size_t t = 0; t < count; ++t) {
       site.bytes[t] = static_cast<float>(mappings.weight_bytes[t]);
     }
   }
@@ -311,6 +307,7 @@ Result<ChipLimits> CostModel::limits(const chip::Chip& chip) const {
   return ChipLimits{
       .area_mm2 = area.total_mm2(),
       .peak_power_mw = power.total_mw(),
+      .die_peak_power_mw = power.die_mw(),
       .die_price_usd = price.die_usd + price.package_usd,
       .dram_price_usd = price.dram_usd,
       .dram_gb_per_s = static_cast<double>(chip.dram.channels) * dram->channel_gb_per_s};

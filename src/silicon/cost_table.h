@@ -45,7 +45,8 @@ struct CostTable {
 // Area, power and price of a chip: properties of the chip alone.
 struct ChipLimits {
   double area_mm2 = 0;
-  double peak_power_mw = 0;
+  double peak_power_mw = 0;      // die and DRAM devices
+  double die_peak_power_mw = 0;  // die alone: what W/mm2 is about
   double die_price_usd = 0;
   double dram_price_usd = 0;
   double dram_gb_per_s = 0;  // peak of all channels, 1e9 B/s; search limits it

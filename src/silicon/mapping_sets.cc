@@ -117,7 +117,7 @@ class LinearMapper {
     size_t slots = 0;
     for (const auto& list : lists) slots = std::max(slots, list.size());
     for (size_t i = 0; i < slots; ++i) {
-      MappingSlot slot = empty_slot(treatments);
+      MappingSlot slot(kNumSlotRows * treatments, 0.0);
       for (size_t t = 0; t < treatments; ++t) {
         if (lists[t].empty()) continue;
         const auto& [u, candidate] = lists[t][i < lists[t].size() ? i : 0];
@@ -130,18 +130,7 @@ class LinearMapper {
 
  private:
   double padded_row(const LinearWork& work, size_t t) const {
-    return std::ceil(work.stored_row_bytes[t] / burst_) * burst_;
-  }
-
-  static MappingSlot empty_slot(size_t treatments) {
-    MappingSlot s;
-    for (std::vector<double>* array :
-         {&s.compute_cycles, &s.weight_passes, &s.activation_passes, &s.decoded_per_core,
-          &s.decoded_values, &s.weight_buffer_bytes, &s.activation_buffer_bytes,
-          &s.first_weight_bytes, &s.first_quantize_cycles, &s.last_convert_cycles, &s.mac_um2}) {
-      array->assign(treatments, 0);
-    }
-    return s;
+    return std::ceil(work.at(kStoredRowBytes, t) / burst_) * burst_;
   }
 
   std::vector<Candidate> pareto(const LinearWork& work, const chip::MatrixUnit& unit,
@@ -151,7 +140,7 @@ class LinearMapper {
     const double half_activations = static_cast<double>(chip_.activation_buffer_kib) * 512;
     const double panel_weights = static_cast<double>(unit.cols) * padded_row(work, t);
     const double panel_activations =
-        static_cast<double>(unit.rows) * work.k * work.activation_bytes[t];
+        static_cast<double>(unit.rows) * work.k * work.at(kActivationBytes, t);
     const double steps = std::ceil(work.k / use.depth);
     std::vector<Candidate> front;
     for (const BlockShape& s : shapes) {
@@ -183,23 +172,26 @@ class LinearMapper {
     const auto cols = static_cast<double>(unit.cols);
     const auto cores = static_cast<double>(chip_.cores);
     const double row = padded_row(work, t);
-    const bool quantizes = work.quantize_bytes[t] > 0;
+    const auto at = [&](SlotRow row_index) -> double& {
+      return slot[row_index * work.treatments + t];
+    };
+    const bool quantizes = work.at(kQuantizeBytes, t) > 0;
     const double first_rows = std::min(work.m, rows);
-    slot.compute_cycles[t] = c.compute_cycles;
-    slot.weight_passes[t] = c.weight_passes;
-    slot.activation_passes[t] = c.activation_passes;
-    slot.decoded_per_core[t] = c.decoded_per_core;
-    slot.decoded_values[t] = use.needs_decoder ? work.n * work.k * c.blocks_m : 0;
-    slot.weight_buffer_bytes[t] = work.n * row * c.blocks_m;
-    slot.activation_buffer_bytes[t] =
-        work.m * work.k * work.activation_bytes[t] * std::ceil(work.n / cols);
+    at(kComputeCycles) = c.compute_cycles;
+    at(kWeightPasses) = c.weight_passes;
+    at(kActivationPasses) = c.activation_passes;
+    at(kDecodedPerCore) = c.decoded_per_core;
+    at(kDecodedValues) = use.needs_decoder ? work.n * work.k * c.blocks_m : 0;
+    at(kWeightBufferBytes) = work.n * row * c.blocks_m;
+    at(kActivationBufferBytes) =
+        work.m * work.k * work.at(kActivationBytes, t) * std::ceil(work.n / cols);
     const double half_weights = static_cast<double>(chip_.weight_buffer_kib) * 512;
-    slot.first_weight_bytes[t] = std::min(work.n * row, cores * std::min(cols * row, half_weights));
-    slot.first_quantize_cycles[t] =
+    at(kFirstWeightBytes) = std::min(work.n * row, cores * std::min(cols * row, half_weights));
+    at(kFirstQuantizeCycles) =
         quantizes ? input_.constants->quantize_cycles * first_rows * work.k : 0;
-    slot.last_convert_cycles[t] =
+    at(kLastConvertCycles) =
         input_.constants->convert_cycles * first_rows * std::min(work.n, cols * cores);
-    slot.mac_um2[t] = work.m * work.k * work.n * use.lane_um2;
+    at(kMacUm2) = work.m * work.k * work.n * use.lane_um2;
   }
 
   const MapperInput& input_;

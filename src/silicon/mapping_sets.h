@@ -17,33 +17,42 @@
 
 namespace dovetail::silicon {
 
-// One linear of the op list, with what depends on the treatment alone (index t below).
+// One linear of the op list, with what depends on the treatment alone.
+enum WorkRow : uint8_t {
+  kActivationBytes,  // of one element
+  kVectorCycles,     // quantise and convert
+  kQuantizeBytes,    // traffic of quantising
+  kGranules,         // scaled sums
+  kStoredRowBytes,   // of one weight row, before burst padding
+  kNumWorkRows,
+};
 struct LinearWork {
   int64_t site = 0;  // SiteKind as index
   double times = 0;  // runs per request and layer: 1 in prefill, the steps in decode
   double m = 0, k = 0, n = 0;
-  std::vector<double> activation_bytes;  // of one element
-  std::vector<double> vector_cycles;     // quantise and convert
-  std::vector<double> quantize_bytes;    // traffic of quantising
-  std::vector<double> granules;          // scaled sums
-  std::vector<double> stored_row_bytes;  // before burst padding
+  std::vector<double> rows;  // (WorkRow, treatment)
+  size_t treatments = 0;
+
+  [[nodiscard]] double at(WorkRow row, size_t t) const { return rows[row * treatments + t]; }
 };
 
-// One candidate mapping for every treatment. Where a treatment has fewer candidates than others,
-// its first one stands again.
-struct MappingSlot {
-  std::vector<double> compute_cycles;
-  std::vector<double> weight_passes;
-  std::vector<double> activation_passes;
-  std::vector<double> decoded_per_core;  // values; 0 where the pair takes the stored element
-  std::vector<double> decoded_values;    // whole chip
-  std::vector<double> weight_buffer_bytes;
-  std::vector<double> activation_buffer_bytes;
-  std::vector<double> first_weight_bytes;
-  std::vector<double> first_quantize_cycles;
-  std::vector<double> last_convert_cycles;
-  std::vector<double> mac_um2;  // MACs times lane area
+// One candidate mapping for every treatment: a row per quantity, each as long as the menu. Where a
+// treatment has fewer candidates than others, its first one stands again.
+enum SlotRow : uint8_t {
+  kComputeCycles,
+  kWeightPasses,
+  kActivationPasses,
+  kDecodedPerCore,  // values; 0 where the pair takes the stored element
+  kDecodedValues,   // whole chip
+  kWeightBufferBytes,
+  kActivationBufferBytes,
+  kFirstWeightBytes,
+  kFirstQuantizeCycles,
+  kLastConvertCycles,
+  kMacUm2,  // MACs times lane area
+  kNumSlotRows,
 };
+using MappingSlot = std::vector<double>;  // (row, treatment)
 
 struct LinearMappings {
   std::vector<double> weight_bytes;  // one pass, padded to the burst

@@ -90,6 +90,8 @@ Result<PeakPower> estimate_peak_power(const Constants& c, const chip::Chip& chip
   power.dram_mw =
       dram->channel_gb_per_s * static_cast<double>(chip.dram.channels) * rates.dram_pj_per_byte;
   power.leakage_mw = rates.leakage_mw;
+  power.dram_device_mw = power.dram_mw * (1 - dram->phy_energy_frac) +
+                         dram->background_mw_per_channel * static_cast<double>(chip.dram.channels);
   return power;
 }
 

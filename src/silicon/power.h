@@ -47,10 +47,12 @@ struct PeakPower {
   double vector_mw = 0;
   double buffers_mw = 0;
   double sram_mw = 0;
-  double dram_mw = 0;  // device and PHY, at peak bandwidth
-  double leakage_mw = 0;
+  double dram_mw = 0;         // device and PHY, at peak bandwidth
+  double leakage_mw = 0;      // DRAM standby included
+  double dram_device_mw = 0;  // share of the two lines above that the DRAM devices burn
 
   [[nodiscard]] double total_mw() const;
+  [[nodiscard]] double die_mw() const { return total_mw() - dram_device_mw; }  // heats the die
 };
 [[nodiscard]] Result<PeakPower> estimate_peak_power(const Constants& constants,
                                                     const chip::Chip& chip, const ChipRates& rates);
