@@ -44,6 +44,7 @@ Json kl_stats_to_json(const KlStats& stats) {
   if (stats.kl_stderr_nats_per_token.has_value()) {
     json["kl_stderr_nats_per_token"] = *stats.kl_stderr_nats_per_token;
   }
+  json["window_kl_nats_per_token"] = stats.window_kl_nats_per_token;
   json["top1_agreement_frac"] = stats.top1_agreement_frac;
   json["num_tokens"] = stats.num_tokens;
   json["text_name"] = stats.text_name;
@@ -98,6 +99,7 @@ Result<KlStats> KlReference::measure(const host::HostModel& treated) const {
         sum += kl.kl_nats_per_position[static_cast<size_t>(b * scored + i)];
       }
       sums.push_back(sum);
+      stats.window_kl_nats_per_token.push_back(sum / static_cast<double>(scored));
       lengths.push_back(static_cast<double>(scored));
       total += sum;
     }

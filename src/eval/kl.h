@@ -20,6 +20,8 @@ struct KlStats {
   double kl_nats_per_token = 0;  // mean over scored positions
   // Standard error of the mean over windows; nothing for a single window.
   std::optional<double> kl_stderr_nats_per_token;
+  // Mean of each window, in order: two treated models measured on one text are compared pairwise.
+  std::vector<double> window_kl_nats_per_token;
   double top1_agreement_frac = 0;  // positions where both have the same best token
   int64_t num_tokens = 0;          // scored positions
   std::string text_name;

@@ -6,8 +6,16 @@
 namespace dovetail::study {
 namespace {
 
-double relative_error(const SideMeasure& side) {
-  return side.kl_nats > 0 ? side.kl_stderr_nats / side.kl_nats : 0.0;
+// Standard error of mean(b)/b - mean(a)/a over paired sequences; 0 without two of them.
+double paired_error(const SideMeasure& a, const SideMeasure& b) {
+  const size_t count = a.window_kl_nats.size();
+  if (count < 2 || b.window_kl_nats.size() != count) return 0.0;
+  double squares = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const double difference = b.window_kl_nats[i] / b.kl_nats - a.window_kl_nats[i] / a.kl_nats;
+    squares += difference * difference;  // its mean is 0 by construction
+  }
+  return std::sqrt(squares / static_cast<double>(count - 1) / static_cast<double>(count));
 }
 
 }  // namespace
@@ -16,8 +24,7 @@ Ratio compare(const SideMeasure& joint, const SideMeasure& baseline, double elas
               double extra_frac) {
   Ratio ratio;
   ratio.value = baseline.objective / joint.objective;
-  const double spread =
-      2.0 * elasticity * std::hypot(relative_error(joint), relative_error(baseline));
+  const double spread = 2.0 * elasticity * paired_error(joint, baseline);
   double log_low = std::log(ratio.value) - spread;
   double log_high = std::log(ratio.value) + spread;
   if (joint.certified_kl_nats > 0 && baseline.certified_kl_nats > 0) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace dovetail::study {
 
@@ -9,7 +10,8 @@ namespace dovetail::study {
 struct SideMeasure {
   double objective = 0;  // cost at the selection text's cap
   double kl_nats = 0;    // selection text
-  double kl_stderr_nats = 0;
+  // Its sequences: the same ones in the same order on both sides; empty where not measured.
+  std::vector<double> window_kl_nats = {};
   double certified_kl_nats = 0;  // third text, 0 if the model has no weights here
 };
 
@@ -20,9 +22,10 @@ struct Ratio {
   std::string verdict;  // "established", "not established", "same point"
 };
 
-// Losses are known to their standard error and differ between texts, so each side's cost is known
-// only up to (relative loss error) * elasticity, with elasticity = -d log cost / d log loss. The
-// band covers two standard errors of both losses and the ratio at equal certified loss.
+// Losses are means over a few sequences and differ between texts, so each side's cost is known only
+// up to (relative loss error) * elasticity, with elasticity = -d log cost / d log loss. What both
+// sides share cancels: the band covers two standard errors of the pairwise difference of relative
+// losses over sequences, and the ratio at equal certified loss.
 // `elasticity` is 0..2; `extra_frac` (>= 0) widens both ends (allocation gaps, borrowed profiles).
 [[nodiscard]] Ratio compare(const SideMeasure& joint, const SideMeasure& baseline,
                             double elasticity, double extra_frac);

@@ -42,6 +42,7 @@ Result<eval::KlStats> kl_stats_from(const Json& json) {
   stats.kl_nats_per_token = json.at("kl_nats_per_token").get<double>();
   const Json& error = json.at("kl_stderr_nats_per_token");
   if (!error.is_null()) stats.kl_stderr_nats_per_token = error.get<double>();
+  stats.window_kl_nats_per_token = json.at("window_kl_nats_per_token").get<std::vector<double>>();
   stats.top1_agreement_frac = json.at("top1_agreement_frac").get<double>();
   stats.num_tokens = json.at("num_tokens").get<int64_t>();
   return stats;

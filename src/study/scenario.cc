@@ -37,6 +37,7 @@ Result<std::vector<MeasuredLoss>> measure_all(const StudyState& state,
                  product.lab->measure(recipe_of(product, candidate.treatments[i]), part));
     losses.push_back({.kl_nats = stats.kl_nats_per_token,
                       .kl_stderr_nats = stats.kl_stderr_nats_per_token.value_or(0.0),
+                      .window_kl_nats = stats.window_kl_nats_per_token,
                       .top1_agreement_frac = stats.top1_agreement_frac,
                       .measured = true});
   }
@@ -157,7 +158,7 @@ SideMeasure side_measure(const SideAnswer& answer) {
     const MeasuredLoss& loss = answer.settled.losses[i];
     if (loss.kl_nats < measure.kl_nats) continue;
     measure.kl_nats = loss.kl_nats;
-    measure.kl_stderr_nats = loss.kl_stderr_nats;
+    measure.window_kl_nats = loss.window_kl_nats;
     measure.certified_kl_nats =
         loss.measured && i < answer.certified.size() ? answer.certified[i].kl_nats : 0;
   }
@@ -165,7 +166,8 @@ SideMeasure side_measure(const SideAnswer& answer) {
 }
 
 bool same_point(const search::Candidate& a, const search::Candidate& b) {
-  return a.chip_index == b.chip_index && a.chip_index >= 0 && a.treatments == b.treatments;
+  return a.treatments == b.treatments && a.resident_frac == b.resident_frac &&
+         to_json(a.chip) == to_json(b.chip);
 }
 
 // Without weights the loss is a prediction: two standard deviations of measured over predicted, as
