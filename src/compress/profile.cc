@@ -155,8 +155,8 @@ Result<LossProfile> profile(const std::shared_ptr<const model::Weights>& weights
                             const recipe::Menu& menu, const ProfileText& text,
                             const ProfileParams& params, const ProgressSink& progress) {
   // Shares of the time on SmolLM2 with the whole menu (bench/compress_profile_bench.cc).
-  constexpr double kGradientFrac = 0.2;
-  constexpr double kMenuFrac = 0.6;
+  constexpr double kGradientFrac = 0.1;
+  constexpr double kMenuFrac = 0.38;
   const model::ModelShape& shape = weights->shape;
   DOVETAIL_TRY(const host::HostModel reference, host::HostModel::create(weights));
   LossProfile result;
