@@ -50,6 +50,7 @@ struct ChipAllocator::Impl {
   bool find_prices(double cap);
   void query(const Use& prices);
   void set_units(double cap);
+  [[nodiscard]] ChipPrices unscaled(const Use& at) const;
   [[nodiscard]] Use scaled_use(const ChipSums& sums) const;
   void allocate(double cap, ChipAllocation& result);
   [[nodiscard]] double violation(const ChipSums& sums) const;
@@ -82,6 +83,7 @@ struct ChipAllocator::Impl {
   // Of the cap:
   double max_loss = 0;
   Use unit = {1, 1, 1};  // what 1 stands for: loss, then SRAM, then DRAM as used
+  Use per_unit = {1, 1, 1};
   int num_limits = 1;
   Use prices = {};       // best ones, scaled
   double bound = 0;      // scaled
@@ -117,10 +119,10 @@ void ChipAllocator::Impl::load(const silicon::CostTable& table_in, Metric metric
 }
 
 Use ChipAllocator::Impl::scaled_use(const ChipSums& sums) const {
-  Use use = {sums.loss / unit[0], 0, 0};
+  Use use = {sums.loss * per_unit[0], 0, 0};
   size_t i = 1;
-  if (use_sram) use[i] = sums.sram_bytes / unit[i], ++i;
-  if (use_dram) use[i] = sums.dram_bytes / unit[i], ++i;
+  if (use_sram) use[i] = sums.sram_bytes * per_unit[i], ++i;
+  if (use_dram) use[i] = sums.dram_bytes * per_unit[i], ++i;
   return use;
 }
 
@@ -130,17 +132,22 @@ void ChipAllocator::Impl::set_units(double cap) {
   num_limits = 1;
   if (use_sram) unit[static_cast<size_t>(num_limits++)] = sram_limit;
   if (use_dram) unit[static_cast<size_t>(num_limits++)] = std::max(dram_limit, 1.0);
+  for (size_t i = 0; i < kMaxLimits; ++i) per_unit[i] = 1 / unit[i];
+}
+
+ChipPrices ChipAllocator::Impl::unscaled(const Use& at) const {
+  ChipPrices result{.loss = at[0] * cost_unit * per_unit[0], .sram = 0, .dram = 0};
+  size_t i = 1;
+  if (use_sram) result.sram = at[i] * cost_unit * per_unit[i], ++i;
+  if (use_dram) result.dram = at[i] * cost_unit * per_unit[i], ++i;
+  return result;
 }
 
 // Asks for the choice at scaled prices, keeps it as a column and improves the bound.
 void ChipAllocator::Impl::query(const Use& at) {
   if (num_columns == columns.size()) columns.emplace_back();
   Column& column = columns[num_columns++];
-  ChipPrices per_unit{.loss = at[0] * cost_unit / unit[0], .sram = 0, .dram = 0};
-  size_t i = 1;
-  if (use_sram) per_unit.sram = at[i] * cost_unit / unit[i], ++i;
-  if (use_dram) per_unit.dram = at[i] * cost_unit / unit[i], ++i;
-  const double priced = pricing.price(per_unit, column.choice, column.sums) / cost_unit;
+  const double priced = pricing.price(unscaled(at), column.choice, column.sums) / cost_unit;
   const Use use = scaled_use(column.sums);
   double value = column.sums.cost / cost_unit - ChipPricing::kRounding * priced;
   for (size_t l = 0; l < static_cast<size_t>(num_limits); ++l) {
@@ -417,14 +424,16 @@ void ChipAllocator::Impl::allocate(double cap, ChipAllocation& result) {
     result.bound = kInfinity;
     return;
   }
-  ChipPrices per_unit{.loss = prices[0] * cost_unit / unit[0], .sram = 0, .dram = 0};
-  size_t i = 1;
-  if (use_sram) per_unit.sram = prices[i] * cost_unit / unit[i], ++i;
-  if (use_dram) per_unit.dram = prices[i] * cost_unit / unit[i], ++i;
-  pricing.price(per_unit, cheapest.choice, cheapest.sums);
+  const ChipPrices best_prices = unscaled(prices);
+  pricing.price(best_prices, cheapest.choice, cheapest.sums);
   const Column start = round_columns();
   const double site_cost = cost_unit / static_cast<double>(pricing.num_sites());
+  if (violation(start.sums) <= 0 && start.sums.cost <= bound * cost_unit * (1 + kGoodGap)) {
+    core.reset(0, 0, {}, {});
+    report(start, result);
+  }
   for (const Effort& effort : {kFirstEffort, kSecondEffort}) {
+    if (result.feasible && result.cost <= bound * cost_unit * (1 + kGoodGap)) break;
     pricing.near_options(effort.distance * site_cost, cheapest.choice, near);
     search_from(start, effort, result);
     if (result.feasible && result.cost <= bound * cost_unit * (1 + kRetryGap)) break;
@@ -441,8 +450,8 @@ void ChipAllocator::Impl::allocate(double cap, ChipAllocation& result) {
     if (!result.feasible) return;
   }
   result.bound = std::min(std::max(result.bound, bound * cost_unit), result.cost);
-  result.loss_price = per_unit.loss;
-  result.sram_price = per_unit.sram;
+  result.loss_price = best_prices.loss;
+  result.sram_price = best_prices.sram;
 }
 
 ChipAllocator::ChipAllocator(const LossTable& losses, const ResidencyLevels& levels,
