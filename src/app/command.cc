@@ -4,7 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
-#include <memory>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -17,6 +17,7 @@ struct ProgressState {
   std::string phase;  // first word of `what`, which starts a new line elsewhere than a terminal
   Clock::time_point phase_start = Clock::now();
   Clock::time_point last_print;
+  std::set<std::string> seen;  // phases announced elsewhere than on a terminal
   bool line_open = false;
 };
 
@@ -70,7 +71,9 @@ ProgressSink terminal_progress() {
       state.phase_start = now;
     }
     if (!terminal) {
-      if (new_phase) std::fputs(fmt::format("{}\n", progress.what).c_str(), stderr);
+      if (state.seen.insert(phase).second) {
+        std::fputs(fmt::format("{}\n", progress.what).c_str(), stderr);
+      }
       return;
     }
     constexpr double kMinSecondsBetweenPrints = 0.1;

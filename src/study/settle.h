@@ -21,7 +21,7 @@ namespace dovetail::study {
 struct MeasuredLoss {
   double kl_nats = 0;         // per token; predicted * bias where the model has no weights here
   double kl_stderr_nats = 0;  // over sequences
-  std::vector<double> window_kl_nats;  // of each sequence; empty where not measured
+  std::vector<double> window_kl_nats = {};  // of each sequence; empty where not measured
   double top1_agreement_frac = 0;
   bool measured = false;  // false: predicted only, the model has no weights here
 };
