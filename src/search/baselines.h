@@ -1,5 +1,5 @@
-// The ways of working that the joint answer is compared with, with the same budget, models, DRAM and
-// context (DESIGN: "Baselines, always beside the joint answer").
+// The ways of working that the joint answer is compared with, with the same budget, models, DRAM
+// and context (DESIGN: "Baselines, always beside the joint answer").
 //
 //   recipe_first        cheapest recipe within the cap on a reference chip of the class, then the
 //                       best chip of the space for it; the best over the reference chips counts
@@ -19,13 +19,21 @@ namespace dovetail::search {
 struct BaselineResult {
   std::string name;
   bool feasible = false;
-  std::string why_not;        // when not feasible
+  std::string why_not;  // when not feasible
   Candidate candidate;
-  // What the way of working fixed first, in words: "recipe of reference_edge_small", "int4_g128+...".
+  // What the way of working fixed first, in words: "recipe of reference_edge_small",
+  // "int4_g128+...".
   std::string fixed_first;
 };
 
 [[nodiscard]] const std::vector<std::string>& baseline_names();
+
+// One baseline for one scenario: study/ asks again with a moved cap after measuring the loss.
+// Errors: kInvalidArgument for an unknown name (with the nearest).
+[[nodiscard]] Result<BaselineResult> solve_baseline(
+    const std::string& name, const std::vector<Product>& products, const Space& space,
+    const Budget& budget, const Scenario& scenario, const std::vector<chip::Chip>& reference_chips,
+    const EnumerateParams& params, const ProgressSink& progress);
 
 // All baselines for one scenario. `reference_chips` are of the budget's class.
 [[nodiscard]] Result<std::vector<BaselineResult>> solve_baselines(

@@ -107,10 +107,11 @@ bool BlockWalk::open_questions(const Node& node) {
 }
 
 bool BlockWalk::out_of_budget(const Node& node) const {
-  if (!block_->additive) return false;
+  if (!block_->additive) return false;  // the smallest area of a branch has the shortest wires
   const Budget& budget = screen_.budget();
   return node.area_mm2 > budget.max_area_mm2 * (1.0 + kRoundingFrac) ||
-         node.peak_power_mw > budget.max_peak_power_w * 1e3 * (1.0 + kRoundingFrac);
+         BudgetScreen::peak_power(*block_, node.area_mm2, node.peak_power_mw) >
+             budget.max_peak_power_w * 1e3 * (1.0 + kRoundingFrac);
 }
 
 Status BlockWalk::solve(Node& node, bool is_leaf) {

@@ -56,8 +56,8 @@ class BlockWalk {
     std::vector<double> lower;
     std::vector<CostRange> ranges;  // of the chip at `position`, if solved
     bool solved = false;
-    double area_mm2 = 0;  // of the fixed terms and the smallest of the others
-    double peak_power_mw = 0;
+    double area_mm2 = 0;       // of the fixed terms and the smallest of the others
+    double peak_power_mw = 0;  // the sum for BudgetScreen::peak_power
   };
   void prepare(const Block& block);
   // Marks the questions that are still open for this node; false if none is.

@@ -9,12 +9,29 @@ namespace {
 
 // Sums of terms and the cost model's own sum differ by rounding alone: far less than this.
 constexpr double kRoundingFrac = 1e-9;
+// A wire term that changes less than this cannot be told from rounding.
+constexpr double kResolvableFrac = 1e-6;
 constexpr double kMilliwattPerWatt = 1e3;
 // A budget without a price limit has 1e9 USD; pricing every chip is then a waste.
 constexpr double kPriceUnlimitedUsd = 1e9;
 
 bool close_to(double value, double limit) {
   return std::abs(value - limit) <= kRoundingFrac * std::abs(limit);
+}
+
+// Every inner axis away from the roomiest chip: at its first or at its last valid value.
+AxisValues far_corner(const Block& block, const AxisValues& roomy, bool first) {
+  AxisValues corner = roomy;
+  for (size_t inner = 0; inner < kNumInnerAxes; ++inner) {
+    const size_t axis = kFirstInnerAxis + inner;
+    for (size_t value = 0; value < block.terms[inner].size(); ++value) {
+      const auto position = static_cast<int64_t>(value);
+      if (!block.terms[inner][value].valid || position == roomy[axis]) continue;
+      corner[axis] = position;
+      if (first) break;
+    }
+  }
+  return corner;
 }
 
 template <typename T>
@@ -94,9 +111,7 @@ Result<Block> BudgetScreen::block(int64_t index) const {
   block.area_mm2 = base.area_mm2;
   block.peak_power_mw = base.peak_power_mw;
   block.dram_gb_per_s = base.dram_gb_per_s;
-  AxisValues corner = roomy;  // every axis at its first valid value
-  double corner_area = block.area_mm2;
-  double corner_power = block.peak_power_mw;
+  block.sqrt_area_mm = std::sqrt(base.area_mm2);
   for (size_t inner = 0; inner < kNumInnerAxes; ++inner) {
     const size_t axis = kFirstInnerAxis + inner;
     for (int64_t value = 0; value < lengths_[axis]; ++value) {
@@ -111,15 +126,57 @@ Result<Block> BudgetScreen::block(int64_t index) const {
       }
       block.terms[inner].push_back(term);
     }
-    const auto first = std::ranges::find(block.terms[inner], true, &Block::Term::valid);
-    corner[axis] = first - block.terms[inner].begin();
-    corner_area += first->area_mm2;
-    corner_power += first->peak_power_mw;
   }
-  set_inner_axes(space_, corner, chip);
-  DOVETAIL_TRY(const silicon::ChipLimits far, costs_.limits(chip));
-  block.additive = close_to(corner_area, far.area_mm2) && close_to(corner_power, far.peak_power_mw);
+  DOVETAIL_TRY_STATUS(fit_wires(block, roomy, chip));
   return block;
+}
+
+Status BudgetScreen::fit_wires(Block& block, const AxisValues& roomy, chip::Chip& chip) const {
+  const auto wire_change = [&block](double area_change) {
+    return std::sqrt(block.area_mm2 + area_change) - block.sqrt_area_mm;
+  };
+  // Every axis at its first valid value other than the roomiest; then at its last, or, where that
+  // is the same chip, with one axis back at the roomiest.
+  AxisValues fitted{};
+  for (const bool first : {true, false}) {
+    AxisValues corner = far_corner(block, roomy, first);
+    if (!first && corner == fitted) {
+      for (size_t axis = kFirstInnerAxis; axis < kNumAxes; ++axis) {
+        if (corner[axis] == roomy[axis]) continue;
+        corner[axis] = roomy[axis];
+        break;
+      }
+    }
+    fitted = corner;
+    double area = block.area_mm2;
+    double power = block.peak_power_mw;
+    double unexplained_mm = 0;  // wire length that the single moves do not add up to
+    for (size_t inner = 0; inner < kNumInnerAxes; ++inner) {
+      const int64_t value = corner[kFirstInnerAxis + inner];
+      const Block::Term& term = block.terms[inner][static_cast<size_t>(value)];
+      area += term.area_mm2;
+      power += term.peak_power_mw;
+      unexplained_mm -= first ? wire_change(term.area_mm2) : 0;
+    }
+    set_inner_axes(space_, corner, chip);
+    DOVETAIL_TRY(const silicon::ChipLimits limits, costs_.limits(chip));
+    if (first) {
+      unexplained_mm += wire_change(area - block.area_mm2);
+      const double unexplained_mw = limits.peak_power_mw - power;
+      if (std::abs(unexplained_mm) > kResolvableFrac * block.sqrt_area_mm) {
+        block.wire_mw_per_mm = unexplained_mw / unexplained_mm;
+      }
+      for (std::vector<Block::Term>& terms : block.terms) {
+        for (Block::Term& term : terms) {
+          term.peak_power_mw -= block.wire_mw_per_mm * wire_change(term.area_mm2);
+        }
+      }
+      continue;
+    }
+    block.additive = block.wire_mw_per_mm >= 0 && close_to(area, limits.area_mm2) &&
+                     close_to(peak_power(block, area, power), limits.peak_power_mw);
+  }
+  return {};
 }
 
 Limit BudgetScreen::judge(double area, double power, double price, double bandwidth) const {
@@ -148,7 +205,8 @@ Result<Limit> BudgetScreen::classify_exactly(const AxisValues& position) const {
 }
 
 Result<Limit> BudgetScreen::classify(const Block& block, const AxisValues& position, double area,
-                                     double power) const {
+                                     double power_sum) const {
+  const double power = peak_power(block, area, power_sum);
   if (!block.additive || near_a_limit(area, power)) return classify_exactly(position);
   const Limit limit = judge(area, power, 0, block.dram_gb_per_s);
   if (limit == Limit::kNone && price_limited_) return classify_exactly(position);

@@ -1,14 +1,16 @@
 // Area, power and validity of all chips that differ in their inner axes alone, without asking the
 // cost model for each.
 //
-// With node, DRAM, formats, clock, SRAM, cores and the grid fixed, area and peak power are a sum of
-// one term per inner axis (three buffers, lanes, decoder). One question per axis value gives the
-// terms; the far corner is asked too, and where it disagrees the block is screened chip by chip. A
+// With node, DRAM, formats, clock, SRAM, cores and the grid fixed, area is a sum of one term per
+// inner axis (three buffers, lanes, decoder), and peak power such a sum plus a wire term that grows
+// with the square root of the area. One question per axis value gives the terms, a corner the wire
+// term; another corner checks both, and where it disagrees the block is screened chip by chip. A
 // sum that lies within rounding of a limit is settled by the cost model, so every decision is the
 // one that `CostModel::limits` and `check_chip` would take.
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -39,6 +41,7 @@ struct Block {
   AxisValues position{};  // inner axes at 0
   int64_t first_index = 0;
   double area_mm2 = 0;  // of the chip with the largest value on every inner axis
+  double sqrt_area_mm = 0;
   double peak_power_mw = 0;
   double dram_gb_per_s = 0;
   struct Term {  // difference to that chip
@@ -47,7 +50,8 @@ struct Block {
     bool valid = true;  // false: check_chip refuses every chip with this value
   };
   std::array<std::vector<Term>, kNumInnerAxes> terms;
-  bool additive = true;  // false: ask the cost model for every chip
+  double wire_mw_per_mm = 0;  // peak power beyond the terms: times the change of sqrt(area)
+  bool additive = true;       // false: ask the cost model for every chip
 };
 
 // What the first pass of a sweep keeps of a block.
@@ -65,10 +69,14 @@ class BudgetScreen {
   // Errors: those of CostModel::limits (unknown node or DRAM kind).
   [[nodiscard]] Result<Block> block(int64_t index) const;
   [[nodiscard]] Result<BlockSummary> summarise(const Block& block) const;
-  // Which limit the chip at `position` breaks first, in the order of Limit. `area` and `power` are
+  // Peak power of a chip of the block: `sum` adds the base and the terms.
+  [[nodiscard]] static double peak_power(const Block& block, double area, double sum) {
+    return sum + block.wire_mw_per_mm * (std::sqrt(area) - block.sqrt_area_mm);
+  }
+  // Which limit the chip at `position` breaks first, in the order of Limit. `area` and `sum` are
   // the block's sums for it.
   [[nodiscard]] Result<Limit> classify(const Block& block, const AxisValues& position, double area,
-                                       double power) const;
+                                       double power_sum) const;
   // How far the chip at `position` is from the budget: the largest value / limit, and which limit.
   struct Excess {
     double ratio = 0;
@@ -82,6 +90,8 @@ class BudgetScreen {
   [[nodiscard]] const Budget& budget() const { return budget_; }
 
  private:
+  // Finds the wire term and checks the sums. `chip`: of the block, its inner axes are moved.
+  Status fit_wires(Block& block, const AxisValues& roomy, chip::Chip& chip) const;
   [[nodiscard]] Limit judge(double area, double power, double price, double bandwidth) const;
   [[nodiscard]] bool near_a_limit(double area, double power) const;
 

@@ -115,7 +115,7 @@ inline Space random_space(uint64_t seed) {
   };
   Space space;
   space.nodes = {"n7"};
-  space.clock_mhz = {600, 1000};
+  space.clock_mhz = {800};
   space.cores = some({1, 2, 3, 4}, 1);
   space.format_sets = {make_set("i9", {{"int9", "int8"}}),
                        make_set("i5+bf16", {{"int5", "int8"}, {"bf16", "bf16"}})};
@@ -124,9 +124,9 @@ inline Space random_space(uint64_t seed) {
   space.depth = some({16, 32}, 1);
   space.vector_lanes = some({8, 16, 32, 64}, 2);
   space.decoder_values_per_cycle = some({64, 128, 512, 2048}, 2);
-  space.weight_buffer_kib = some({8, 16, 32, 64}, 2);
+  space.weight_buffer_kib = some({2, 8, 32, 64}, 2);
   space.activation_buffer_kib = some({4, 8, 16, 32, 64}, 2);
-  space.accumulator_kib = some({2, 4, 8, 16}, 2);
+  space.accumulator_kib = some({1, 2, 8, 16}, 2);
   space.sram_mib = {0.25, 2.0 + static_cast<double>(random.below(6))};
   space.dram_kinds = {"lpddr5"};
   space.dram_channels = some({1, 2, 4}, 1);
