@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "compress/spread_rows.h"
+
 namespace dovetail::compress {
 namespace {
 
@@ -20,26 +22,6 @@ host::TokenBatch cut(const host::TokenBatch& tokens, int64_t batch, int64_t seq)
     part.ids.insert(part.ids.end(), first, first + seq);
   }
   return part;
-}
-
-// Rows at the ends of `count` equal stretches, so that the last of all is among them: later
-// positions see more context.
-std::vector<int64_t> spread_rows(int64_t rows, int64_t count) {
-  std::vector<int64_t> picked(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i) {
-    picked[static_cast<size_t>(i)] = (i + 1) * rows / count - 1;
-  }
-  return picked;
-}
-
-model::Matrix pick_rows(const model::Matrix& from, const std::vector<int64_t>& rows) {
-  model::Matrix picked{.rows = static_cast<int64_t>(rows.size()), .cols = from.cols, .values = {}};
-  picked.values.reserve(rows.size() * static_cast<size_t>(from.cols));
-  for (const int64_t row : rows) {
-    const auto first = from.values.begin() + row * from.cols;
-    picked.values.insert(picked.values.end(), first, first + from.cols);
-  }
-  return picked;
 }
 
 // The treatments that must be run so that all of `treatments` can be priced.
@@ -93,8 +75,7 @@ Result<KvLosses> inject_kv(const host::HostModel& reference, const host::TokenBa
   DOVETAIL_TRY_STATUS(check(tokens, params));
   const host::TokenBatch part = cut(tokens, std::min(tokens.batch, params.max_sequences),
                                     std::min(tokens.seq, params.max_length));
-  const std::vector<int64_t> scored =
-      spread_rows(part.rows(), std::min(params.scored_positions, part.rows()));
+  const std::vector<int64_t> scored = spread_rows(part.rows(), params.scored_positions);
   const std::vector<KvTreatment> injected = to_inject(treatments, params.add_query_loss);
   const int64_t num_layers = reference.shape().num_layers;
   DOVETAIL_TRY(std::vector<model::Matrix> inputs, reference.layer_inputs(part));

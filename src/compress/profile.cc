@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <numeric>
 #include <vector>
 
 #include <fmt/format.h>
 
-#include "base/parallel.h"
+#include "compress/head_loss.h"
 #include "compress/treat.h"
 #include "formats/quantize.h"
 #include "host/profile_pass.h"
@@ -67,68 +66,33 @@ double weight_loss(const WeightFormat& format, const model::Matrix& weights,
                                       weights.values.data(), sensitivity.values.data());
 }
 
-// The input embedding's side of a tied head: its rounded rows enter the residual stream.
-double embedding_loss(const WeightFormat& format, const model::Matrix& embedding,
-                      const host::TokenBatch& tokens, const model::Matrix& sensitivity) {
-  const int64_t h = embedding.cols;
-  const float tensor = formats::tensor_scale(format, embedding.rows * h, embedding.values.data());
-  std::vector<double> losses(tokens.ids.size());
-  parallel_for(tokens.rows(), [&](int64_t position, int64_t) {
-    const auto index = static_cast<size_t>(position);
-    const float* row = embedding.values.data() + tokens.ids[index] * h;
-    const float* weight = sensitivity.values.data() + position * h;
-    std::vector<float> rounded(static_cast<size_t>(h));
-    formats::quantize_row(format, formats::ScaleRule::kMse, tensor, h, row, rounded.data());
-    for (int64_t i = 0; i < h; ++i) {
-      const double error = static_cast<double>(row[i]) - rounded[static_cast<size_t>(i)];
-      losses[index] += 0.5 * static_cast<double>(weight[i]) * error * error;
-    }
-  });
-  return std::accumulate(losses.begin(), losses.end(), 0.0);
-}
-
 LossByName activation_losses(const host::ActivationLoss& loss) {
   return {{formats::format_name(ActivationFormat::kInt8Token), loss.int8_token_nats},
           {formats::format_name(ActivationFormat::kFp8Token), loss.fp8_token_nats}};
 }
 
-// Prices all linear sites and the head.
-void price_linears(const model::Weights& weights, const host::TokenBatch& tokens,
-                   const host::Sensitivity& sensitivity, const std::vector<WeightFormat>& formats,
-                   LossProfile& result, const ProgressSink& progress) {
-  const int64_t sites = recipe::num_sites(weights.shape);
-  const auto all = static_cast<double>(weights.shape.num_block_linear_weights() +
-                                       weights.shape.num_head_weights());
-  double done = 0;
+// Prices the linear sites of the blocks.
+void price_blocks(const model::Weights& weights, const host::Sensitivity& sensitivity,
+                  const std::vector<WeightFormat>& formats, LossProfile& result,
+                  const ProgressSink& progress) {
+  const int64_t sites = recipe::num_sites(weights.shape) - 1;
   for (int64_t index = 0; index < sites; ++index) {
     const recipe::Site site = recipe::site_at(weights.shape, index);
     if (site.kind == SiteKind::kKv) continue;
-    report_progress(progress, "pricing formats of " + recipe::site_name(site), done / all);
-    std::vector<std::pair<const model::Matrix*, const model::Matrix*>> pairs;
-    host::ActivationLoss activation = sensitivity.head_activation;
-    if (site.kind == SiteKind::kHead) {
-      pairs.emplace_back(&weights.head_matrix(), &sensitivity.head);
-    } else {
-      const auto layer = static_cast<size_t>(site.layer);
-      const auto matrices = site_matrices(site.kind);
-      const auto found = site_sensitivities(sensitivity.layers[layer], site.kind);
-      for (size_t i = 0; i < matrices.size(); ++i) {
-        pairs.emplace_back(&(weights.layers[layer].*matrices[i]), found[i]);
-      }
-      activation = sensitivity.layers[layer].activation[static_cast<size_t>(site.kind)];
-    }
+    report_progress(progress, "pricing formats of " + recipe::site_name(site),
+                    static_cast<double>(index) / static_cast<double>(sites));
+    const auto layer = static_cast<size_t>(site.layer);
+    const auto matrices = site_matrices(site.kind);
+    const auto found = site_sensitivities(sensitivity.layers[layer], site.kind);
     LossByName& losses = result.weight_loss[static_cast<size_t>(index)];
     for (const WeightFormat& format : formats) {
       double& loss = losses[formats::format_name(format)];
-      for (const auto& [matrix, s] : pairs) loss += weight_loss(format, *matrix, *s);
-      if (site.kind == SiteKind::kHead && weights.shape.tied_embedding) {
-        loss += embedding_loss(format, weights.embedding, tokens, sensitivity.embedding);
+      for (size_t i = 0; i < matrices.size(); ++i) {
+        loss += weight_loss(format, weights.layers[layer].*matrices[i], *found[i]);
       }
     }
-    for (const auto& [matrix, unused] : pairs) {
-      done += static_cast<double>(matrix->rows * matrix->cols);
-    }
-    result.activation_loss[static_cast<size_t>(index)] = activation_losses(activation);
+    result.activation_loss[static_cast<size_t>(index)] =
+        activation_losses(sensitivity.layers[layer].activation[static_cast<size_t>(site.kind)]);
   }
 }
 
@@ -156,7 +120,8 @@ Result<LossProfile> profile(const std::shared_ptr<const model::Weights>& weights
                             const ProfileParams& params, const ProgressSink& progress) {
   // Shares of the time on SmolLM2 with the whole menu (bench/compress_profile_bench.cc).
   constexpr double kGradientFrac = 0.1;
-  constexpr double kMenuFrac = 0.38;
+  constexpr double kBlocksFrac = 0.25;
+  constexpr double kMenuFrac = 0.45;
   const model::ModelShape& shape = weights->shape;
   DOVETAIL_TRY(const host::HostModel reference, host::HostModel::create(weights));
   LossProfile result;
@@ -176,8 +141,14 @@ Result<LossProfile> profile(const std::shared_ptr<const model::Weights>& weights
     result.num_positions = sensitivity.num_positions;
     result.gradient_s = seconds_since(start);
     start = std::chrono::steady_clock::now();
-    price_linears(*weights, text.tokens, sensitivity, weight_formats_of(menu), result,
-                  part_of(progress, kGradientFrac, kMenuFrac));
+    const std::vector<WeightFormat> formats = weight_formats_of(menu);
+    price_blocks(*weights, sensitivity, formats, result,
+                 part_of(progress, kGradientFrac, kBlocksFrac));
+    DOVETAIL_TRY(HeadLosses head,
+                 price_head(reference, text.tokens, formats, sensitivity.embedding,
+                            params.head_positions, part_of(progress, kBlocksFrac, kMenuFrac)));
+    result.weight_loss.back() = std::move(head.weight);
+    result.activation_loss.back() = std::move(head.activation);
     result.menu_s = seconds_since(start);
   }
   start = std::chrono::steady_clock::now();

@@ -2,7 +2,8 @@
 // over the profile text and, for the KV cache, injection.
 //
 // A weight format costs 1/2 sum S * dW^2 (S: host::profile_pass), an activation format
-// 1/2 E[(W^T delta)^2 dx^2], a kv treatment the measured KL of kv_injection.h. Valid for
+// 1/2 E[(W^T delta)^2 dx^2], a kv treatment the measured KL of kv_injection.h, the head that of
+// head_loss.h. Valid for
 // element-wise rounding to nearest alone: formats whose errors are correlated by an algorithm
 // (GPTQ, rotations) need other prices. Why, and how well it holds: docs/loss.md.
 #pragma once
@@ -31,9 +32,10 @@ struct ProfileText {
 };
 
 struct ProfileParams {
-  uint64_t label_seed = 1;     // the labels that the backward pass draws
-  uint64_t off_grid_seed = 0;  // noted in the result; the weights come permuted
-  std::string model_digest;    // noted in the result
+  uint64_t label_seed = 1;       // the labels that the backward pass draws
+  uint64_t off_grid_seed = 0;    // noted in the result; the weights come permuted
+  std::string model_digest;      // noted in the result
+  int64_t head_positions = 256;  // positions at which the head's treatments are measured
   KvInjectionParams kv;
 };
 
