@@ -7,6 +7,7 @@
 
 #include "base/paths.h"
 #include "model/zoo.h"
+#include "recipe/lower.h"
 
 namespace dovetail::study {
 namespace {
@@ -51,11 +52,15 @@ Result<ProductState> prepare_product(StudyState& state, const ProductConfig& con
   product.measurable = config.loss_profile.empty();
   const std::string profiled = product.measurable ? config.model : config.loss_profile;
   DOVETAIL_TRY(product.lab, lab_of(state, profiled, progress));
-  DOVETAIL_TRY(product.profile, product.lab->profile());
-  if (product.measurable) {
-    product.shape = product.lab->shape();
-  } else {
+  product.shape = product.lab->shape();
+  if (!product.measurable) {
     DOVETAIL_TRY(product.shape, model::resolve_shape(config.model));
+  }
+  // Fails on a workload that the model cannot run, before minutes of profiling.
+  const auto ops = recipe::lower(product.shape, product.workload);
+  if (!ops.has_value()) return std::unexpected(ops.error());
+  DOVETAIL_TRY(product.profile, product.lab->profile());
+  if (!product.measurable) {
     product.profile = compress::borrow_profile(product.profile, product.shape);
   }
   std::vector<int32_t> frozen_choice;

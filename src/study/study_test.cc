@@ -1,0 +1,230 @@
+#include "study/study.h"
+
+#include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "base/paths.h"
+#include "compress/tiny_model.h"
+#include "model/test_files.h"
+
+extern char** environ;
+
+namespace dovetail::study {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The bytes '!'..'~' and a few more as single tokens, and one that ends a text: 101 in all.
+std::string tiny_tokenizer_json() {
+  Json vocab = Json::object();
+  for (int i = 0; i < 100; ++i) {
+    const int point = i < 94 ? '!' + i : 0x100 + (i - 94);
+    const std::string text = point < 0x80 ? std::string(1, static_cast<char>(point))
+                                          : std::string{static_cast<char>(0xC0 | (point >> 6)),
+                                                        static_cast<char>(0x80 | (point & 0x3F))};
+    vocab[text] = i;
+  }
+  vocab["<|endoftext|>"] = 100;
+  const Json json = {
+      {"added_tokens",
+       {{{"id", 100},
+         {"content", "<|endoftext|>"},
+         {"special", true},
+         {"normalized", false},
+         {"single_word", false},
+         {"lstrip", false},
+         {"rstrip", false}}}},
+      {"normalizer", nullptr},
+      {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}}},
+      {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}}}};
+  return json.dump();
+}
+
+constexpr const char* kStudy = R"(
+name = "tiny"
+objectives = ["latency_area"]
+kl_caps_nats = [0.02]
+reference_chips = ["reference_edge"]
+confirmations = 3
+validation_recipes = 6
+[[products]]
+name = "p"
+model = "MODEL"
+workload = "WORKLOAD"
+[text]
+profile_sequences = 2
+select_sequences = 2
+certify_sequences = 2
+sequence_tokens = 48
+[menu]
+weights = ["int4_g32", "int6_g32", "int8"]
+activations = ["bf16", "int8_token"]
+kv = ["int8"]
+[budget]
+max_area_mm2 = 30
+max_peak_power_w = 6
+max_sustained_power_w = 6
+max_power_density_w_per_mm2 = 1
+[space]
+nodes = ["n7"]
+clock_mhz = [600, 1000]
+cores = [1]
+rows = [1, 4]
+cols = [16, 32]
+depth = [16]
+vector_lanes = [16]
+decoder_values_per_cycle = [128]
+weight_buffer_kib = [32]
+activation_buffer_kib = [32]
+accumulator_kib = [8]
+sram_mib = [0.0625, 0.125]
+dram_kinds = ["lpddr5"]
+dram_channels = [1, 2]
+dram_capacity_gib = 1
+[[space.format_sets]]
+name = "i9+bf16"
+pairs = [{ weight = "int9", activation = "int8" }, { weight = "bf16", activation = "bf16" }]
+[[space.format_sets]]
+name = "bf16"
+pairs = [{ weight = "bf16", activation = "bf16" }]
+)";
+
+// A folder with a tiny model, a study of it and a cache of its own.
+class StudyTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("study_test_" + std::to_string(::getpid()));
+    fs::create_directories(folder_ / "model");
+    const auto weights = compress::tiny_weights(7);
+    write("model/config.json", model::config_json_of(weights->shape));
+    write("model/model.safetensors", model::safetensors_of(model::hugging_face_tensors(*weights)));
+    write("model/tokenizer.json", tiny_tokenizer_json());
+    std::string study = kStudy;
+    study.replace(study.find("MODEL"), 5, (folder_ / "model").string());
+    study.replace(study.find("WORKLOAD"), 8, at("workload.toml"));
+    write("workload.toml", "name = \"short\"\nprompt_tokens = 64\noutput_tokens = 32\n");
+    write("study.toml", study);
+    ::setenv("DOVETAIL_CACHE", (folder_ / "cache").c_str(), 1);
+  }
+  void TearDown() override {
+    ::unsetenv("DOVETAIL_CACHE");
+    fs::remove_all(folder_);
+  }
+  void write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ / name, std::ios::binary) << text;
+  }
+  std::string at(const std::string& name) const { return (folder_ / name).string(); }
+  fs::path folder_;
+};
+
+Result<Json> run(const std::string& study_path, const std::string& out) {
+  DOVETAIL_TRY(const StudyConfig config, load_study(study_path));
+  return run_study(config, study_path, out, {});
+}
+
+TEST_F(StudyTest, AnswersEveryScenarioWithinTheMeasuredCap) {
+  const auto record = run(at("study.toml"), at("out"));
+  ASSERT_TRUE(record.has_value()) << record.error().message;
+  ASSERT_EQ(record->at("scenarios").size(), 1U);
+  EXPECT_EQ(record->at("num_chips"), 64);
+  for (const Json& scenario : record->at("scenarios")) {
+    ASSERT_TRUE(scenario.at("feasible").get<bool>()) << scenario.at("why_not");
+    const Json& product = scenario.at("recommendation").at("products").at(0);
+    EXPECT_LE(product.at("measured_kl_nats").get<double>(), 0.02);
+    EXPECT_GT(product.at("certified_kl_nats").get<double>(), 0.0);
+    EXPECT_LE(product.at("cost").at("bound_latency_ns").get<double>(),
+              product.at("cost").at("latency_ns").get<double>());
+    EXPECT_EQ(scenario.at("baselines").size(), 5U);
+    for (const Json& baseline : scenario.at("baselines")) {
+      if (!baseline.at("feasible").get<bool>()) continue;
+      // Every confirmed baseline is a candidate of the joint answer.
+      EXPECT_GE(baseline.at("ratio").get<double>(), 1.0 - 1e-9) << baseline.at("name");
+      EXPECT_LE(baseline.at("point").at("products").at(0).at("measured_kl_nats").get<double>(),
+                0.02);
+    }
+  }
+  for (const char* file :
+       {"report.html", "targets.json", "record.json", "canonical.json", "study.db", "study.toml"}) {
+    EXPECT_TRUE(fs::exists(at("out") + "/" + file)) << file;
+  }
+}
+
+// Runs in a process of its own, so that it can be killed.
+TEST(StudyChild, Run) {
+  const char* folder = std::getenv("DOVETAIL_STUDY_CHILD");
+  if (folder == nullptr) GTEST_SKIP() << "only as a child of StudyTest.AKilledStudy...";
+  const std::string at = folder;
+  ASSERT_TRUE(run(at + "/study.toml", at + "/killed").has_value());
+}
+
+pid_t start_child(const std::string& folder) {
+  ::setenv("DOVETAIL_STUDY_CHILD", folder.c_str(), 1);
+  std::string program = fs::read_symlink("/proc/self/exe").string();
+  std::string filter = "--gtest_filter=StudyChild.Run";
+  char* argv[] = {program.data(), filter.data(), nullptr};
+  pid_t child = 0;
+  EXPECT_EQ(::posix_spawn(&child, program.c_str(), nullptr, nullptr, argv, environ), 0);
+  ::unsetenv("DOVETAIL_STUDY_CHILD");
+  return child;
+}
+
+TEST_F(StudyTest, AKilledStudyContinuesToTheSameCanonicalExport) {
+  ASSERT_TRUE(run(at("study.toml"), at("whole")).has_value());
+  ::setenv("DOVETAIL_CACHE", at("other_cache").c_str(), 1);
+  constexpr int kKillAfterMs[] = {60, 150, 300, 500, 800};
+  int killed = 0;
+  for (const int delay_ms : kKillAfterMs) {
+    const pid_t child = start_child(folder_.string());
+    std::this_thread::sleep_for(std::chrono::milliseconds(delay_ms));
+    ::kill(child, SIGKILL);
+    int state = 0;
+    ::waitpid(child, &state, 0);
+    killed += WIFSIGNALED(state) ? 1 : 0;
+  }
+  EXPECT_GT(killed, 0) << "the study was over before any kill: shorten the delays";
+  ASSERT_TRUE(run(at("study.toml"), at("killed")).has_value());
+  EXPECT_EQ(read_text_file(at("killed/canonical.json"), 1 << 28).value(),
+            read_text_file(at("whole/canonical.json"), 1 << 28).value());
+}
+
+TEST_F(StudyTest, AFinishedStudyIsNotComputedAgain) {
+  const auto first = run(at("study.toml"), at("out"));
+  ASSERT_TRUE(first.has_value());
+  const auto second = run(at("study.toml"), at("out"));
+  ASSERT_TRUE(second.has_value());
+  EXPECT_TRUE(canonical(*first).dump() == canonical(*second).dump());
+  EXPECT_LT(second->at("run").at("scenarios_s").get<double>(),
+            0.2 * first->at("run").at("scenarios_s").get<double>());
+}
+
+TEST_F(StudyTest, AFolderThatCannotBeWrittenIsNamed) {
+  write("blocked", "a file where the folder should be");
+  const auto failed = run(at("study.toml"), at("blocked"));
+  ASSERT_FALSE(failed.has_value());
+  EXPECT_NE(failed.error().message.find("blocked"), std::string::npos);
+}
+
+TEST_F(StudyTest, AnImpossibleBudgetSaysWhatKilledTheCandidates) {
+  std::string study = read_text_file(at("study.toml"), 1 << 20).value();
+  study.replace(study.find("max_area_mm2 = 30"), 17, "max_area_mm2 = 1.0");
+  write("study.toml", study);
+  const auto record = run(at("study.toml"), at("out"));
+  ASSERT_TRUE(record.has_value()) << record.error().message;
+  for (const Json& scenario : record->at("scenarios")) {
+    EXPECT_FALSE(scenario.at("feasible").get<bool>());
+    EXPECT_NE(scenario.at("why_not").get<std::string>().find("area"), std::string::npos)
+        << scenario.at("why_not");
+  }
+}
+
+}  // namespace
+}  // namespace dovetail::study
