@@ -84,6 +84,7 @@ TEST(Baselines, CorrectnessBestUniformEqualsBruteForce) {
   space.decoder_values_per_cycle.resize(1);
   space.accumulator_kib = {16};
   space.activation_buffer_kib = {32};
+  space.sram_mib.resize(1);
   const Budget budget = synthetic::edge_budget();
   const Scenario scenario = {{Metric::kLatency, Scale::kArea}, 0.1};
   const auto found = solve_baseline("best_uniform", {model.product}, space, budget, scenario, {},

@@ -45,7 +45,10 @@ TEST(BudgetScreen, CorrectnessEqualsTheCostModelChipByChip) {
   const synthetic::Model model = make_model();
   std::array<int64_t, kNumLimits> seen{};
   for (uint64_t seed = 1; seed <= 6; ++seed) {
-    const Space space = synthetic::random_space(seed);
+    Space space = synthetic::random_space(seed);
+    space.rows = {4, 16};  // 16 x 32 accumulators do not fit 1 KiB
+    space.cols = {8, 32};
+    space.accumulator_kib = {1, 4, 16};
     for (const Budget& budget : cutting_budgets(*model.costs, space)) {
       const BudgetScreen screen(*model.costs, space, budget);
       ASSERT_EQ(screen.num_blocks() * screen.block_size(), num_chips(space));

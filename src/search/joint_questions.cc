@@ -8,6 +8,8 @@ namespace {
 
 // A bound that is reached exactly may come out above the cost by rounding; this keeps it below.
 constexpr double kRoundingSlack = 1.0 - 1e-12;
+// Some 0.1 s: a point that is still open then states its gap. Tiny models are the hard ones.
+constexpr int64_t kMaxNodes = 20000;
 
 class JointQuestions;
 
@@ -137,6 +139,7 @@ Result<ClosedProduct> close_product(const silicon::CostTable& table, Metric metr
   if (!spelled_out.has_value()) return closed;  // a site that the chip cannot execute at all
   AllocationParams params;
   params.max_gap_frac = max_gap_frac;
+  params.max_nodes = kMaxNodes;
   DOVETAIL_TRY(closed.allocation, solve_allocation(spelled_out->problem, params));
   ChipAllocator allocator(losses, levels, {max_loss});
   std::vector<ChipAllocation> results;

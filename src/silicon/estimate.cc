@@ -265,8 +265,10 @@ Result<CostReport> estimate_cost(const chip::Chip& chip, const Technology& techn
   report.dram_bytes_needed += fixed_dram_bytes(shape, workload);
   report.dram_bytes = chip.dram.capacity_gib * 1073741824.0;
   report.sram_bytes = chip.sram_mib * 1048576 - context.working_bytes;
-  report.fits = report.dram_bytes_needed <= report.dram_bytes &&
-                report.sram_bytes_needed <= report.sram_bytes;
+  // Shares of residency are thirds, eighths, ... as floats: a full SRAM may exceed itself by that.
+  constexpr double kShareRounding = 1 + 1e-7;
+  report.fits = report.dram_bytes_needed <= report.dram_bytes * kShareRounding &&
+                report.sram_bytes_needed <= report.sram_bytes * kShareRounding;
   DOVETAIL_TRY(report.bound_latency_ns,
                bound_latency(chip, technology, shape, workload, recipe, residency));
   return report;
