@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "search/allocation.h"
+#include "search/core_labels.h"
 #include "search/core_problem.h"
 #include "search/core_search.h"
 #include "search/price_master.h"
@@ -26,6 +27,13 @@ constexpr int kMaxPriceSteps = 80;
 // Options that a primal search may try. Few near ones and many lead to different ends of its greedy
 // steps, so the root tries all of these and nodes take turns.
 constexpr std::array<size_t, 4> kSearchOptions = {48, 96, 192, 400};
+constexpr int kLabelSteps = 3;
+// About 25 ns each. Small problems close in the first round, and most others in the few nodes after
+// it.
+constexpr int64_t kQuickLabels = 40000;
+constexpr int64_t kQuickNodes = 150;
+constexpr int64_t kPatientLabels = 2000000;
+constexpr size_t kMaxExactOptions = 500;  // labels with two exact limits: more never come to an end
 constexpr int kRootExchanges = 60;
 constexpr int kNodeExchanges = 6;
 
@@ -64,7 +72,7 @@ class Solver {
  public:
   Solver(CoreProblem core, const AllocationParams& params)
       : core_(std::move(core)),
-        gap_(std::max(params.max_gap_frac, kExactGap)),
+        gap_(std::max(params.max_gap_frac * (1 - 1e-6), kExactGap)),
         max_nodes_(params.max_nodes) {}
 
   void run();
@@ -89,6 +97,9 @@ class Solver {
                    const std::vector<int32_t>& start, size_t max_options, int max_exchanges);
   void offer(const CoreSearch& choice, const std::vector<int32_t>& start);
   void fix_options(const Relaxation& root);
+  void close_by_labels(int64_t max_labels);
+  LabelResult label(std::vector<int> exact, const Use& prices, int64_t max_labels);
+  void branch_and_bound(int64_t max_nodes);
   void branch(const Node& node, const CoreRanges& ranges, const Relaxation& relaxation);
   void close(double bound) { closed_bound_ = std::min(closed_bound_, bound); }
 
@@ -97,7 +108,9 @@ class Solver {
   int64_t max_nodes_;
   double upper_ = kInfinity;
   double lower_ = 0;
-  double closed_bound_ = kInfinity;  // least bound of all that was cut off
+  double root_bound_ = 0;            // of all that fix_options has left
+  double fixed_bound_ = kInfinity;   // least bound of what fix_options removed
+  double closed_bound_ = kInfinity;  // least bound of the nodes that were cut off
   std::vector<int32_t> best_;
   Use root_prices_ = {};
   int64_t num_nodes_ = 0;
@@ -325,7 +338,7 @@ void Solver::fix_options(const Relaxation& root) {
       const double bound = root.bound + priced(j) - least;
       if (bound < cutoff()) continue;
       keep[static_cast<size_t>(j)] = 0;
-      close(bound);
+      fixed_bound_ = std::min(fixed_bound_, bound);
     }
   }
   core_ = shrink_core(core_, keep);
@@ -402,15 +415,29 @@ void Solver::run() {
   lower_ = std::min(relaxation.bound, upper_);
   if (relaxation.bound >= cutoff()) return;
 
-  if (found()) fix_options(relaxation);
-  root.prices = relaxation.prices;
-  root.bound = relaxation.bound;
-  open_.push(std::move(root));
-  while (!open_.empty() && num_nodes_ < max_nodes_ && open_.top().bound < cutoff()) {
+  lower_ = 0;
+  root_bound_ = relaxation.bound;
+  if (found()) {
+    fix_options(relaxation);
+    close_by_labels(kQuickLabels);
+  }
+  open_.push(
+      {.bound = relaxation.bound, .prices = relaxation.prices, .restrictions = {}, .columns = {}});
+  branch_and_bound(std::min(max_nodes_, kQuickNodes));
+  if (found()) close_by_labels(kPatientLabels);
+  branch_and_bound(max_nodes_);
+  lower_ = std::min(fixed_bound_, root_bound_);
+  if (found()) lower_ = std::min(lower_, upper_);
+}
+
+// Goes on until the gap is closed or there have been `max_nodes` nodes.
+void Solver::branch_and_bound(int64_t max_nodes) {
+  while (!open_.empty() && num_nodes_ < max_nodes && open_.top().bound < cutoff() &&
+         root_bound_ < cutoff()) {
     const Node node = open_.top();
     open_.pop();
-    ranges = ranges_of(node);
-    relaxation = relax(ranges, node);
+    const CoreRanges ranges = ranges_of(node);
+    const Relaxation relaxation = relax(ranges, node);
     if (relaxation.bound > kImpossible) continue;
     if (relaxation.bound < cutoff()) {
       const size_t turn = static_cast<size_t>(node.serial) % (kSearchOptions.size() - 1);
@@ -422,8 +449,61 @@ void Solver::run() {
       branch(node, ranges, relaxation);
     }
   }
-  if (!open_.empty()) close(open_.top().bound);
-  lower_ = found() ? std::min(closed_bound_, upper_) : closed_bound_;
+  const double open_bound = open_.empty() ? kInfinity : open_.top().bound;
+  root_bound_ = std::max(root_bound_, std::min(closed_bound_, open_bound));
+}
+
+// Labels with SRAM kept exactly and the rest priced, at a few prices of loss; then with both kept.
+void Solver::close_by_labels(int64_t max_labels) {
+  int sram = -1;
+  std::vector<int> both;
+  for (int i = 0; i < core_.num_limits; ++i) {
+    const int kind = core_.limit_kind[static_cast<size_t>(i)];
+    if (kind == 1) sram = i;
+    if (kind != 2) both.push_back(i);
+  }
+  if (sram < 0) return;
+  if (core_.num_limits > 1) {
+    Use prices = root_prices_;
+    for (int step = 0; step < kLabelSteps && root_bound_ < cutoff(); ++step) {
+      const LabelResult labels = label({sram}, prices, max_labels);
+      if (labels.least.empty()) break;
+      for (size_t i = 0; i < static_cast<size_t>(core_.num_limits); ++i) {
+        if (static_cast<int>(i) == sram) continue;
+        double use = 0;
+        for (const int32_t j : labels.least) use += core_.use[i][static_cast<size_t>(j)];
+        prices[i] *= use > core_.limit[i] ? 1.1 : 0.92;
+      }
+    }
+  }
+  if (root_bound_ < cutoff() && core_.cost.size() <= kMaxExactOptions) {
+    label(both, root_prices_, max_labels);
+  }
+}
+
+LabelResult Solver::label(std::vector<int> exact, const Use& prices, int64_t max_labels) {
+  const double tolerance = 0.3 * gap_ * upper_;
+  LabelResult labels = set_labels(core_, {.exact = std::move(exact),
+                                          .prices = prices,
+                                          .cutoff = cutoff() + tolerance,
+                                          .tolerance = tolerance,
+                                          .max_labels = max_labels});
+  if (!labels.complete) return labels;
+  root_bound_ = std::max(root_bound_, labels.bound);
+  if (!labels.least.empty()) {
+    Relaxation relaxation;
+    relaxation.bound = root_bound_;
+    relaxation.prices = root_prices_;
+    const CoreRanges ranges = full_ranges(core_);
+    PricedChoice cheapest;
+    price_choice(core_, ranges, root_prices_, priced_, cheapest);
+    relaxation.choice = cheapest.choice;
+    for (const std::vector<int32_t>& choice : {labels.feasible, labels.least}) {
+      if (choice.empty()) continue;
+      search_from(ranges, relaxation, choice, kSearchOptions[1], kNodeExchanges);
+    }
+  }
+  return labels;
 }
 
 Allocation infeasible(std::string binding) {
