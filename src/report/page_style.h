@@ -11,6 +11,7 @@ main{max-width:1080px;margin:0 auto;padding:24px}
 h1{font-size:26px;margin:0 0 4px}h2{font-size:19px;margin:32px 0 8px}
 p{max-width:80ch}.scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:13px;width:100%}
+td{overflow-wrap:anywhere;min-width:7ch}
 th,td{text-align:left;padding:5px 9px;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--soft);font-weight:600}
 svg{width:100%;max-width:760px;height:auto;display:block}
@@ -23,7 +24,7 @@ svg{width:100%;max-width:760px;height:auto;display:block}
 .key.a{background:var(--a)}.key.b{background:var(--b)}.key.c{background:var(--c)}.key.d{background:var(--d)}.key.e{background:var(--e)}.key.f{background:var(--f)}
 .bar{fill:var(--a);fill-opacity:.55}.band{stroke:var(--ink);stroke-width:1.6}.one{stroke:var(--ink)}
 figure{margin:0 0 16px}figcaption{font-weight:600}details{margin:6px 0}summary{cursor:pointer}
-.map td{font-size:11px;color:#14181d;white-space:nowrap}
+.map td{min-width:0;font-size:11px;color:#14181d;white-space:nowrap}
 .bits2{background:#f4a582}.bits3{background:#fbc9a8}.bits4{background:#fde5c8}.bits5{background:#eaf1e4}.bits6{background:#d3e8e4}.bits8{background:#aed4e6}.bits16{background:#86b4dc}
 @media print{details{display:block}main{max-width:none}}
 )";

@@ -39,8 +39,11 @@ class AxisScale {
  private:
   double transform(double value) const { return logarithmic_ ? std::log10(value) : value; }
 
-  std::vector<double> linear_ticks() const {
-    const double rough = (high_ - low_) / 6;
+  std::vector<double> linear_ticks() const { return round_ticks(low_, high_); }
+
+  // About six multiples of 1, 2 or 5 times a power of ten.
+  static std::vector<double> round_ticks(double low, double high) {
+    const double rough = (high - low) / 6;
     const double power = std::pow(10.0, std::floor(std::log10(rough)));
     double step = 10 * power;
     for (const double candidate : {power, 2 * power, 5 * power}) {
@@ -50,12 +53,14 @@ class AxisScale {
       }
     }
     std::vector<double> ticks;
-    for (double t = std::ceil(low_ / step) * step; t <= high_; t += step) ticks.push_back(t);
+    for (double t = std::ceil(low / step) * step; t <= high; t += step) ticks.push_back(t);
     return ticks;
   }
   std::vector<double> log_ticks() const {
+    // Less than a decade reads like a linear axis; few decades get 1, 2, 5; many only powers of
+    // ten.
+    if (high_ - low_ < 1.0) return round_ticks(std::pow(10.0, low_), std::pow(10.0, high_));
     std::vector<double> ticks;
-    // Few decades get 1, 2, 5; many only powers of ten.
     const bool fine = high_ - low_ < 2.5;
     for (int decade = static_cast<int>(std::floor(low_)); decade <= std::ceil(high_); ++decade) {
       for (const double digit : {1.0, 2.0, 5.0}) {
