@@ -125,8 +125,9 @@ TEST(Enumerate, CorrectnessFrontCoversEveryChip) {
 
 TEST(Enumerate, CorrectnessPricesOfAllParts) {
   const synthetic::Model model = make_model(3);
-  const auto result = enumerate({model.product}, synthetic::random_space(51),
-                                synthetic::edge_budget(), four_scenarios(), {}, {});
+  const auto result =
+      enumerate({model.product}, synthetic::random_space(51), synthetic::edge_budget(),
+                four_scenarios(), {.top_k = 2, .keep_front = false}, {});
   ASSERT_TRUE(result.has_value());
   for (const ScenarioResult& scenario : result->scenarios) {
     ASSERT_TRUE(scenario.feasible);
@@ -154,8 +155,10 @@ TEST(Enumerate, CorrectnessSeveralProductsAddUpOnOneChip) {
   products[1].weight = 0.75;
   const Space space = synthetic::random_space(61);
   const std::vector<Scenario> scenario = {{{Metric::kLatency, Scale::kArea}, 0.1}};
-  const auto both = enumerate(products, space, synthetic::edge_budget(), scenario, {}, {});
-  const auto one = enumerate({model.product}, space, synthetic::edge_budget(), scenario, {}, {});
+  const auto both = enumerate(products, space, synthetic::edge_budget(), scenario,
+                              {.top_k = 2, .keep_front = false}, {});
+  const auto one = enumerate({model.product}, space, synthetic::edge_budget(), scenario,
+                             {.top_k = 2, .keep_front = false}, {});
   ASSERT_TRUE(both.has_value() && one.has_value());
   // The same model twice, with weights that add to one, is the model itself.
   EXPECT_NEAR(both->scenarios[0].best.objective, one->scenarios[0].best.objective,
@@ -169,7 +172,8 @@ TEST(Enumerate, CorrectnessInfeasibleIsExplained) {
   Budget tiny = synthetic::edge_budget();
   tiny.max_area_mm2 = 0.5;
   const std::vector<Scenario> scenario = {{{Metric::kLatency, Scale::kNone}, 0.1}};
-  const auto no_area = enumerate({model.product}, space, tiny, scenario, {}, {});
+  const auto no_area =
+      enumerate({model.product}, space, tiny, scenario, {.top_k = 2, .keep_front = false}, {});
   ASSERT_TRUE(no_area.has_value()) << no_area.error().message;
   EXPECT_FALSE(no_area->scenarios[0].feasible);
   EXPECT_EQ(no_area->stats.num_in_budget, 0);
