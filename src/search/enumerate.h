@@ -63,7 +63,9 @@ struct Candidate {
 struct FrontEntry {
   double max_loss = 0;
   Metric metric_kind = Metric::kLatency;
-  Candidate candidate;  // no other chip has both less area and a smaller metric at this cap
+  // No other chip has both less area and a smaller metric at this cap, on a grid of ratio
+  // 1 + front_epsilon_frac: every chip has an entry within that of it in both.
+  Candidate candidate;
 };
 
 struct ScenarioResult {
@@ -94,7 +96,7 @@ struct EnumerateResult {
 struct EnumerateParams {
   bool prune = true;
   int64_t top_k = 32;
-  double front_epsilon_frac = 0.01;  // a chip must improve the front by more than this to join it
+  double front_epsilon_frac = 0.01;  // grid of the front; 0.0001..1
   bool keep_front = true;
   double max_gap_frac = 1e-3;  // for reported points
 };
