@@ -59,7 +59,8 @@ std::string answer_rows(const Json& record) {
                      ? fmt::format("{:.4f} measured, {:.4f} certified",
                                    number_at(product, "measured_kl_nats"),
                                    number_at(product, "certified_kl_nats"))
-                     : fmt::format("{:.4f} predicted", number_at(product, "predicted_kl_nats")));
+                     : fmt::format("{:.4f} expected, not measured",
+                                   number_at(product, "expected_kl_nats")));
     }
     const Json& first = point["products"][0];
     rows.push_back({scenario_title(scenario), show_ns(number_at(first, "cost.latency_ns")),
@@ -141,7 +142,7 @@ std::string baseline_table(const Json& record) {
                       text_at(baseline, "fixed_first"), describe_chip(point["chip"]),
                       fmt::format("{}; KL {:.4f}", describe_recipe(product),
                                   number_at(product, "measured_kl_nats",
-                                            number_at(product, "predicted_kl_nats")))});
+                                            number_at(product, "expected_kl_nats")))});
     }
   }
   return table({"scenario", "baseline", "cost over joint cost", "fixed first", "chip", "recipe"},

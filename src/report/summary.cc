@@ -21,7 +21,8 @@ std::string scenario_line(const Json& scenario) {
   }
   const Json& point = scenario["recommendation"];
   const Json& product = point["products"][0];
-  const double kl = number_at(product, "measured_kl_nats", number_at(product, "predicted_kl_nats"));
+  const bool measured = has_number(product, "measured_kl_nats");
+  const double kl = number_at(product, measured ? "measured_kl_nats" : "expected_kl_nats");
   const Json* closest = nullptr;
   for (const Json& baseline : scenario["baselines"]) {
     if (!baseline["feasible"].get<bool>()) continue;
@@ -35,9 +36,9 @@ std::string scenario_line(const Json& scenario) {
                           number_at(*closest, "ratio"), number_at(*closest, "ratio_low"),
                           number_at(*closest, "ratio_high"), text_at(*closest, "verdict"));
   }
-  return fmt::format("{} {} {:.4g} mm2, KL {:.4f}; {}", head,
-                     show_ns(number_at(product, "cost.latency_ns")),
-                     number_at(point, "limits.area_mm2"), kl, against);
+  return fmt::format(
+      "{} {} {:.4g} mm2, KL {:.4f} {}; {}", head, show_ns(number_at(product, "cost.latency_ns")),
+      number_at(point, "limits.area_mm2"), kl, measured ? "measured" : "expected", against);
 }
 
 void add_recommendation(const Json& scenario, std::vector<std::string>& lines) {

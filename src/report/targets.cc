@@ -42,7 +42,7 @@ void add_product_rows(const std::string& scenario, double kl_cap, const Json& pr
     add({"model", "kl_nats_per_token", kl, "nats/token", "executed", kl - error, kl + error,
          "recipe, selection text"});
   } else {
-    const double kl = number_at(product, "predicted_kl_nats");
+    const double kl = number_at(product, "expected_kl_nats");
     add({"model", "kl_nats_per_token", kl, "nats/token", "predicted", kl, kl,
          "recipe, borrowed loss profile"});
   }

@@ -43,7 +43,10 @@ Json residency_to_json(const ProductState& product, const std::vector<float>& re
 
 void add_losses(const SideAnswer& side, size_t i, Json& json) {
   const MeasuredLoss& loss = side.settled.losses[i];
-  if (!loss.measured) return;
+  if (!loss.measured) {
+    json["expected_kl_nats"] = loss.kl_nats;
+    return;
+  }
   json["measured_kl_nats"] = loss.kl_nats;
   json["measured_kl_stderr_nats"] = loss.kl_stderr_nats;
   json["top1_agreement_frac"] = loss.top1_agreement_frac;
