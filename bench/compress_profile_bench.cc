@@ -1,6 +1,6 @@
 // What a profile of a real model costs, how well its predictions hold, and the predicted losses of
-// the uniform formats. Needs a pulled model: $DOVETAIL_BENCH_MODEL (a path), else smollm2-135m in the
-// cache folder; without one every benchmark here is skipped with an error that says so.
+// the uniform formats. Needs a pulled model: $DOVETAIL_BENCH_MODEL (a path), else smollm2-135m in
+// the cache folder; without one every benchmark here is skipped with an error that says so.
 //
 // Text: drawn from the model itself, 4 sequences of 256 tokens to profile and 4 others to measure.
 #include <benchmark/benchmark.h>
@@ -42,7 +42,8 @@ std::string model_path() {
   return cache_folder() + "/models/smollm2-135m/model.gguf";
 }
 
-// The model off its released grid, two texts, and what the first benchmarks leave for the later ones.
+// The model off its released grid, two texts, and what the first benchmarks leave for the later
+// ones.
 struct RealModel {
   std::shared_ptr<const model::Weights> weights;
   std::optional<host::HostModel> reference;
@@ -55,7 +56,8 @@ struct RealModel {
 
 Result<host::TokenBatch> draw(const host::HostModel& model, int32_t bos_id, uint64_t seed) {
   const std::vector<std::vector<int32_t>> prompts(kSequences, {bos_id});
-  DOVETAIL_TRY(const auto drawn, model.generate(prompts, {.max_new_tokens = kLength, .seed = seed}));
+  DOVETAIL_TRY(const auto drawn,
+               model.generate(prompts, {.max_new_tokens = kLength, .seed = seed}));
   host::TokenBatch tokens{.batch = kSequences, .seq = kLength, .ids = {}};
   for (const auto& ids : drawn) tokens.ids.insert(tokens.ids.end(), ids.begin(), ids.end());
   return tokens;
@@ -94,7 +96,8 @@ Result<LossProfile> whole_profile(const RealModel& real) {
 
 Status ensure_profile(RealModel& real) {
   if (real.losses.has_value()) return {};
-  if (const char* path = std::getenv("DOVETAIL_BENCH_PROFILE"); path && std::filesystem::exists(path)) {
+  if (const char* path = std::getenv("DOVETAIL_BENCH_PROFILE");
+      path && std::filesystem::exists(path)) {
     DOVETAIL_TRY(const std::string text, read_text_file(path, int64_t{1} << 30));
     DOVETAIL_TRY(real.losses, loss_profile_from_json(Json::parse(text, nullptr, false), path));
   } else {
@@ -204,12 +207,27 @@ void additivity(benchmark::State& state) {
 BENCHMARK(additivity)->Iterations(1)->Unit(benchmark::kSecond)->UseRealTime();
 
 void register_uniform_losses() {
-  for (const std::string name :
-       {"int8_g128", "int6_g64", "int5_g64", "int4_g32", "int4_g128", "int4_asym_g32",
-        "int4_asym_g128", "int3_g32", "int3_asym_g32", "nvfp4", "mxfp4", "fp8_e4m3fn",
-        "bf16+a:int8_token", "bf16+a:fp8_token", "bf16+kv:int8", "bf16+kv:int4",
-        "bf16+kv:bf16+q:int8_token", "bf16+kv:int4+q:int8_token", "bf16+head:int8",
-        "bf16+head:int4_g32", "bf16+head:int4_g128"}) {
+  for (const std::string name : {"int8_g128",
+                                 "int6_g64",
+                                 "int5_g64",
+                                 "int4_g32",
+                                 "int4_g128",
+                                 "int4_asym_g32",
+                                 "int4_asym_g128",
+                                 "int3_g32",
+                                 "int3_asym_g32",
+                                 "nvfp4",
+                                 "mxfp4",
+                                 "fp8_e4m3fn",
+                                 "bf16+a:int8_token",
+                                 "bf16+a:fp8_token",
+                                 "bf16+kv:int8",
+                                 "bf16+kv:int4",
+                                 "bf16+kv:bf16+q:int8_token",
+                                 "bf16+kv:int4+q:int8_token",
+                                 "bf16+head:int8",
+                                 "bf16+head:int4_g32",
+                                 "bf16+head:int4_g128"}) {
     benchmark::RegisterBenchmark(("uniform_loss/" + name).c_str(),
                                  [name](benchmark::State& state) { uniform_loss(state, name); })
         ->Iterations(1)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -12,7 +13,8 @@ namespace dovetail::compress {
 namespace {
 
 struct Candidate {
-  double bits = 0;  // stored bits per weight, scales and zeros included
+  double bits = 0;   // stored bits per weight, scales and zeros included
+  size_t order = 0;  // in the menu
   recipe::LinearTreatment treatment;
 };
 
@@ -24,10 +26,12 @@ std::vector<Candidate> candidates_of(const model::ModelShape& shape, const recip
     const auto row =
         static_cast<double>(formats::stored_bits_per_row(treatment.weight, shape.hidden_size));
     const double bits = row / static_cast<double>(shape.hidden_size);
-    if (bits >= min_bits) candidates.push_back({bits, treatment});
+    if (bits >= min_bits) candidates.push_back({bits, candidates.size(), treatment});
   }
-  std::stable_sort(candidates.begin(), candidates.end(),
-                   [](const Candidate& a, const Candidate& b) { return a.bits < b.bits; });
+  // Equal bits stay in the menu's order.
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    return std::tie(a.bits, a.order) < std::tie(b.bits, b.order);
+  });
   return candidates;
 }
 

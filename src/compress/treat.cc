@@ -77,7 +77,7 @@ TreatedModel::TreatedModel(std::shared_ptr<const model::Weights> weights, host::
                            int64_t cache_bytes)
     : weights_(std::move(weights)), model_(std::move(model)), cache_bytes_(cache_bytes) {}
 
-Result<TreatedModel> TreatedModel::create(std::shared_ptr<const model::Weights> weights,
+Result<TreatedModel> TreatedModel::create(const std::shared_ptr<const model::Weights>& weights,
                                           int64_t cache_bytes) {
   DOVETAIL_TRY(host::HostModel model, host::HostModel::create(weights));
   TreatedModel treated(weights, std::move(model), cache_bytes);

@@ -40,8 +40,9 @@ struct TreatStats {
 class TreatedModel {
  public:
   // Errors: as HostModel::create.
-  [[nodiscard]] static Result<TreatedModel> create(std::shared_ptr<const model::Weights> weights,
-                                                   int64_t cache_bytes = int64_t{256} << 20);
+  [[nodiscard]] static Result<TreatedModel> create(
+      const std::shared_ptr<const model::Weights>& weights,
+      int64_t cache_bytes = int64_t{256} << 20);
 
   // Errors: kInvalidArgument if the recipe has another number of layers.
   [[nodiscard]] Result<TreatStats> apply(const recipe::Recipe& recipe);
