@@ -15,7 +15,7 @@ inline Json page_test_record() {
     "products": [{"name": "chat", "model": "m", "workload": {"name": "w"}, "loss_profile": "own",
                   "off_grid_seed": 7, "weights_digest": "abcdef0123456789"}],
     "texts": {"profile": {"num_tokens": 10}, "select": {}, "certify": {}},
-    "budget": {"max_area_mm2": 20}, "search": {"exact": true, "num_allocated": 5},
+    "budget": {"max_area_mm2": 20}, "search": {"exact": true, "num_chips": 12, "num_allocated": 5},
     "front": [{"kl_cap_nats": 0.1, "metric": "latency", "area_mm2": 10, "latency_ns": 2e8, "chip": "c1"},
               {"kl_cap_nats": 0.1, "metric": "latency", "area_mm2": 14, "latency_ns": 1e8, "chip": "c2"}],
     "constants": [{"key": "k", "value": 1, "low": 0.5, "high": 2, "unit": "u", "source": "s", "date": "2024"}],

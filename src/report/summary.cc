@@ -30,7 +30,8 @@ std::string scenario_line(const Json& scenario) {
       closest = &baseline;
     }
   }
-  std::string against = "no baseline fits";
+  std::string against =
+      scenario["baselines"].empty() ? "one side is given, no baseline" : "no baseline fits";
   if (closest != nullptr) {
     against = fmt::format("best baseline {} x{:.3f} [{:.3f}, {:.3f}] {}", text_at(*closest, "name"),
                           number_at(*closest, "ratio"), number_at(*closest, "ratio_low"),
@@ -39,6 +40,16 @@ std::string scenario_line(const Json& scenario) {
   return fmt::format(
       "{} {} {:.4g} mm2, KL {:.4f} {}; {}", head, show_ns(number_at(product, "cost.latency_ns")),
       number_at(point, "limits.area_mm2"), kl, measured ? "measured" : "expected", against);
+}
+
+std::string search_line(const Json& record) {
+  const double gap_percent = 100 * number_at(record, "optimality_gap_frac");
+  if (!has_number(record, "search.num_chips")) {
+    return fmt::format("{}: one given chip, gap <= {:.2g} %", text_at(record, "name"), gap_percent);
+  }
+  return fmt::format("{}: exact over {:.0f} chips, {:.0f} allocated, gap <= {:.2g} %",
+                     text_at(record, "name"), number_at(record, "num_chips"),
+                     number_at(record, "search.num_allocated"), gap_percent);
 }
 
 void add_recommendation(const Json& scenario, std::vector<std::string>& lines) {
@@ -58,11 +69,7 @@ void add_recommendation(const Json& scenario, std::vector<std::string>& lines) {
 Result<std::string> summarize(const Json& record) {
   DOVETAIL_TRY_STATUS(check_record(record));
   std::vector<std::string> lines;
-  lines.push_back(fmt::format(
-      "{}: {} over {:.0f} chips, {:.0f} allocated, gap <= {:.2g} %", text_at(record, "name"),
-      text_at(record, "search.exact") == "true" ? "exact" : "heuristic",
-      number_at(record, "num_chips"), number_at(record, "search.num_allocated"),
-      100 * number_at(record, "optimality_gap_frac")));
+  lines.push_back(search_line(record));
   if (has_number(record, "additivity_spearman")) {
     lines.push_back(fmt::format(
         "loss model: Spearman {:.3f}, R2 of logs {:.3f}, measured/predicted {:.2f} over {:.0f} "
@@ -75,9 +82,9 @@ Result<std::string> summarize(const Json& record) {
   const auto feasible = std::find_if(scenarios.rbegin(), scenarios.rend(),
                                      [](const Json& s) { return s["feasible"].get<bool>(); });
   if (feasible != scenarios.rend()) add_recommendation(*feasible, lines);
-  lines.push_back(
-      "KL is on text sampled from the model, relative to the released weights; on other");
-  lines.push_back("text it differs (x0.6 to 1.8 seen). Costs are analytical (T1).");
+  lines.push_back(fmt::format("KL is on \"{}\", relative to the released weights; on other text it",
+                              text_at(record, "texts.select.description")));
+  lines.push_back("differs (x0.6 to 1.8 seen). Costs are analytical (T1).");
   if (lines.size() > kMaxLines) {
     lines.resize(kMaxLines - 1);
     lines.push_back("...");
