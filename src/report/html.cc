@@ -329,12 +329,13 @@ Result<std::string> render_html(const Json& record) {
       "<meta name='viewport' content='width=device-width, initial-scale=1'>"
       "<title>Dovetail: {0}</title><style>{1}</style></head><body><main><h1>{0}</h1><p>{2}</p>",
       name, kPageStyle, escape(text_at(record, "question")));
-  html +=
-      section("answer", "The answer",
-              answer_rows(record) +
-                  "<p>Losses are KL(reference || compressed) in nats per token, relative to the "
-                  "released weights, on text sampled from the model; on other text they differ "
-                  "(&times;0.6 to 1.8 seen). Costs are analytical (tier T1).</p>");
+  html += section(
+      "answer", "The answer",
+      answer_rows(record) +
+          fmt::format("<p>Losses are KL(reference || compressed) in nats per token, relative "
+                      "to the released weights, on {}; on other text they differ (&times;0.6 "
+                      "to 1.8 seen). Costs are analytical (tier T1).</p>",
+                      escape(text_at(record, "texts.select.description"))));
   html += section("front", "Front", front_chart(record));
   html += section("baselines", "Joint answer against the sequential ways of working",
                   "<p>Baseline cost over joint cost at measured loss; above 1 the joint answer is "
