@@ -48,8 +48,7 @@ void print_cost(const CostOptions& options, const silicon::CostReport& report) {
 Status run_cost(const CostOptions& options) {
   DOVETAIL_TRY(const chip::Chip chip, chip::load_chip(data_file("chips", options.chip)));
   DOVETAIL_TRY(const model::ModelShape shape, model::resolve_shape(options.model));
-  DOVETAIL_TRY(const recipe::Recipe recipe,
-               recipe::parse_uniform_recipe(shape, options.treatment));
+  DOVETAIL_TRY(const recipe::Recipe recipe, recipe::parse_uniform_recipe(shape, options.treatment));
   DOVETAIL_TRY(const recipe::Workload workload,
                read_config<recipe::Workload>(data_file("workloads", options.workload)));
   DOVETAIL_TRY(const silicon::Technology technology,
@@ -82,8 +81,9 @@ void add_cost_command(CLI::App& app, Action& action) {
       ->add_option("--model", options->model,
                    "name in data/models or the zoo, GGUF file, model folder or config.json")
       ->required();
-  command->add_option("--treatment", options->treatment,
-                      "uniform treatment, as int4_g128+a:int8_token+kv:int8+head:int8")
+  command
+      ->add_option("--treatment", options->treatment,
+                   "uniform treatment, as int4_g128+a:int8_token+kv:int8+head:int8")
       ->capture_default_str();
   command->add_option("--workload", options->workload, "name in data/workloads or a TOML file")
       ->capture_default_str();

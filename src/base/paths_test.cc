@@ -39,6 +39,5 @@ TEST(TextFileError, NamesTheFile) {
   EXPECT_NE(status.error().message.find("no/such/folder/file"), std::string::npos);
 }
 
-
 }  // namespace
 }  // namespace dovetail

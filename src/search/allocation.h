@@ -1,7 +1,8 @@
 // One treatment for every site of a model on one chip: a multiple-choice knapsack.
 //
 //   minimise   sum cost[s][choice[s]]
-//   subject to sum loss <= max_loss, sum sram_bytes <= max_sram_bytes, sum dram_bytes <= max_dram_bytes
+//   subject to sum loss <= max_loss, sum sram_bytes <= max_sram_bytes, sum dram_bytes <=
+//   max_dram_bytes
 //
 // Options of a site are treatments, each streamed or resident in SRAM (several levels where a site
 // holds more than one linear). The same problem with cost and loss exchanged minimises loss under a
@@ -62,9 +63,9 @@ struct Allocation {
 [[nodiscard]] Status verify(const AllocationProblem& problem, const Allocation& allocation);
 
 struct AllocationParams {
-  double max_gap_frac = 1e-3;   // stop when closed to this
-  int64_t max_nodes = 20000;    // branch-and-bound nodes (~0.2 ms each at 151 sites); the gap
-                                // reached is reported honestly
+  double max_gap_frac = 1e-3;  // stop when closed to this
+  int64_t max_nodes = 20000;   // branch-and-bound nodes (~0.2 ms each at 151 sites); the gap
+                               // reached is reported honestly
 };
 // Closes one problem: Lagrangian bound, then dynamic programming or branch and bound.
 [[nodiscard]] Result<Allocation> solve_allocation(const AllocationProblem& problem,
@@ -83,8 +84,8 @@ struct LagrangianFront {
     int32_t site = 0;
     int32_t option = 0;
   };
-  std::vector<Step> steps;              // points.size() - 1
-  std::vector<int32_t> cheapest_choice; // the choice of points[0]
+  std::vector<Step> steps;               // points.size() - 1
+  std::vector<int32_t> cheapest_choice;  // the choice of points[0]
 };
 [[nodiscard]] LagrangianFront lagrangian_front(const AllocationProblem& problem);
 

@@ -110,6 +110,7 @@ Result<Block> BudgetScreen::block(int64_t index) const {
   DOVETAIL_TRY(const silicon::ChipLimits base, costs_.limits(chip));
   block.area_mm2 = base.area_mm2;
   block.peak_power_mw = base.peak_power_mw;
+  block.dram_device_mw = base.peak_power_mw - base.die_peak_power_mw;
   block.dram_gb_per_s = base.dram_gb_per_s;
   block.sqrt_area_mm = std::sqrt(base.area_mm2);
   for (size_t inner = 0; inner < kNumInnerAxes; ++inner) {
@@ -179,36 +180,45 @@ Status BudgetScreen::fit_wires(Block& block, const AxisValues& roomy, chip::Chip
   return {};
 }
 
-Limit BudgetScreen::judge(double area, double power, double price, double bandwidth) const {
-  if (bandwidth > budget_.max_dram_gb_per_s) return Limit::kDramBandwidth;
-  if (area > budget_.max_area_mm2) return Limit::kArea;
-  if (power > budget_.max_peak_power_w * kMilliwattPerWatt) return Limit::kPeakPower;
-  if (power > area * budget_.max_power_density_w_per_mm2 * kMilliwattPerWatt) {
+Limit BudgetScreen::judge(const Figures& chip) const {
+  if (chip.dram_gb_per_s > budget_.max_dram_gb_per_s) return Limit::kDramBandwidth;
+  if (chip.area_mm2 > budget_.max_area_mm2) return Limit::kArea;
+  if (chip.peak_power_mw > budget_.max_peak_power_w * kMilliwattPerWatt) return Limit::kPeakPower;
+  if (chip.die_peak_power_mw >
+      chip.area_mm2 * budget_.max_power_density_w_per_mm2 * kMilliwattPerWatt) {
     return Limit::kPowerDensity;
   }
-  if (price > budget_.max_price_usd) return Limit::kPrice;
+  if (chip.price_usd > budget_.max_price_usd) return Limit::kPrice;
   return Limit::kNone;
 }
 
-bool BudgetScreen::near_a_limit(double area, double power) const {
-  return close_to(area, budget_.max_area_mm2) ||
-         close_to(power, budget_.max_peak_power_w * kMilliwattPerWatt) ||
-         close_to(power, area * budget_.max_power_density_w_per_mm2 * kMilliwattPerWatt);
+bool BudgetScreen::near_a_limit(const Figures& chip) const {
+  return close_to(chip.area_mm2, budget_.max_area_mm2) ||
+         close_to(chip.peak_power_mw, budget_.max_peak_power_w * kMilliwattPerWatt) ||
+         close_to(chip.die_peak_power_mw,
+                  chip.area_mm2 * budget_.max_power_density_w_per_mm2 * kMilliwattPerWatt);
 }
 
 Result<Limit> BudgetScreen::classify_exactly(const AxisValues& position) const {
   const chip::Chip chip = chip_of(space_, position);
   if (!chip::check_chip(chip).has_value()) return Limit::kBuffers;
   DOVETAIL_TRY(const silicon::ChipLimits limits, costs_.limits(chip));
-  return judge(limits.area_mm2, limits.peak_power_mw, limits.die_price_usd + limits.dram_price_usd,
-               limits.dram_gb_per_s);
+  return judge({.area_mm2 = limits.area_mm2,
+                .peak_power_mw = limits.peak_power_mw,
+                .die_peak_power_mw = limits.die_peak_power_mw,
+                .price_usd = limits.die_price_usd + limits.dram_price_usd,
+                .dram_gb_per_s = limits.dram_gb_per_s});
 }
 
 Result<Limit> BudgetScreen::classify(const Block& block, const AxisValues& position, double area,
                                      double power_sum) const {
   const double power = peak_power(block, area, power_sum);
-  if (!block.additive || near_a_limit(area, power)) return classify_exactly(position);
-  const Limit limit = judge(area, power, 0, block.dram_gb_per_s);
+  const Figures chip{.area_mm2 = area,
+                     .peak_power_mw = power,
+                     .die_peak_power_mw = power - block.dram_device_mw,
+                     .dram_gb_per_s = block.dram_gb_per_s};
+  if (!block.additive || near_a_limit(chip)) return classify_exactly(position);
+  const Limit limit = judge(chip);
   if (limit == Limit::kNone && price_limited_) return classify_exactly(position);
   return limit;
 }
@@ -224,7 +234,9 @@ Result<BudgetScreen::Excess> BudgetScreen::excess(const AxisValues& position) co
       {limits.dram_gb_per_s / budget_.max_dram_gb_per_s, Limit::kDramBandwidth},
       {limits.area_mm2 / budget_.max_area_mm2, Limit::kArea},
       {power_w / budget_.max_peak_power_w, Limit::kPeakPower},
-      {power_w / limits.area_mm2 / budget_.max_power_density_w_per_mm2, Limit::kPowerDensity},
+      {limits.die_peak_power_mw / kMilliwattPerWatt / limits.area_mm2 /
+           budget_.max_power_density_w_per_mm2,
+       Limit::kPowerDensity},
       {(limits.die_price_usd + limits.dram_price_usd) / budget_.max_price_usd, Limit::kPrice},
   }};
   return *std::ranges::max_element(all, {}, &Excess::ratio);

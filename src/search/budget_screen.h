@@ -43,6 +43,7 @@ struct Block {
   double area_mm2 = 0;  // of the chip with the largest value on every inner axis
   double sqrt_area_mm = 0;
   double peak_power_mw = 0;
+  double dram_device_mw = 0;  // part of the peak power that is not the die's; of every chip here
   double dram_gb_per_s = 0;
   struct Term {  // difference to that chip
     double area_mm2 = 0;
@@ -92,8 +93,15 @@ class BudgetScreen {
  private:
   // Finds the wire term and checks the sums. `chip`: of the block, its inner axes are moved.
   Status fit_wires(Block& block, const AxisValues& roomy, chip::Chip& chip) const;
-  [[nodiscard]] Limit judge(double area, double power, double price, double bandwidth) const;
-  [[nodiscard]] bool near_a_limit(double area, double power) const;
+  struct Figures {
+    double area_mm2 = 0;
+    double peak_power_mw = 0;
+    double die_peak_power_mw = 0;  // without the DRAM devices: what W/mm2 is about
+    double price_usd = 0;
+    double dram_gb_per_s = 0;
+  };
+  [[nodiscard]] Limit judge(const Figures& chip) const;
+  [[nodiscard]] bool near_a_limit(const Figures& chip) const;
 
   const silicon::CostModel& costs_;
   const Space& space_;

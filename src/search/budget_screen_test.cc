@@ -21,20 +21,23 @@ synthetic::Model make_model() {
 std::vector<Budget> cutting_budgets(const silicon::CostModel& costs, const Space& space) {
   std::vector<double> areas;
   std::vector<double> powers;
+  std::vector<double> densities;
   for (int64_t i = 0; i < num_chips(space); i += 7) {
     const auto limits = costs.limits(chip_at(space, i));
     if (!limits.has_value()) continue;
     areas.push_back(limits->area_mm2);
     powers.push_back(limits->peak_power_mw / 1e3);
+    densities.push_back(limits->die_peak_power_mw / 1e3 / limits->area_mm2);
   }
   std::ranges::sort(areas);
   std::ranges::sort(powers);
+  std::ranges::sort(densities);
   Budget by_area = synthetic::edge_budget();
   by_area.max_area_mm2 = areas[areas.size() / 2];  // exactly one chip's area
   Budget by_power = synthetic::edge_budget();
   by_power.max_peak_power_w = powers[powers.size() / 3];
   Budget by_density = synthetic::edge_budget();
-  by_density.max_power_density_w_per_mm2 = 1.1 * powers.front() / areas.front();
+  by_density.max_power_density_w_per_mm2 = densities[densities.size() / 2];
   Budget by_price = synthetic::edge_budget();
   by_price.max_price_usd =
       costs.limits(chip_at(space, num_chips(space) / 2)).value().die_price_usd + 5;

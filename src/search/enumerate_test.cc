@@ -52,7 +52,7 @@ CostRange best_by_brute_force(const Product& product, const Space& space, const 
     const silicon::ChipLimits limits = product.costs->limits(chip).value();
     const double power_w = limits.peak_power_mw / 1e3;
     if (limits.area_mm2 > budget.max_area_mm2 || power_w > budget.max_peak_power_w ||
-        power_w / limits.area_mm2 > budget.max_power_density_w_per_mm2 ||
+        limits.die_peak_power_mw / 1e3 / limits.area_mm2 > budget.max_power_density_w_per_mm2 ||
         limits.dram_gb_per_s > budget.max_dram_gb_per_s) {
       continue;
     }

@@ -104,7 +104,7 @@ struct Budget {
         "max_sustained_power_w", s.max_sustained_power_w,
         {.min = 0.01, .max = 5000, .required = true, .help = "worst op's energy over its time"});
     v.number("max_power_density_w_per_mm2", s.max_power_density_w_per_mm2,
-             {.min = 0.01, .max = 10, .help = "peak power over area"});
+             {.min = 0.01, .max = 10, .help = "the die's peak power over its area"});
     v.number("max_price_usd", s.max_price_usd, {.min = 0.1, .help = "die, package and DRAM"});
     v.number("max_dram_gb_per_s", s.max_dram_gb_per_s,
              {.min = 0.1, .help = "peak DRAM bandwidth, 1e9 B/s"});
