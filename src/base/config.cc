@@ -103,6 +103,12 @@ std::string ConfigReader::path_of(std::string_view key) const {
   return where_ + std::string(key);
 }
 
+void ConfigReader::fail_missing(std::string_view key, const std::string& wanted) {
+  if (error_.has_value()) return;
+  fail(key, fmt::format(" is missing, want {}", wanted));
+  error_is_missing_key_ = true;
+}
+
 void ConfigReader::fail(std::string_view key, const std::string& problem) {
   if (error_.has_value()) return;
   error_ = Error{ErrorCode::kInvalidArgument,
@@ -114,12 +120,15 @@ void ConfigReader::read_number(std::string_view key, T& value, const NumberSpec&
   known_.emplace_back(key);
   const toml::node* node = node_->table->get(key);
   if (node == nullptr) {
-    if (spec.required) fail(key, fmt::format(" is missing, want {}", describe_range(spec)));
+    if (spec.required) fail_missing(key, describe_range(spec));
     return;
   }
   T read{};
   if (!take_number(*node, read)) {
-    const char* kind = std::is_same_v<T, int64_t> ? "a whole number, " : "";
+    const bool bounded = std::isfinite(spec.min) && std::isfinite(spec.max);
+    const char* kind = std::is_same_v<T, int64_t> ? "a whole number, "
+                       : bounded                  ? "a number, "
+                                                  : "";
     fail(key, fmt::format(" = {}, want {}{}", show(*node), kind, describe_range(spec)));
   } else if (!in_range(read, spec)) {
     fail(key, fmt::format(" = {}, want {}", read, describe_range(spec)));
@@ -141,8 +150,7 @@ void ConfigReader::read_numbers(std::string_view key, std::vector<T>& values,
   known_.emplace_back(key);
   const toml::node* node = node_->table->get(key);
   if (node == nullptr) {
-    if (spec.required)
-      fail(key, fmt::format(" is missing, want a list of {}", describe_range(spec)));
+    if (spec.required) fail_missing(key, fmt::format("a list of {}", describe_range(spec)));
     return;
   }
   const toml::array* array = node->as_array();
@@ -176,7 +184,7 @@ void ConfigReader::flag(std::string_view key, bool& value, const TextSpec& spec)
   known_.emplace_back(key);
   const toml::node* node = node_->table->get(key);
   if (node == nullptr) {
-    if (spec.required) fail(key, " is missing, want true or false");
+    if (spec.required) fail_missing(key, "true or false");
   } else if (const auto* boolean = node->as_boolean()) {
     value = boolean->get();
   } else {
@@ -202,7 +210,7 @@ void ConfigReader::text(std::string_view key, std::string& value, const TextSpec
   known_.emplace_back(key);
   const toml::node* node = node_->table->get(key);
   if (node == nullptr) {
-    if (spec.required) fail(key, fmt::format(" is missing, want {}", spec.help));
+    if (spec.required) fail_missing(key, std::string(spec.help));
     return;
   }
   const auto* read = node->as_string();
@@ -222,7 +230,7 @@ void ConfigReader::texts(std::string_view key, std::vector<std::string>& values,
   known_.emplace_back(key);
   const toml::node* node = node_->table->get(key);
   if (node == nullptr) {
-    if (spec.required) fail(key, fmt::format(" is missing, want a list: {}", spec.help));
+    if (spec.required) fail_missing(key, fmt::format("a list: {}", spec.help));
     return;
   }
   const toml::array* array = node->as_array();
@@ -251,7 +259,7 @@ std::shared_ptr<ConfigReader> ConfigReader::descend(std::string_view key, const 
   known_.emplace_back(key);
   const toml::node* node = node_->table->get(key);
   if (node == nullptr) {
-    if (spec.required) fail(key, fmt::format(" is missing, want a table: {}", spec.help));
+    if (spec.required) fail_missing(key, fmt::format("a table: {}", spec.help));
     return nullptr;
   }
   const toml::table* table = node->as_table();
@@ -268,7 +276,7 @@ std::optional<std::vector<std::shared_ptr<ConfigReader>>> ConfigReader::descend_
   known_.emplace_back(key);
   const toml::node* node = node_->table->get(key);
   if (node == nullptr) {
-    if (spec.required) fail(key, fmt::format(" is missing, want [[{}]]: {}", key, spec.help));
+    if (spec.required) fail_missing(key, fmt::format("[[{}]]: {}", key, spec.help));
     return std::nullopt;
   }
   const toml::array* array = node->as_array();
@@ -292,21 +300,27 @@ std::optional<std::vector<std::shared_ptr<ConfigReader>>> ConfigReader::descend_
 
 void ConfigReader::adopt(ConfigReader& child) {
   const Status status = child.finish();
-  if (!status.has_value() && !error_.has_value()) error_ = status.error();
+  // A misspelt key in a sub-table is better news than a missing key here.
+  if (!status.has_value() && (!error_.has_value() || error_is_missing_key_)) {
+    error_ = status.error();
+    error_is_missing_key_ = child.error_is_missing_key_;
+  }
 }
 
 Status ConfigReader::finish() {
-  if (error_.has_value()) return std::unexpected(*error_);
+  if (error_.has_value() && !error_is_missing_key_) return std::unexpected(*error_);
   for (const auto& [key, value] : *node_->table) {
     const std::string name(key.str());
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
     const auto near = nearest_name(name, known_);
+    error_.reset();
     fail(name,
          fmt::format(": unknown key, {}",
                      near.has_value() ? fmt::format("did you mean {}?", *near)
                                       : fmt::format("want one of {}", fmt::join(known_, ", "))));
-    return std::unexpected(*error_);
+    break;
   }
+  if (error_.has_value()) return std::unexpected(*error_);
   return {};
 }
 

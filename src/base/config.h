@@ -96,6 +96,7 @@ class ConfigReader {
                                                                          const TextSpec& spec);
   void adopt(ConfigReader& child);
   void fail(std::string_view key, const std::string& problem);
+  void fail_missing(std::string_view key, const std::string& wanted);
   std::string path_of(std::string_view key) const;
   template <typename T>
   void read_number(std::string_view key, T& value, const NumberSpec& spec);
@@ -106,6 +107,8 @@ class ConfigReader {
   std::string where_;  // "units[0]." inside a list, empty at the top
   std::vector<std::string> known_;
   std::optional<Error> error_;
+  bool error_is_missing_key_ =
+      false;  // then an unknown key, likely its misspelling, is named first
 };
 
 // Writes a struct as JSON with the same keys.

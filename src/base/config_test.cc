@@ -53,7 +53,8 @@ TEST(Config, ReadsWhatItWrites) {
 }
 
 TEST(ConfigError, NamesFileKeyValueAndWhatWasWanted) {
-  EXPECT_EQ(error_of("nam = 'a'"), "m.toml: name is missing, want a name");
+  EXPECT_EQ(error_of("rows = [1]"), "m.toml: name is missing, want a name");
+  EXPECT_EQ(error_of("nam = 'a'"), "m.toml: nam: unknown key, did you mean name?");
   EXPECT_EQ(error_of("name = 'a'\nrow = [1]"), "m.toml: row: unknown key, did you mean rows?");
   EXPECT_EQ(error_of("name = 'a'\nnode = 'n8'"),
             "m.toml: node = \"n8\", want one of n5, n7 (did you mean n5?)");
