@@ -34,7 +34,7 @@ void print_json(const Json& json);
 // Ends the line that terminal_progress left open.
 void end_progress();
 
-// Exit code of DESIGN section 9: 2 the input is wrong, 1 the work failed.
+// 2: the input is wrong; 1: the work failed.
 [[nodiscard]] int exit_code(const Error& error);
 
 }  // namespace dovetail::app

@@ -1,5 +1,5 @@
 // The ways of working that the joint answer is compared with, with the same budget, models, DRAM
-// and context (DESIGN: "Baselines, always beside the joint answer").
+// and context.
 //
 //   recipe_first        cheapest recipe within the cap on a reference chip of the class, then the
 //                       best chip of the space for it; the best over the reference chips counts
