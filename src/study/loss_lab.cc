@@ -117,9 +117,8 @@ Result<const eval::TextWindows*> LossLab::Impl::text_of(eval::TextPart part) {
 
 Result<compress::LossProfile> LossLab::profile() {
   DOVETAIL_TRY(const eval::TextWindows* text, impl_->text_of(eval::TextPart::kProfile));
-  const Json input = {{"model", impl_->digest},
-                      {"text", text->digest()},
-                      {"method", compress::kProfileMethod}};
+  const Json input = {
+      {"model", impl_->digest}, {"text", text->digest()}, {"method", compress::kProfileMethod}};
   DOVETAIL_TRY(const Json stored, impl_->memory->remember("profile", input, [&]() -> Result<Json> {
     const std::vector<host::TokenBatch> batches =
         eval::batches_of(*text, std::numeric_limits<int64_t>::max());
