@@ -1,84 +1,76 @@
 #include "record/study_db.h"
 
-#include <sqlite3.h>
+#include <filesystem>
 
 #include <fmt/format.h>
 
 #include "base/hash.h"
+#include "record/layout.h"
+#include "record/salvage.h"
 
 namespace dovetail::record {
 
 struct StudyDb::Impl {
-  sqlite3* db = nullptr;
-  std::string path;
-  ~Impl() { sqlite3_close(db); }
+  FolderLock lock;
+  SqliteFile file;
+  std::vector<std::string> notices;
 };
 
 namespace {
 
-constexpr int kBusyTimeoutMs = 10000;
+// Shared with everyone; damage is found here rather than hours later.
+Result<SqliteFile> open_checked(const std::string& path, Durability durability) {
+  DOVETAIL_TRY(SqliteFile file, SqliteFile::open(path));
+  DOVETAIL_TRY_STATUS(file.use_log(durability));
+  DOVETAIL_TRY(const bool sound, is_sound(file));
+  if (!sound) return file.error(SqliteFile::kDamage);
+  DOVETAIL_TRY_STATUS(prepare_layout(file));
+  return file;
+}
 
-struct Statement {
-  sqlite3_stmt* handle = nullptr;
-  ~Statement() { sqlite3_finalize(handle); }
+std::string describe(const std::string& path, const Salvaged& salvaged) {
+  return fmt::format("{} was damaged: {} rows kept, {} unreadable; the damaged file is {}", path,
+                     salvaged.num_kept, salvaged.num_lost, salvaged.set_aside_at);
+}
+
+// One row of `results` with its sum, as the statements below select it.
+struct Row {
+  std::string key;
+  std::string value;
+  std::string sum;
 };
 
-// SQLite's own words, as an error that names the file. A file that is no database is wrong input;
-// everything else is the machine's.
-std::unexpected<Error> sqlite_error(sqlite3* db, int code, const std::string& path) {
-  const char* words = db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(code);
-  if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT) {
-    return invalid_argument(fmt::format(
-        "{}: {}, want a study database; move the file away to start the study anew", path, words));
+// The value, or nothing after the row was moved to `damaged`.
+Result<std::optional<Json>> read_row(const SqliteFile& file, std::string_view kind, const Row& row,
+                                     std::vector<std::string>& notices) {
+  if (row.sum == row_sum(kind, row.key, row.value)) {
+    Json value = Json::parse(row.value, nullptr, false);
+    if (!value.is_discarded()) return std::optional<Json>(std::move(value));
   }
-  return io_error(fmt::format("{}: {}", path, words));
-}
-
-Status execute(sqlite3* db, const std::string& path, const char* sql) {
-  const int code = sqlite3_exec(db, sql, nullptr, nullptr, nullptr);
-  if (code != SQLITE_OK) return sqlite_error(db, code, path);
-  return {};
-}
-
-Status prepare(sqlite3* db, const std::string& path, const char* sql, Statement& statement) {
-  const int code = sqlite3_prepare_v2(db, sql, -1, &statement.handle, nullptr);
-  if (code != SQLITE_OK) return sqlite_error(db, code, path);
-  return {};
-}
-
-void bind_text(const Statement& statement, int index, std::string_view text) {
-  sqlite3_bind_text(statement.handle, index, text.data(), static_cast<int>(text.size()),
-                    SQLITE_TRANSIENT);
-}
-
-std::string column(const Statement& statement, int index) {
-  const auto* text = sqlite3_column_text(statement.handle, index);
-  const auto size = static_cast<size_t>(sqlite3_column_bytes(statement.handle, index));
-  return text == nullptr ? std::string() : std::string(reinterpret_cast<const char*>(text), size);
-}
-
-Result<Json> parse_row(const std::string& text, const std::string& path, std::string_view kind) {
-  Json value = Json::parse(text, nullptr, false);
-  if (value.is_discarded()) {
-    return invalid_argument(fmt::format("{}: a row of kind {} is damaged, want JSON", path, kind));
+  DOVETAIL_TRY(Transaction transaction, Transaction::begin(file));
+  for (const char* sql : {"INSERT INTO damaged SELECT kind, key, input, value FROM results"
+                          " WHERE kind = ? AND key = ? AND sum = ?",
+                          "DELETE FROM results WHERE kind = ? AND key = ? AND sum = ?"}) {
+    DOVETAIL_TRY(Statement statement, file.prepare(sql));
+    DOVETAIL_TRY_STATUS(statement.bind(1, kind).bind(2, row.key).bind(3, row.sum).run());
   }
-  return value;
+  DOVETAIL_TRY_STATUS(transaction.commit());
+  notices.push_back(fmt::format(
+      "{}: a row of kind {} was damaged and is computed again; it is kept in the table `damaged`",
+      file.path(), kind));
+  return std::optional<Json>();
 }
 
-Status check_schema(sqlite3* db, const std::string& path) {
-  Statement statement;
-  DOVETAIL_TRY_STATUS(
-      prepare(db, path, "SELECT value FROM meta WHERE key = 'schema_version'", statement));
-  const int code = sqlite3_step(statement.handle);
-  if (code != SQLITE_ROW) return sqlite_error(db, code, path);
-  const std::string version = column(statement, 0);
-  if (version != std::to_string(kSchemaVersion)) {
-    return invalid_argument(
-        fmt::format("{}: schema_version = {}, want {}; move the file away or "
-                    "use the release that wrote it",
-                    path, version, kSchemaVersion));
-  }
-  return {};
+Result<bool> insert(const SqliteFile& file, const char* verb, std::string_view kind,
+                    const Json& input, const Json& value) {
+  DOVETAIL_TRY(Statement statement,
+               file.prepare(fmt::format("{} INTO results VALUES (?, ?, ?, ?, ?)", verb)));
+  const std::string input_text = input.dump();
+  const std::string value_text = value.dump();
+  const std::string key = sha256_hex(input_text);
+  statement.bind(1, kind).bind(2, key).bind(3, input_text).bind(4, value_text);
+  DOVETAIL_TRY_STATUS(statement.bind(5, row_sum(kind, key, value_text)).run());
+  return file.num_changed() > 0;
 }
 
 }  // namespace
@@ -92,67 +84,86 @@ StudyDb::StudyDb(StudyDb&&) noexcept = default;
 StudyDb& StudyDb::operator=(StudyDb&&) noexcept = default;
 StudyDb::~StudyDb() = default;
 
-Result<StudyDb> StudyDb::open(const std::string& path) {
-  auto impl = std::make_unique<Impl>();
-  impl->path = path;
-  const int code =
-      sqlite3_open_v2(path.c_str(), &impl->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
-  if (code != SQLITE_OK) return sqlite_error(impl->db, code, path);
-  sqlite3_busy_timeout(impl->db, kBusyTimeoutMs);
-  DOVETAIL_TRY_STATUS(execute(impl->db, path, "PRAGMA journal_mode = WAL"));
-  DOVETAIL_TRY_STATUS(execute(impl->db, path, "PRAGMA synchronous = FULL"));
-  DOVETAIL_TRY_STATUS(
-      execute(impl->db, path,
-              "BEGIN IMMEDIATE;"
-              "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
-              "CREATE TABLE IF NOT EXISTS results (kind TEXT NOT NULL, key TEXT NOT NULL,"
-              " input TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key));"
-              "INSERT OR IGNORE INTO meta VALUES ('schema_version', '1');"
-              "COMMIT"));
-  static_assert(kSchemaVersion == 1);
-  DOVETAIL_TRY_STATUS(check_schema(impl->db, path));
-  return StudyDb(std::move(impl));
+Result<StudyDb> StudyDb::open(const std::string& path, Durability durability) {
+  DOVETAIL_TRY_STATUS(end_interrupted_salvage(path));
+  FolderLock lock = FolderLock::shared(path);
+  auto file = open_checked(path, durability);
+  std::vector<std::string> notices;
+  if (!file.has_value() && is_damage(file.error())) {
+    lock = FolderLock::none();
+    DOVETAIL_TRY(const Salvaged salvaged, salvage(path));
+    if (!salvaged.set_aside_at.empty()) notices.push_back(describe(path, salvaged));
+    lock = FolderLock::shared(path);
+    file = open_checked(path, durability);
+  }
+  if (!file.has_value()) return std::unexpected(file.error());
+  return StudyDb(
+      std::make_unique<Impl>(Impl{std::move(lock), std::move(file).value(), std::move(notices)}));
 }
 
 Result<std::optional<Json>> StudyDb::get(std::string_view kind, const Json& input) const {
-  Statement statement;
-  DOVETAIL_TRY_STATUS(prepare(impl_->db, impl_->path,
-                              "SELECT value FROM results WHERE kind = ? AND key = ?", statement));
-  bind_text(statement, 1, kind);
-  bind_text(statement, 2, key_of(input));
-  const int code = sqlite3_step(statement.handle);
-  if (code == SQLITE_DONE) return std::optional<Json>();
-  if (code != SQLITE_ROW) return sqlite_error(impl_->db, code, impl_->path);
-  DOVETAIL_TRY(Json value, parse_row(column(statement, 0), impl_->path, kind));
-  return std::optional<Json>(std::move(value));
+  Row row{.key = key_of(input), .value = {}, .sum = {}};
+  {
+    DOVETAIL_TRY(Statement statement, impl_->file.prepare("SELECT value, sum FROM results"
+                                                          " WHERE kind = ? AND key = ?"));
+    DOVETAIL_TRY(const bool found, statement.bind(1, kind).bind(2, row.key).step());
+    if (!found) return std::optional<Json>();
+    row.value = statement.text(0);
+    row.sum = statement.text(1);
+  }
+  return read_row(impl_->file, kind, row, impl_->notices);
 }
 
 Status StudyDb::put(std::string_view kind, const Json& input, const Json& value) {
-  Statement statement;
-  DOVETAIL_TRY_STATUS(prepare(impl_->db, impl_->path,
-                              "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", statement));
-  bind_text(statement, 1, kind);
-  bind_text(statement, 2, key_of(input));
-  bind_text(statement, 3, input.dump());
-  bind_text(statement, 4, value.dump());
-  const int code = sqlite3_step(statement.handle);
-  if (code != SQLITE_DONE) return sqlite_error(impl_->db, code, impl_->path);
+  const auto stored = insert(impl_->file, "INSERT OR REPLACE", kind, input, value);
+  if (!stored.has_value()) return std::unexpected(stored.error());
   return {};
 }
 
+Result<Json> StudyDb::add(std::string_view kind, const Json& input, Json value) {
+  DOVETAIL_TRY(const bool stored, insert(impl_->file, "INSERT OR IGNORE", kind, input, value));
+  if (stored) return value;
+  DOVETAIL_TRY(std::optional<Json> first, get(kind, input));
+  if (first.has_value()) return *std::move(first);
+  DOVETAIL_TRY_STATUS(put(kind, input, value));  // the first one was damaged
+  return value;
+}
+
 Result<std::vector<Json>> StudyDb::all(std::string_view kind) const {
-  Statement statement;
-  DOVETAIL_TRY_STATUS(prepare(impl_->db, impl_->path,
-                              "SELECT value FROM results WHERE kind = ? ORDER BY key", statement));
-  bind_text(statement, 1, kind);
-  std::vector<Json> values;
-  int code = SQLITE_ROW;
-  while ((code = sqlite3_step(statement.handle)) == SQLITE_ROW) {
-    DOVETAIL_TRY(Json value, parse_row(column(statement, 0), impl_->path, kind));
-    values.push_back(std::move(value));
+  std::vector<Row> rows;
+  {
+    DOVETAIL_TRY(Statement statement, impl_->file.prepare("SELECT key, value, sum FROM results"
+                                                          " WHERE kind = ? ORDER BY key"));
+    statement.bind(1, kind);
+    for (;;) {
+      DOVETAIL_TRY(const bool found, statement.step());
+      if (!found) break;
+      rows.push_back({statement.text(0), statement.text(1), statement.text(2)});
+    }
   }
-  if (code != SQLITE_DONE) return sqlite_error(impl_->db, code, impl_->path);
+  std::vector<Json> values;
+  for (const Row& row : rows) {
+    DOVETAIL_TRY(std::optional<Json> value, read_row(impl_->file, kind, row, impl_->notices));
+    if (value.has_value()) values.push_back(*std::move(value));
+  }
   return values;
+}
+
+Result<std::optional<std::string>> StudyDb::meta(std::string_view key) const {
+  DOVETAIL_TRY(Statement statement, impl_->file.prepare("SELECT value FROM meta WHERE key = ?"));
+  DOVETAIL_TRY(const bool found, statement.bind(1, key).step());
+  if (!found) return std::optional<std::string>();
+  return std::optional<std::string>(statement.text(0));
+}
+
+Status StudyDb::set_meta(std::string_view key, std::string_view value) {
+  DOVETAIL_TRY(Statement statement,
+               impl_->file.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)"));
+  return statement.bind(1, key).bind(2, value).run();
+}
+
+const std::vector<std::string>& StudyDb::notices() const {
+  return impl_->notices;
 }
 
 }  // namespace dovetail::record
