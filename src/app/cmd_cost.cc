@@ -9,6 +9,7 @@
 #include "model/zoo.h"
 #include "recipe/site.h"
 #include "recipe/workload.h"
+#include "silicon/constants.h"
 #include "silicon/cost_json.h"
 #include "silicon/estimate.h"
 #include "silicon/technology.h"
@@ -46,13 +47,15 @@ void print_cost(const CostOptions& options, const silicon::CostReport& report) {
 }
 
 Status run_cost(const CostOptions& options) {
-  DOVETAIL_TRY(const chip::Chip chip, chip::load_chip(data_file("chips", options.chip)));
-  DOVETAIL_TRY(const model::ModelShape shape, model::resolve_shape(options.model));
-  DOVETAIL_TRY(const recipe::Recipe recipe, recipe::parse_uniform_recipe(shape, options.treatment));
-  DOVETAIL_TRY(const recipe::Workload workload,
-               read_config<recipe::Workload>(data_file("workloads", options.workload)));
   DOVETAIL_TRY(const silicon::Technology technology,
                silicon::Technology::load(data_folder() + "/technology"));
+  DOVETAIL_TRY(const std::string chip_file, data_file("chips", options.chip));
+  DOVETAIL_TRY(const chip::Chip chip, chip::load_chip(chip_file));
+  DOVETAIL_TRY_STATUS(silicon::check_known(chip, technology, chip_file));
+  DOVETAIL_TRY(const model::ModelShape shape, model::resolve_shape(options.model));
+  DOVETAIL_TRY(const recipe::Recipe recipe, recipe::parse_uniform_recipe(shape, options.treatment));
+  DOVETAIL_TRY(const std::string workload_file, data_file("workloads", options.workload));
+  DOVETAIL_TRY(const recipe::Workload workload, read_config<recipe::Workload>(workload_file));
   DOVETAIL_TRY(const silicon::CostReport report,
                silicon::estimate_cost(chip, technology, shape, workload, recipe, {}));
   if (!options.json) {

@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "app/terminal.h"
+
 namespace dovetail::app {
 namespace {
 
@@ -60,7 +62,7 @@ void end_progress() {
 }
 
 ProgressSink terminal_progress() {
-  const bool terminal = ::isatty(STDERR_FILENO) == 1;
+  const bool terminal = rewrites_lines(STDERR_FILENO);
   return [terminal](const Progress& progress) {
     ProgressState& state = progress_state();
     const auto now = Clock::now();

@@ -28,8 +28,8 @@ void add_optimize_command(CLI::App& app, Action& action);
 void print_line(const std::string& text);
 void print_json(const Json& json);
 
-// A line on stderr that is rewritten in place, with time left. Empty when stderr is no terminal and
-// `quiet_elsewhere` is set; otherwise one line per phase there.
+// A line on stderr that is rewritten in place, with time left; where stderr is no terminal, or a
+// dumb one, a line a phase.
 [[nodiscard]] ProgressSink terminal_progress();
 // Ends the line that terminal_progress left open.
 void end_progress();

@@ -1,48 +1,56 @@
 // dovetail: finds the compression recipe and the accelerator that fit each other.
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 
 #include <fmt/format.h>
 
+#include "app/cli.h"
+#include "app/cli_tree.h"
 #include "app/command.h"
+#include "app/terminal.h"
 
 namespace dovetail::app {
 namespace {
 
-constexpr const char* kFooter = R"(
-Start here:
-  dovetail pull smollm2-135m                    fetch a small model
-  dovetail optimize studies/quickstart.toml     find recipe and chip together
-  dovetail cost --chip reference_edge --model llama-3-8b --treatment int4_g128+a:int8_token \
-      --workload chat_512_256                   what one point costs; needs no weights
+int fail(const std::string& message, int code) {
+  std::fputs(fmt::format("{} {}\n", red("dovetail:", STDERR_FILENO), message).c_str(), stderr);
+  return code;
+}
 
-Exit codes: 0 done, 1 the work failed, 2 the input is wrong.)";
+// What CLI11 found wrong, in one line that names the verb and where to read on.
+int usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* verb = &app;
+  std::string path;
+  while (!verb->get_subcommands().empty()) {
+    verb = verb->get_subcommands().front();
+    path += " " + verb->get_name();
+  }
+  std::string what = error.what();
+  if (error.get_name() == "RequiredError" && !verb->get_subcommands(nullptr).empty()) {
+    what = "a verb is missing";
+  }
+  const std::string where = path.empty() ? "" : path.substr(1) + ": ";
+  return fail(fmt::format("{}{}; see dovetail{} --help", where, what, path), 2);
+}
 
 int run(int argc, char** argv) {
-  CLI::App app("Dovetail finds the LLM compression recipe and the accelerator that fit each other.",
-               "dovetail");
-  app.set_version_flag("--version", DOVETAIL_VERSION);
-  app.require_subcommand(1);
-  app.footer(kFooter);
   Action action;
-  add_pull_command(app, action);
-  add_inspect_command(app, action);
-  add_cost_command(app, action);
-#ifdef DOVETAIL_TORCH
-  add_eval_command(app, action);
-  add_optimize_command(app, action);
-#endif
-  add_report_command(app, action);
+  const std::unique_ptr<CLI::App> app = make_app(action);
+  const Status words = check_words(*app, {argv + 1, argv + argc});
+  if (!words.has_value()) return fail(words.error().message, exit_code(words.error()));
   try {
-    app.parse(argc, argv);
+    app->parse(argc, argv);
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    return app->exit(wanted);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return usage_error(*app, error);
   }
   const Status status = action();
   end_progress();
   if (status.has_value()) return 0;
-  std::fputs(fmt::format("dovetail: {}\n", status.error().message).c_str(), stderr);
-  return exit_code(status.error());
+  return fail(status.error().message, exit_code(status.error()));
 }
 
 }  // namespace

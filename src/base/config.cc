@@ -33,10 +33,17 @@ std::string describe_range(const NumberSpec& spec) {
 std::string show(const toml::node& node) {
   std::ostringstream out;
   node.visit([&](const auto& value) { out << value; });
-  std::string text = out.str();
+  // One line, whatever the value: runs of white space and control characters become one space.
+  std::string text;
+  for (const char c : out.str()) {
+    const bool blank = static_cast<unsigned char>(c) <= ' ' || c == '\x7f';
+    if (!blank) text += c;
+    if (blank && !text.empty() && text.back() != ' ') text += ' ';
+  }
   constexpr size_t kMaxShown = 60;
-  if (text.size() > kMaxShown) text = text.substr(0, kMaxShown) + "...";
-  return text;
+  size_t end = std::min(text.size(), kMaxShown);
+  while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return end < text.size() ? text.substr(0, end) + "..." : text;
 }
 
 int64_t edit_distance(std::string_view a, std::string_view b) {

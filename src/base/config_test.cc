@@ -66,6 +66,9 @@ TEST(ConfigError, NamesFileKeyValueAndWhatWasWanted) {
   EXPECT_EQ(error_of("name = 'a'\n[cache]\nsize_kib = 8\nlatency_ns = nan"),
             "m.toml: cache.latency_ns = nan, want a number >= 0");
   EXPECT_EQ(error_of("name = 'a'\ncache = 3"), "m.toml: cache = 3, want a table");
+  EXPECT_EQ(error_of("name = 'a'\nnode = {b = 1,\n c = [1,\n\t2]}").find('\n'), std::string::npos);
+  EXPECT_EQ(error_of("name = 'a'\nrows = \"\"\"one\n  two\"\"\""),
+            "m.toml: rows = '''one two''', want a list of 1..256");
   EXPECT_EQ(error_of("name = ["),
             "m.toml: line 1, column 9: Error while parsing array: encountered end-of-file");
   EXPECT_FALSE(read_config<Machine>("no/such/file.toml").has_value());

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -10,6 +11,8 @@
 #include <fstream>
 
 #include <fmt/format.h>
+
+#include "base/config.h"
 
 namespace dovetail {
 namespace {
@@ -33,11 +36,30 @@ std::string cache_folder() {
   return environment("HOME") + "/.cache/dovetail";
 }
 
-std::string data_file(const std::string& kind, const std::string& name_or_path) {
+std::vector<std::string> data_names(const std::string& kind) {
+  std::vector<std::string> names;
+  std::error_code code;
+  for (std::filesystem::directory_iterator it(data_folder() + "/" + kind, code), end;
+       !code && it != end; it.increment(code)) {
+    if (it->path().extension() == ".toml") names.push_back(it->path().stem().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<std::string> data_file(const std::string& kind, const std::string& name_or_path) {
   const bool is_path = name_or_path.find('/') != std::string::npos ||
                        std::filesystem::path(name_or_path).has_extension();
   if (is_path) return name_or_path;
-  return fmt::format("{}/{}/{}.toml", data_folder(), kind, name_or_path);
+  const std::vector<std::string> names = data_names(kind);
+  if (std::find(names.begin(), names.end(), name_or_path) != names.end()) {
+    return fmt::format("{}/{}/{}.toml", data_folder(), kind, name_or_path);
+  }
+  const auto near = nearest_name(name_or_path, names);
+  return not_found(fmt::format("{} \"{}\" is not in data/{}, want a TOML file or one of {}{}",
+                               kind.substr(0, kind.size() - 1), name_or_path, kind,
+                               fmt::join(names, ", "),
+                               near.has_value() ? fmt::format(" (did you mean {}?)", *near) : ""));
 }
 
 Result<std::string> read_text_file(const std::string& path, int64_t max_bytes) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -14,8 +15,13 @@ namespace dovetail {
 // ~/.cache/dovetail. Not created here.
 [[nodiscard]] std::string cache_folder();
 
+// The names that `data/<kind>/*.toml` gives ("chips", "workloads"), sorted.
+[[nodiscard]] std::vector<std::string> data_names(const std::string& kind);
+
 // A file `<data>/<kind>/<name>.toml` if `name_or_path` is a plain name, else the path as it is.
-[[nodiscard]] std::string data_file(const std::string& kind, const std::string& name_or_path);
+// Errors: kNotFound for a plain name that does not exist, with those that do and the nearest.
+[[nodiscard]] Result<std::string> data_file(const std::string& kind,
+                                            const std::string& name_or_path);
 
 // The whole file as text. Errors: kNotFound, kInvalidArgument (larger than max_bytes), kIo.
 [[nodiscard]] Result<std::string> read_text_file(const std::string& path, int64_t max_bytes);

@@ -9,9 +9,16 @@ namespace dovetail {
 namespace {
 
 TEST(Paths, NamesAreLookedUpInDataAndPathsAreLeftAlone) {
-  EXPECT_EQ(data_file("chips", "reference_edge"), data_folder() + "/chips/reference_edge.toml");
-  EXPECT_EQ(data_file("chips", "mine/chip"), "mine/chip");
-  EXPECT_EQ(data_file("chips", "chip.toml"), "chip.toml");
+  EXPECT_EQ(data_file("chips", "reference_edge").value(),
+            data_folder() + "/chips/reference_edge.toml");
+  EXPECT_EQ(data_file("chips", "mine/chip").value(), "mine/chip");
+  EXPECT_EQ(data_file("chips", "chip.toml").value(), "chip.toml");
+  const auto misspelt = data_file("chips", "referense_edge");
+  ASSERT_FALSE(misspelt.has_value());
+  EXPECT_EQ(misspelt.error().code, ErrorCode::kNotFound);
+  EXPECT_TRUE(misspelt.error().message.starts_with(
+      "chip \"referense_edge\" is not in data/chips, want a TOML file or one of "));
+  EXPECT_TRUE(misspelt.error().message.ends_with("(did you mean reference_edge?)"));
 }
 
 TEST(Paths, CacheFollowsTheEnvironment) {

@@ -153,6 +153,14 @@ Result<ZooEntry> find_entry(const std::string& name) {
                   near.has_value() ? fmt::format(" (did you mean {}?)", *near) : ""));
 }
 
+std::unexpected<Error> unknown_model(const std::string& name,
+                                     const std::vector<std::string>& known) {
+  const auto near = nearest_name(name, known);
+  return not_found(fmt::format("model \"{}\": no such file or folder, want one or a name of {}{}",
+                               name, fmt::join(known, ", "),
+                               near.has_value() ? fmt::format(" (did you mean {}?)", *near) : ""));
+}
+
 }  // namespace
 
 Result<std::vector<ZooEntry>> load_zoo() {
@@ -185,6 +193,20 @@ Result<std::string> pull_model(const std::string& name, const ProgressSink& prog
   return target;
 }
 
+std::vector<std::string> shape_names() {
+  std::vector<std::string> names;
+  std::error_code code;
+  for (fs::directory_iterator it(data_folder() + "/models", code), end; !code && it != end;
+       it.increment(code)) {
+    std::error_code ignored;
+    if (fs::is_regular_file(it->path() / "config.json", ignored)) {
+      names.push_back(it->path().filename().string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 Result<std::string> resolve_model(const std::string& name_or_path) {
   std::error_code code;
   if (fs::exists(name_or_path, code)) return name_or_path;
@@ -198,19 +220,22 @@ Result<std::string> resolve_model(const std::string& name_or_path) {
     return not_found(
         fmt::format("{}: not fetched yet; run: dovetail pull {}", entry.name, entry.name));
   }
-  const auto near = nearest_name(name_or_path, names);
-  return not_found(fmt::format("{}: no such file, folder or zoo model (zoo: {}){}", name_or_path,
-                               fmt::join(names, ", "),
-                               near.has_value() ? fmt::format("; did you mean {}?", *near) : ""));
+  return unknown_model(name_or_path, names);
 }
 
 Result<ModelShape> resolve_shape(const std::string& name_or_path) {
-  const bool plain = name_or_path.find('/') == std::string::npos;
-  const std::string config = fmt::format("{}/models/{}/config.json", data_folder(), name_or_path);
-  std::error_code code;
-  if (plain && fs::is_regular_file(config, code)) return load_shape(config);
-  DOVETAIL_TRY(const std::string path, resolve_model(name_or_path));
-  return load_shape(path);
+  const std::vector<std::string> shapes = shape_names();
+  if (std::find(shapes.begin(), shapes.end(), name_or_path) != shapes.end()) {
+    return load_shape(fmt::format("{}/models/{}/config.json", data_folder(), name_or_path));
+  }
+  const auto path = resolve_model(name_or_path);
+  if (path.has_value()) return load_shape(*path);
+  DOVETAIL_TRY(const std::vector<ZooEntry> zoo, load_zoo());
+  std::vector<std::string> names = shapes;
+  for (const ZooEntry& entry : zoo) names.push_back(entry.name);
+  const bool known = std::find(names.begin(), names.end(), name_or_path) != names.end();
+  if (known) return std::unexpected(path.error());
+  return unknown_model(name_or_path, names);
 }
 
 }  // namespace dovetail::model

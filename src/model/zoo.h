@@ -57,7 +57,11 @@ struct ZooEntry {
 // Errors: kNotFound; for a zoo model the message names the command that pulls it.
 [[nodiscard]] Result<std::string> resolve_model(const std::string& name_or_path);
 
-// The shape of a model with or without weights: also a name in data/models that has a config.json.
+// Models known by shape alone: the names in data/models that have a config.json, sorted.
+[[nodiscard]] std::vector<std::string> shape_names();
+
+// The shape of a model with or without weights: also one of shape_names().
+// Errors: kNotFound with all names and the nearest.
 [[nodiscard]] Result<ModelShape> resolve_shape(const std::string& name_or_path);
 
 }  // namespace dovetail::model

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/config.h"
+#include "recipe/recipe_file.h"
 #include "recipe/site.h"
 
 namespace dovetail::recipe {
@@ -98,8 +99,14 @@ Status parse_layer_line(std::string_view line, LayerRecipe& layer) {
     size_t kind = 0;
     while (kind < seen.size() && site_kind_name(static_cast<SiteKind>(kind)) != key) ++kind;
     if (kind == seen.size()) {
-      return invalid_argument(fmt::format(
-          "site '{}' is unknown, want attn_qkv, attn_o, mlp_gate_up, mlp_down or kv", key));
+      std::vector<std::string> sites;
+      for (size_t i = 0; i < seen.size(); ++i) {
+        sites.emplace_back(site_kind_name(static_cast<SiteKind>(i)));
+      }
+      const auto near = nearest_name(key, sites);
+      return invalid_argument(
+          fmt::format("site '{}' is unknown, want one of {}{}", key, fmt::join(sites, ", "),
+                      near.has_value() ? fmt::format(" (did you mean {}?)", *near) : ""));
     }
     if (seen[kind]) return invalid_argument(fmt::format("site '{}' stands twice", key));
     seen[kind] = true;
@@ -112,18 +119,6 @@ Status parse_layer_line(std::string_view line, LayerRecipe& layer) {
   }
   return {};
 }
-
-// The keys of a recipe file.
-struct RecipeFile {
-  std::string head = "bf16";
-  std::vector<std::string> layers;
-  template <typename V, typename S>
-  static void visit(V& v, S& s) {
-    v.text("head", s.head, {.help = "treatment of the head"});
-    v.texts("layers", s.layers,
-            {.required = true, .help = "one line per layer: site=treatment, bf16 where absent"});
-  }
-};
 
 Result<Recipe> recipe_from_file(const model::ModelShape& shape, Result<RecipeFile> parsed,
                                 const std::string& name) {

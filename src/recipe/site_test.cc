@@ -112,10 +112,13 @@ TEST(RecipeFiles, ErrorsNameFileAndLayer) {
             "r.toml: layers has 1 lines, want 2 (the layers of small)");
   const auto unknown = parse_recipe(shape, "layers = [\"kv=int8\", \"mlp=int8\"]", "r.toml");
   ASSERT_FALSE(unknown.has_value());
-  EXPECT_EQ(
-      unknown.error().message,
-      "r.toml: layers[1]: site 'mlp' is unknown, want attn_qkv, attn_o, mlp_gate_up, mlp_down "
-      "or kv");
+  EXPECT_EQ(unknown.error().message,
+            "r.toml: layers[1]: site 'mlp' is unknown, want one of attn_qkv, attn_o, mlp_gate_up, "
+            "mlp_down, "
+            "kv");
+  const auto misspelt = parse_recipe(shape, "layers = [\"mlp_dwn=int8\", \"\"]", "r.toml");
+  ASSERT_FALSE(misspelt.has_value());
+  EXPECT_TRUE(misspelt.error().message.ends_with("(did you mean mlp_down?)"));
   EXPECT_FALSE(parse_recipe(shape, "layers = [\"kv=int8 kv=int4\", \"\"]", "r.toml").has_value());
 }
 

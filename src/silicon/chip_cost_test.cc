@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "silicon/area.h"
+#include "silicon/constants.h"
 #include "silicon/power.h"
 #include "silicon/price.h"
 #include "silicon/technology.h"
@@ -21,6 +22,22 @@ Constants constants_with(const std::string& key, double value) {
 
 chip::Chip edge() {
   return *chip::load_chip("data/chips/reference_edge.toml");
+}
+
+TEST(ChipError, NamesFileKeyAndNearestOfAnUnknownNodeOrDramKind) {
+  const auto technology = Technology::load("data/technology");
+  ASSERT_TRUE(technology.has_value());
+  chip::Chip chip = *chip::load_chip("data/chips/reference_edge.toml");
+  EXPECT_TRUE(check_known(chip, *technology, "a.toml").has_value());
+  chip.dram.kind = "lpddr55";
+  const auto dram = check_known(chip, *technology, "a.toml");
+  ASSERT_FALSE(dram.has_value());
+  EXPECT_TRUE(dram.error().message.starts_with("a.toml: dram.kind = \"lpddr55\", want one of "));
+  EXPECT_NE(dram.error().message.find("(did you mean lpddr5"), std::string::npos);
+  chip.node = "n77";
+  const auto node = check_known(chip, *technology, "a.toml");
+  ASSERT_FALSE(node.has_value());
+  EXPECT_TRUE(node.error().message.starts_with("a.toml: node = \"n77\", want one of "));
 }
 
 TEST(UnitArea, SharingRulesMatchHandWorkedSets) {

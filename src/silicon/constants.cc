@@ -24,8 +24,9 @@ class Resolver {
     const bool is_frac = key.ends_with("_frac");
     const bool wrong = !(target > 0) || (is_frac && target > 1);
     if (wrong && status_.has_value()) {
-      status_ = invalid_argument(fmt::format("technology constant {} = {:g}, want {}", key, target,
-                                             is_frac ? "more than 0, at most 1" : "more than 0"));
+      status_ =
+          invalid_argument(fmt::format("{}: {} = {:g}, want {}", technology_.file_of(key), key,
+                                       target, is_frac ? "more than 0, at most 1" : "more than 0"));
     }
   }
   Status status() const { return status_; }
@@ -134,11 +135,15 @@ void resolve_system(Resolver& r, Constants& c) {
   r.read("system.price.package_usd_per_mm2", c.package_usd_per_mm2);
 }
 
+// `key = "value", want one of ...` with the nearest entry.
 template <typename Map>
-std::string names_of(const Map& map) {
+std::unexpected<Error> unknown_entry(const char* key, const std::string& value, const Map& map) {
   std::vector<std::string> names;
   for (const auto& [name, entry] : map) names.push_back(name);
-  return fmt::format("{}", fmt::join(names, ", "));
+  const auto near = nearest_name(value, names);
+  return invalid_argument(
+      fmt::format("{} = \"{}\", want one of {}{}", key, value, fmt::join(names, ", "),
+                  near.has_value() ? fmt::format(" (did you mean {}?)", *near) : ""));
 }
 
 }  // namespace
@@ -153,7 +158,9 @@ Result<Constants> resolve_constants(const Technology& technology) {
   resolve_system(resolver, constants);
   DOVETAIL_TRY_STATUS(resolver.status());
   if (!(constants.other_frac < 1)) {
-    return invalid_argument("technology constant system.other_frac = 1, want less than 1");
+    return invalid_argument(fmt::format("{}: system.other_frac = {:g}, want less than 1",
+                                        technology.file_of("system.other_frac"),
+                                        constants.other_frac));
   }
   return constants;
 }
@@ -165,15 +172,13 @@ std::string pair_key(const chip::NativePair& pair) {
 Result<const NodeConstants*> node_of(const Constants& constants, const chip::Chip& chip) {
   const auto it = constants.nodes.find(chip.node);
   if (it != constants.nodes.end()) return &it->second;
-  return invalid_argument(
-      fmt::format("node = {}, want one of {}", chip.node, names_of(constants.nodes)));
+  return unknown_entry("node", chip.node, constants.nodes);
 }
 
 Result<const DramConstants*> dram_of(const Constants& constants, const chip::Chip& chip) {
   const auto it = constants.dram.find(chip.dram.kind);
   if (it != constants.dram.end()) return &it->second;
-  return invalid_argument(
-      fmt::format("dram.kind = {}, want one of {}", chip.dram.kind, names_of(constants.dram)));
+  return unknown_entry("dram.kind", chip.dram.kind, constants.dram);
 }
 
 Result<double> lane_um2_of(const Constants& constants, const chip::NativePair& pair) {
@@ -181,6 +186,23 @@ Result<double> lane_um2_of(const Constants& constants, const chip::NativePair& p
   if (it != constants.lane_um2.end()) return it->second;
   return invalid_argument(fmt::format("pair {} x {}: no lane area in data/technology/arith.toml",
                                       pair.weight, pair.activation));
+}
+
+Status check_known(const chip::Chip& chip, const Technology& technology, const std::string& file) {
+  DOVETAIL_TRY(const Constants constants, resolve_constants(technology));
+  const auto check = [&]() -> Status {
+    DOVETAIL_TRY([[maybe_unused]] const NodeConstants* node, node_of(constants, chip));
+    DOVETAIL_TRY([[maybe_unused]] const DramConstants* dram, dram_of(constants, chip));
+    for (const chip::MatrixUnit& unit : chip.units) {
+      for (const chip::NativePair& pair : unit.pairs) {
+        DOVETAIL_TRY([[maybe_unused]] const double area, lane_um2_of(constants, pair));
+      }
+    }
+    return {};
+  };
+  const Status status = check();
+  if (!status.has_value()) return with_context(status.error(), file);
+  return {};
 }
 
 }  // namespace dovetail::silicon

@@ -92,6 +92,12 @@ struct Constants {
 // (not positive, a fraction above 1).
 [[nodiscard]] Result<Constants> resolve_constants(const Technology& technology);
 
+// A node, a DRAM kind or a pair of a chip file that the technology does not know. Errors:
+// kInvalidArgument naming `file`, the chip's key, its value, the entries that exist and the
+// nearest.
+[[nodiscard]] Status check_known(const chip::Chip& chip, const Technology& technology,
+                                 const std::string& file);
+
 // "int4_int8": the key of a pair's lane area.
 [[nodiscard]] std::string pair_key(const chip::NativePair& pair);
 

@@ -13,7 +13,7 @@ namespace {
 class CostJsonTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    const auto chip = chip::load_chip(data_file("chips", "reference_edge"));
+    const auto chip = chip::load_chip(data_file("chips", "reference_edge").value());
     const auto technology = Technology::load(data_folder() + "/technology");
     const auto shape = model::load_shape(data_folder() + "/models/llama-3-8b/config.json");
     ASSERT_TRUE(chip.has_value() && technology.has_value() && shape.has_value());

@@ -117,6 +117,7 @@ Result<Technology> Technology::load(const std::string& folder) {
   }
   std::sort(files.begin(), files.end());
   Technology technology;
+  technology.folder_ = folder;
   for (const fs::path& file : files) {
     DOVETAIL_TRY_STATUS(read_file(file, technology.constants_));
   }
@@ -129,8 +130,12 @@ Result<double> Technology::value(const std::string& key) const {
   std::vector<std::string> keys;
   for (const auto& [name, constant] : constants_) keys.push_back(name);
   const auto nearest = nearest_name(key, keys);
-  return not_found(fmt::format("technology constant '{}' is unknown{}", key,
-                               nearest ? fmt::format(", nearest '{}'", *nearest) : ""));
+  return not_found(fmt::format("{}: {} is missing{}", file_of(key), key,
+                               nearest ? fmt::format(", did you mean {}?", *nearest) : ""));
+}
+
+std::string Technology::file_of(const std::string& key) const {
+  return fmt::format("{}/{}.toml", folder_, key.substr(0, key.find('.')));
 }
 
 Technology Technology::with(const std::string& key, double value) const {

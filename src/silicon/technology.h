@@ -27,6 +27,8 @@ class Technology {
   [[nodiscard]] static Result<Technology> load(const std::string& folder);
   // Errors: kNotFound with the nearest key.
   [[nodiscard]] Result<double> value(const std::string& key) const;
+  // The file that a key stands in: "<folder>/nodes.toml" for "nodes.n7.energy_rel".
+  [[nodiscard]] std::string file_of(const std::string& key) const;
   [[nodiscard]] const std::map<std::string, Constant>& constants() const { return constants_; }
   // A copy with one constant moved, for sensitivity studies. The value may lie outside the range.
   [[nodiscard]] Technology with(const std::string& key, double value) const;
@@ -34,6 +36,7 @@ class Technology {
   [[nodiscard]] std::string digest() const;
 
  private:
+  std::string folder_;
   std::map<std::string, Constant> constants_;
 };
 

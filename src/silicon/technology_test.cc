@@ -77,8 +77,8 @@ TEST(Technology, NamesTheNearestKeyAndMissingFolders) {
   const auto technology = Technology::load("data/technology");
   ASSERT_TRUE(technology.has_value());
   EXPECT_EQ(technology->value("nodes.n7.logic_area_re").error().message,
-            "technology constant 'nodes.n7.logic_area_re' is unknown, nearest "
-            "'nodes.n7.logic_area_rel'");
+            "data/technology/nodes.toml: nodes.n7.logic_area_re is missing, did you mean "
+            "nodes.n7.logic_area_rel?");
   EXPECT_EQ(Technology::load("no/such/folder").error().code, ErrorCode::kNotFound);
 }
 

@@ -47,8 +47,8 @@ Result<ProductState> prepare_product(StudyState& state, const ProductConfig& con
                                      const ProgressSink& progress) {
   ProductState product;
   product.config = config;
-  DOVETAIL_TRY(product.workload,
-               read_config<recipe::Workload>(data_file("workloads", config.workload)));
+  DOVETAIL_TRY(const std::string workload_file, data_file("workloads", config.workload));
+  DOVETAIL_TRY(product.workload, read_config<recipe::Workload>(workload_file));
   product.measurable = config.loss_profile.empty();
   const std::string profiled = product.measurable ? config.model : config.loss_profile;
   DOVETAIL_TRY(product.lab, lab_of(state, profiled, progress));
@@ -88,7 +88,10 @@ Result<StudyState> prepare(const StudyConfig& config, const std::string& out_fol
   state.config = config;
   std::error_code code;
   std::filesystem::create_directories(out_folder, code);
-  if (code) return io_error(fmt::format("{}: cannot be created: {}", out_folder, code.message()));
+  if (code) {
+    return io_error(fmt::format("{}: cannot be created for the results of study \"{}\": {}",
+                                out_folder, config.name, code.message()));
+  }
   DOVETAIL_TRY(Memory memory,
                Memory::open(out_folder + "/study.db", cache_folder() + "/results.db"));
   state.memory = std::make_unique<Memory>(std::move(memory));

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/paths.h"
+#include "silicon/constants.h"
 
 namespace dovetail::study {
 namespace {
@@ -219,7 +220,9 @@ Result<ScenarioAnswer> answer_scenario(const StudyState& state, const ScenarioQu
                                        const ProgressSink& progress) {
   Arena arena{state, question, search_products(state), {}, progress};
   if (!state.config.chip.empty()) {
-    DOVETAIL_TRY(arena.frozen_chip, chip::load_chip(data_file("chips", state.config.chip)));
+    DOVETAIL_TRY(const std::string file, data_file("chips", state.config.chip));
+    DOVETAIL_TRY(arena.frozen_chip, chip::load_chip(file));
+    DOVETAIL_TRY_STATUS(silicon::check_known(*arena.frozen_chip, state.technology, file));
   }
   ScenarioAnswer answer;
   answer.objective = question.objective;

@@ -9,6 +9,7 @@
 #include "base/paths.h"
 #include "report/html.h"
 #include "report/targets.h"
+#include "silicon/constants.h"
 #include "study/point_json.h"
 #include "study/products.h"
 #include "study/record_json.h"
@@ -51,10 +52,13 @@ Result<Prediction> validate_prediction(const StudyState& state) {
   return prediction;
 }
 
-Result<std::vector<chip::Chip>> load_reference_chips(const StudyConfig& config) {
+Result<std::vector<chip::Chip>> load_reference_chips(const StudyConfig& config,
+                                                     const silicon::Technology& technology) {
   std::vector<chip::Chip> chips;
   for (const std::string& name : config.reference_chips) {
-    DOVETAIL_TRY(chip::Chip chip, chip::load_chip(data_file("chips", name)));
+    DOVETAIL_TRY(const std::string file, data_file("chips", name));
+    DOVETAIL_TRY(chip::Chip chip, chip::load_chip(file));
+    DOVETAIL_TRY_STATUS(silicon::check_known(chip, technology, file));
     chips.push_back(std::move(chip));
   }
   return chips;
@@ -107,7 +111,8 @@ Result<Json> solve_scenario(const StudyState& state, const ScenarioQuestion& que
 // Every scenario is one row, so a killed study goes on with the scenario where it stopped.
 Result<Json> remember_scenarios(const StudyState& state, const Prediction& prediction,
                                 const ProgressSink& progress) {
-  DOVETAIL_TRY(const std::vector<chip::Chip> reference_chips, load_reference_chips(state.config));
+  DOVETAIL_TRY(const std::vector<chip::Chip> reference_chips,
+               load_reference_chips(state.config, state.technology));
   Json scenarios = Json::array();
   for (const std::string& name : state.config.objectives) {
     DOVETAIL_TRY(const search::Objective objective, search::parse_objective(name));

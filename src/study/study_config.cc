@@ -32,7 +32,20 @@ Status check_products(const StudyConfig& config) {
   return check_distinct("products.name", names);
 }
 
+// The name is also a folder below out/, so it may not climb out of there.
+Status check_name(const std::string& name) {
+  const bool plain = !name.empty() && name.front() != '.' && name.size() <= 100 &&
+                     name.find_first_not_of(
+                         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                         "0123456789._-") == std::string::npos;
+  if (plain) return {};
+  return invalid_argument(fmt::format(
+      "name = \"{}\", want 1 to 100 letters, digits, '.', '_' or '-': results go to out/<name>",
+      name));
+}
+
 Status check_study(const StudyConfig& config) {
+  DOVETAIL_TRY_STATUS(check_name(config.name));
   DOVETAIL_TRY_STATUS(check_products(config));
   if (config.kl_caps_nats.empty()) {
     return invalid_argument("kl_caps_nats is empty, want at least one cap");

@@ -71,6 +71,15 @@ TEST_F(StudyConfigTest, EveryStudyInTheRepositoryIsValid) {
   }
 }
 
+TEST_F(StudyConfigTest, TheNameIsAFolderThatStaysBelowOut) {
+  for (const std::string name : {"", "../x", "a/b", ".hidden", "a b"}) {
+    std::string text = std::string(kGood) + kSpace;
+    text.replace(text.find("\"s\""), 3, "\"" + name + "\"");
+    EXPECT_EQ(error_of(text).rfind("name = \"" + name + "\", want 1 to 100 letters", 0), 0U)
+        << name;
+  }
+}
+
 TEST_F(StudyConfigTest, ErrorsSayWhatIsWrongAndWhatIsWanted) {
   EXPECT_EQ(error_of(kGood),
             "space is missing, want [space], or chip = \"FILE\" to freeze the chip");

@@ -1,0 +1,176 @@
+#include "app/help_texts.h"
+
+#include <algorithm>
+
+namespace dovetail::app {
+namespace {
+
+constexpr std::string_view kStart = "Start";
+constexpr std::string_view kAsk = "Ask what is best";
+constexpr std::string_view kLook = "Look at one thing";
+constexpr std::string_view kShell = "Shell and documentation";
+
+constexpr std::string_view kExits = "0 done, 1 the work failed, 2 the input is wrong";
+
+std::vector<HelpText> make_texts() {
+  return {
+      {.verb = "",
+       .purpose = "Dovetail finds the LLM compression recipe and the inference accelerator that fit "
+                  "each other.",
+       .notes = "Numbers on stdout, progress and errors on stderr. Every verb takes --help; those "
+                "that print a result take --json.",
+       .exits = kExits,
+       .examples = {{"the whole loop on a small model", "pull smollm2-135m"},
+                    {"", "optimize studies/quickstart.toml"},
+                    {"what one design point costs; needs no weights",
+                     "cost --chip reference_edge --model llama-3-8b --treatment int4_g128"}}},
+      {.verb = "init",
+       .group = kStart,
+       .purpose = "Writes a commented study file from a few questions, or from flags.",
+       .notes = "On a terminal it asks for what no flag gives; --yes takes the defaults. The file "
+                "explains every key and is yours to edit. An existing file stays unless --force.",
+       .exits = kExits,
+       .examples = {{"answer questions, then edit study.toml", "init"},
+                    {"no questions: a small model on an edge chip",
+                     "init chat --model smollm2-135m --class edge --objective latency --kl-cap 0.15 "
+                     "--area-mm2 30 --yes"},
+                    {"an 8B shape in the cloud, three loss caps",
+                     "init serve.toml --model llama-3-8b --workload cloud_1024_256_b32 --class cloud "
+                     "--kl-cap 0.05 --kl-cap 0.15 --kl-cap 0.4 --yes"}}},
+      {.verb = "pull",
+       .group = kStart,
+       .purpose = "Fetches a model by name into the cache folder; without a name it lists them.",
+       .notes = "The cache is $DOVETAIL_CACHE, else ~/.cache/dovetail. A model that is there with "
+                "the right sum is not fetched again.",
+       .exits = "0 done, 1 no network or a wrong sum, 2 the input is wrong",
+       .values = {{"name", "ZOO_MODEL"}},
+       .examples = {{"what there is, with sizes and licences", "pull"},
+                    {"about 90 MB, enough for the quickstart", "pull smollm2-135m"}}},
+      {.verb = "optimize",
+       .group = kAsk,
+       .purpose = "Finds the recipe and the chip that fit each other, and what the usual orders of "
+                  "work would have reached.",
+       .notes = "A study that was stopped continues where it stopped. The result folder then holds "
+                "report.html, targets.json, record.json, canonical.json (without times) and "
+                "study.db.",
+       .exits = "0 done, also when no chip fits (the answer then says why), 1 the work failed, 2 "
+                "the input is wrong",
+       .values = {{"study", "STUDY.toml"}, {"--out", "FOLDER"}},
+       .examples = {{"results go to out/quickstart", "optimize studies/quickstart.toml"},
+                    {"8B by shape alone, results elsewhere",
+                     "optimize studies/edge_prefill_8b.toml --out /tmp/edge_8b"},
+                    {"the whole record for a script",
+                     "optimize studies/quickstart.toml --json"}}},
+      {.verb = "work",
+       .group = kAsk,
+       .purpose = "Helps with a study that another process works on."},
+      {.verb = "explain",
+       .group = kAsk,
+       .purpose = "Says in words why this chip and this recipe: what binds, what each site's bits "
+                  "buy, what the alternatives cost, what is not certain.",
+       .notes = "A point is OBJECTIVE@CAP (the recommendation), OBJECTIVE@CAP/BASELINE, front:N or "
+                "the name of a chip of the front. Without one, lists what can be explained. "
+                "Everything comes from the record of the study.",
+       .exits = kExits,
+       .values = {{"study", "STUDY_FOLDER"}, {"point", "POINT"}},
+       .examples = {{"what can be explained", "explain out/quickstart"},
+                    {"the recommendation for latency at 0.15 nats",
+                     "explain out/quickstart latency@0.15"},
+                    {"why not fewest bytes first", "explain out/quickstart latency@0.15/size_first"}}},
+      {.verb = "report",
+       .group = kAsk,
+       .purpose = "Writes the page and the targets of a finished study again.",
+       .exits = kExits,
+       .values = {{"folder", "STUDY_FOLDER"}},
+       .examples = {{"out/quickstart/report.html and targets.json", "report out/quickstart"},
+                    {"the record for a script", "report out/quickstart --json"}}},
+      {.verb = "inspect",
+       .group = kLook,
+       .purpose = "Shows a model's shape, sites and sizes.",
+       .notes = "A folder with weights has the headers of its files checked too.",
+       .exits = kExits,
+       .values = {{"model", "MODEL"}, {"--treatment", "TREATMENT"}},
+       .examples = {{"the shape of an 8B model", "inspect llama-3-8b"},
+                    {"how many bits a weight takes under a treatment",
+                     "inspect llama-3-8b --treatment int4_g128 --json"}}},
+      {.verb = "cost",
+       .group = kLook,
+       .purpose = "Latency, energy, area, power and price of one model under one treatment on one "
+                  "chip; needs no weights.",
+       .notes = "Costs are analytical (tier T1) and stand beside their physical bound (T0).",
+       .exits = "0 done, also when the model does not fit the DRAM (it says so), 1 the work failed, "
+                "2 the input is wrong",
+       .values = {{"--chip", "CHIP"},
+                  {"--model", "MODEL"},
+                  {"--treatment", "TREATMENT"},
+                  {"--workload", "WORKLOAD"}},
+       .examples = {{"uncompressed, then 4-bit weights",
+                     "cost --chip reference_edge --model llama-3-8b"},
+                    {"", "cost --chip reference_edge --model llama-3-8b --treatment int4_g128"},
+                    {"weights, activations, KV and head all treated, another workload",
+                     "cost --chip reference_cloud --model llama-3-70b --treatment "
+                     "int4_g128+a:int8_token+kv:int8+head:int8 --workload cloud_2048_128_b16"}}},
+      {.verb = "eval",
+       .group = kLook,
+       .purpose = "Runs a model on a text: how much a treatment hurts, or perplexity.",
+       .exits = kExits,
+       .examples = {{"KL of 4-bit weights against the model as it is",
+                     "eval kl smollm2-135m --treatment int4_g32 --text README.md --windows 2"}}},
+      {.verb = "eval kl",
+       .group = "Measures",
+       .purpose = "KL(reference || treated) of a treatment on a text, in nats per token, with its "
+                  "standard error.",
+       .exits = kExits,
+       .values = {{"model", "MODEL"},
+                  {"--text", "FILE"},
+                  {"--context", "TOKENS"},
+                  {"--windows", "N"},
+                  {"--treatment", "TREATMENT"},
+                  {"--off-grid", "none|default|SEED"}},
+       .examples = {{"4-bit weights on two windows of a text",
+                     "eval kl smollm2-135m --treatment int4_g32 --text README.md --windows 2"},
+                    {"8-bit activations and KV too, record for a script",
+                     "eval kl smollm2-135m --treatment int4_g32+a:int8_token+kv:int8 --text README.md "
+                     "--json"}}},
+      {.verb = "eval ppl",
+       .group = "Measures",
+       .purpose = "Perplexity of a model on a text.",
+       .exits = kExits,
+       .values = {{"model", "MODEL"}, {"--text", "FILE"}, {"--context", "TOKENS"}, {"--windows", "N"}},
+       .examples = {{"on the first two windows of a text",
+                     "eval ppl smollm2-135m --text README.md --windows 2"},
+                    {"with shorter windows",
+                     "eval ppl smollm2-135m --text README.md --context 512"}}},
+      {.verb = "completion",
+       .group = kShell,
+       .purpose = "Prints a completion script for a shell.",
+       .notes = "It completes verbs, options, choices, files, and the names of chips, workloads and "
+                "models that were there when it was printed.",
+       .exits = kExits,
+       .examples = {{"bash, this session only (quote for ~/.bashrc)", "completion bash"},
+                    {"zsh: into a folder of $fpath, as _dovetail", "completion zsh"},
+                    {"fish: into ~/.config/fish/completions/dovetail.fish", "completion fish"}}},
+      {.verb = "docs",
+       .purpose = "Writes the reference pages and the man page from the program itself.",
+       .exits = "0 done, 1 --check found a page that differs, 2 the input is wrong",
+       .values = {{"--out", "FOLDER"}},
+       .examples = {{"after a change of a key or an option", "docs --out docs"},
+                    {"what the tests run", "docs --out docs --check"}}},
+  };
+}
+
+}  // namespace
+
+const std::vector<HelpText>& help_texts() {
+  static const std::vector<HelpText> kTexts = make_texts();
+  return kTexts;
+}
+
+const HelpText* find_help(std::string_view verb) {
+  const auto& texts = help_texts();
+  const auto it = std::find_if(texts.begin(), texts.end(),
+                               [&](const HelpText& text) { return text.verb == verb; });
+  return it == texts.end() ? nullptr : &*it;
+}
+
+}  // namespace dovetail::app
