@@ -20,12 +20,14 @@ product_packages=(
   libtorch-dev libopenblas-dev                           # running models on the host
   libfmt-dev libtomlplusplus-dev nlohmann-json3-dev libcli11-dev
   libpcre2-dev libicu-dev                                # tokenizers
-  libsqlite3-dev zlib1g-dev                              # studies, wheels
+  libsqlite3-dev zlib1g-dev                              # studies, wheels, report pages
+  node-d3                                                # charts of the report page, bundled into it
   python3 python3-pip                                    # fetching models from package registries
 )
 test_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev coinor-libcbc-dev
   clang-format-19 clang-tidy-19 python3-venv git
+  chromium chromium-driver python3-selenium              # the report page in a real browser
 )
 
 wanted=("${product_packages[@]}")

@@ -1,5 +1,5 @@
-// The report of a study as one self-contained HTML page: front, recipe map, baselines with bands,
-// predicted against measured, provenance. Made from the record alone (docs/record.md).
+// The report of a study as one self-contained HTML page, made from the record alone
+// (docs/record.md). What stands on the page: docs/report.md.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace dovetail::report {
 
-// The page, no external resource, light and dark.
+// The page, no external resource, light and dark, with the chart library inside.
 // Errors: kInvalidArgument naming the key if the record is not one that this version writes.
 [[nodiscard]] Result<std::string> render_html(const Json& record);
 

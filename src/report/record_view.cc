@@ -23,13 +23,46 @@ const Json& at_path(const Json& json, const std::string& path) {
   return *node;
 }
 
+// The summary and the targets index into these without asking again.
+Status check_scenarios(const Json& scenarios) {
+  for (size_t i = 0; i < scenarios.size(); ++i) {
+    const Json& scenario = scenarios[i];
+    if (!scenario.is_object() || !scenario.contains("feasible") ||
+        !scenario["feasible"].is_boolean()) {
+      return invalid_argument(
+          fmt::format("record: scenarios[{}].feasible is missing, want true or false", i));
+    }
+    if (!scenario["feasible"].get<bool>()) continue;
+    const Json& products = at_path(scenario, "recommendation.products");
+    if (!products.is_array() || products.empty() ||
+        !at_path(scenario, "recommendation.chip").is_object()) {
+      return invalid_argument(fmt::format(
+          "record: scenarios[{}].recommendation lacks chip or products, want a point", i));
+    }
+    const Json& baselines = at_path(scenario, "baselines");
+    if (!baselines.is_array()) {
+      return invalid_argument(
+          fmt::format("record: scenarios[{}].baselines is missing, want an array", i));
+    }
+    for (const Json& baseline : baselines) {
+      if (!baseline.is_object() || !baseline.contains("feasible") ||
+          !baseline["feasible"].is_boolean()) {
+        return invalid_argument(fmt::format(
+            "record: scenarios[{}].baselines[].feasible is missing, want true or false", i));
+      }
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Status check_record(const Json& record) {
   if (!record.is_object() || !record.contains("schema_version")) {
     return invalid_argument("record: schema_version is missing, want the record of a study");
   }
-  if (record["schema_version"] != kRecordVersion) {
+  const Json& version = record["schema_version"];
+  if (version != kRecordVersion && version != kOldestRecordVersion) {
     return invalid_argument(fmt::format("record: schema_version = {}, want {}",
                                         record["schema_version"].dump(), kRecordVersion));
   }
@@ -38,8 +71,12 @@ Status check_record(const Json& record) {
       return invalid_argument(
           fmt::format("record: {} is missing, want the record of a study", key));
     }
+    if (key != std::string("budget") && !record[key].is_array()) {
+      return invalid_argument(
+          fmt::format("record: {} is {}, want an array", key, record[key].type_name()));
+    }
   }
-  return {};
+  return check_scenarios(record["scenarios"]);
 }
 
 double number_at(const Json& json, const std::string& path, double otherwise) {
@@ -72,15 +109,43 @@ std::string objective_words(const std::string& objective) {
   return it == kWords.end() ? objective : it->second;
 }
 
+std::string baseline_words(const std::string& name) {
+  static const std::map<std::string, std::string> kWords = {
+      {"recipe_first", "compress first, then build"},
+      {"size_first", "smallest recipe first, then build"},
+      {"silicon_first_w8a8", "build for W8A8 first, then compress"},
+      {"silicon_first_w4a16", "build for W4A16 first, then compress"},
+      {"best_uniform", "best uniform format on its own best chip"}};
+  const auto it = kWords.find(name);
+  return it == kWords.end() ? name : it->second;
+}
+
+std::string resource_words(const std::string& resource) {
+  static const std::map<std::string, std::string> kWords = {{"dram", "DRAM bandwidth"},
+                                                            {"sram", "SRAM bandwidth"},
+                                                            {"decoder", "the decoder"},
+                                                            {"compute", "the multipliers"},
+                                                            {"vector", "the vector unit"}};
+  const auto it = kWords.find(resource);
+  return it == kWords.end() ? resource : it->second;
+}
+
 std::string show_ns(double ns) {
   if (ns >= 1e9) return fmt::format("{:.3g} s", ns / 1e9);
   if (ns >= 1e6) return fmt::format("{:.3g} ms", ns / 1e6);
   return fmt::format("{:.3g} us", ns / 1e3);
 }
 
-std::string show_bytes(double bytes) {
-  if (bytes >= 1e9) return fmt::format("{:.3g} GB", bytes / 1e9);
-  return fmt::format("{:.3g} MB", bytes / 1e6);
+std::string show_pj(double pj) {
+  if (pj >= 1e12) return fmt::format("{:.3g} J", pj / 1e12);
+  if (pj >= 1e9) return fmt::format("{:.3g} mJ", pj / 1e9);
+  return fmt::format("{:.3g} uJ", pj / 1e6);
+}
+
+std::string show_count(double count) {
+  std::string digits = fmt::format("{:.0f}", count);
+  for (size_t i = digits.size(); i > 3 && digits[i - 4] != '-'; i -= 3) digits.insert(i - 3, ",");
+  return digits;
 }
 
 std::string describe_chip(const Json& chip) {

@@ -8,9 +8,10 @@
 
 namespace dovetail::report {
 
-inline constexpr int kRecordVersion = 1;
+inline constexpr int kRecordVersion = 2;
+inline constexpr int kOldestRecordVersion = 1;  // without prices, tornado, roofs: shown as absent
 
-// Errors: kInvalidArgument if `record` is no object of this version.
+// Errors: kInvalidArgument if `record` is no object of this version or lacks what every page needs.
 [[nodiscard]] Status check_record(const Json& record);
 
 // The number at a dotted path ("limits.area_mm2"), or `otherwise` if it is absent or null.
@@ -22,9 +23,15 @@ inline constexpr int kRecordVersion = 1;
 
 // "latency_area" -> "latency x area"; the unit of an objective's value.
 [[nodiscard]] std::string objective_words(const std::string& objective);
-// A duration in a unit that reads well: "1.24 s", "18.3 ms".
+// "recipe_first" -> "compress first, then build", ...
+[[nodiscard]] std::string baseline_words(const std::string& name);
+// "dram" -> "DRAM bandwidth", ...
+[[nodiscard]] std::string resource_words(const std::string& resource);
+// A duration or an energy in a unit that reads well: "1.24 s", "18.3 ms", "3.6 mJ".
 [[nodiscard]] std::string show_ns(double ns);
-[[nodiscard]] std::string show_bytes(double bytes);
+[[nodiscard]] std::string show_pj(double pj);
+// "9,797,760".
+[[nodiscard]] std::string show_count(double count);
 // One line that names a chip: "7 nm, 1 core, 16x32x16 w4a8+w8a8 at 1,000 MHz, 8 MiB SRAM, ...".
 [[nodiscard]] std::string describe_chip(const Json& chip);
 // "4.3 bits: int4_g128+a:int8_token x62, int3_g32... x31" of one product's recipe.

@@ -29,6 +29,27 @@ TEST(RecordView, DurationsReadWell) {
   EXPECT_EQ(show_ns(2.5e9), "2.5 s");
   EXPECT_EQ(show_ns(1.83e7), "18.3 ms");
   EXPECT_EQ(show_ns(1500), "1.5 us");
+  EXPECT_EQ(show_pj(3.6e9), "3.6 mJ");
+}
+
+TEST(RecordView, CountsHaveSeparators) {
+  EXPECT_EQ(show_count(7), "7");
+  EXPECT_EQ(show_count(1234), "1,234");
+  EXPECT_EQ(show_count(9797760), "9,797,760");
+}
+
+TEST(RecordViewError, NamesWhatIsMissing) {
+  Json record = page_test_record();
+  record["scenarios"][0].erase("feasible");
+  EXPECT_EQ(check_record(record).error().message,
+            "record: scenarios[0].feasible is missing, want true or false");
+  record = page_test_record();
+  record["scenarios"][0]["recommendation"]["products"] = Json::array();
+  EXPECT_EQ(check_record(record).error().message,
+            "record: scenarios[0].recommendation lacks chip or products, want a point");
+  record = page_test_record();
+  record["front"] = 3;
+  EXPECT_EQ(check_record(record).error().message, "record: front is number, want an array");
 }
 
 }  // namespace

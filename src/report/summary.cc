@@ -1,10 +1,10 @@
 #include "report/summary.h"
 
-#include <algorithm>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "report/decision.h"
 #include "report/record_view.h"
 
 namespace dovetail::report {
@@ -47,9 +47,15 @@ std::string search_line(const Json& record) {
   if (!has_number(record, "search.num_chips")) {
     return fmt::format("{}: one given chip, gap <= {:.2g} %", text_at(record, "name"), gap_percent);
   }
-  return fmt::format("{}: exact over {:.0f} chips, {:.0f} allocated, gap <= {:.2g} %",
-                     text_at(record, "name"), number_at(record, "num_chips"),
-                     number_at(record, "search.num_allocated"), gap_percent);
+  const std::string chips = show_count(number_at(record, "num_chips"));
+  if (!record["search"].value("exact", true)) {
+    return fmt::format("{}: best found among {} chips by {}, at most {:.2g} % from a bound",
+                       text_at(record, "name"), chips, text_at(record, "search.method"),
+                       100 * number_at(record, "search.bound_gap_frac"));
+  }
+  return fmt::format("{}: exact over {} chips, {} allocated, gap <= {:.2g} %",
+                     text_at(record, "name"), chips,
+                     show_count(number_at(record, "search.num_allocated")), gap_percent);
 }
 
 void add_recommendation(const Json& scenario, std::vector<std::string>& lines) {
@@ -78,10 +84,10 @@ Result<std::string> summarize(const Json& record) {
         number_at(record, "additivity.bias_ratio"), number_at(record, "additivity.num_recipes")));
   }
   for (const Json& scenario : record["scenarios"]) lines.push_back(scenario_line(scenario));
-  const Json& scenarios = record["scenarios"];
-  const auto feasible = std::find_if(scenarios.rbegin(), scenarios.rend(),
-                                     [](const Json& s) { return s["feasible"].get<bool>(); });
-  if (feasible != scenarios.rend()) add_recommendation(*feasible, lines);
+  const int64_t headline = headline_scenario(record);
+  if (headline >= 0) {
+    add_recommendation(record["scenarios"][static_cast<size_t>(headline)], lines);
+  }
   lines.push_back(fmt::format("KL is on \"{}\", relative to the released weights; on other text it",
                               text_at(record, "texts.select.description")));
   lines.push_back("differs (x0.6 to 1.8 seen). Costs are analytical (T1).");

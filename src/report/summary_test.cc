@@ -17,6 +17,15 @@ TEST(Summarize, NamesChipLossAndClosestBaseline) {
   EXPECT_NE(summary->find("area rejected 12 chips"), std::string::npos);
 }
 
+TEST(Summarize, SaysWhenTheSearchWasNotExact) {
+  Json record = page_test_record();
+  record["search"] = {
+      {"num_chips", 1000000000}, {"exact", false}, {"method", "nsga2"}, {"bound_gap_frac", 0.03}};
+  record["num_chips"] = 1000000000;
+  EXPECT_NE(summarize(record)->find("best found among 1,000,000,000 chips by nsga2, at most 3 %"),
+            std::string::npos);
+}
+
 TEST(Summarize, StaysWithinTwentyFiveLines) {
   Json record = page_test_record();
   const Json scenario = record["scenarios"][0];

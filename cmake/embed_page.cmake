@@ -1,0 +1,22 @@
+# Run as a script at build time: writes OUTPUT, a C++ source that holds the report page's own files
+# and the chart library as string literals. FILES: "<constant>=<path>[,<path>...]" joined by "|"; the texts of
+# several paths are joined.
+set(text "// Written by cmake/embed_page.cmake.\n#include \"report/page_assets.h\"\n\nnamespace dovetail::report {\n\n")
+string(REPLACE "|" ";" entries "${FILES}")
+foreach(entry IN LISTS entries)
+  string(REGEX MATCH "^([A-Za-z]+)=(.*)$" _ "${entry}")
+  set(constant ${CMAKE_MATCH_1})
+  string(REPLACE "," ";" paths "${CMAKE_MATCH_2}")
+  string(APPEND text "const std::string_view ${constant} =\n    R\"page(")
+  foreach(path IN LISTS paths)
+    file(READ "${path}" content)
+    string(FIND "${content}" ")page\"" position)
+    if(NOT position EQUAL -1)
+      message(FATAL_ERROR "${path}: holds the mark that ends a literal, )page\"")
+    endif()
+    string(APPEND text "${content}")
+  endforeach()
+  string(APPEND text ")page\";\n\n")
+endforeach()
+string(APPEND text "}  // namespace dovetail::report\n")
+file(WRITE "${OUTPUT}" "${text}")

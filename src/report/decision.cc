@@ -1,0 +1,301 @@
+#include "report/decision.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "report/record_view.h"
+
+namespace dovetail::report {
+namespace {
+
+bool is_feasible(const Json& scenario) {
+  return scenario.contains("feasible") && scenario["feasible"] == true &&
+         scenario.contains("recommendation");
+}
+
+std::string percent(double frac) {
+  return fmt::format("{:.2g} %", 100 * std::abs(frac));
+}
+
+std::string scenario_words(const Json& scenario) {
+  return fmt::format("{} at a loss of at most {:g} nats per token",
+                     objective_words(text_at(scenario, "objective")),
+                     number_at(scenario, "kl_cap_nats"));
+}
+
+// "exact over 9,797,760 chips, within 0.06 % of the optimum".
+std::string search_words(const Json& record) {
+  const std::string chips = show_count(number_at(record, "num_chips"));
+  const double gap = number_at(record, "optimality_gap_frac");
+  if (!has_number(record, "search.num_chips")) {
+    return fmt::format("the chip is given; its recipe is within {} of the best", percent(gap));
+  }
+  if (record["search"].value("exact", true)) {
+    return fmt::format("searched exactly over {} chips, within {} of the optimum", chips,
+                       percent(gap));
+  }
+  return fmt::format(
+      "best found among {} chips by {}, at most {} from a bound over the whole space", chips,
+      text_at(record, "search.method"), percent(number_at(record, "search.bound_gap_frac")));
+}
+
+Sentence build_sentence(const Json& record, const Json& scenario) {
+  const Json& point = scenario["recommendation"];
+  std::string recipes;
+  for (const Json& product : list_at(point, "products")) {
+    recipes += fmt::format(
+        "{}{} to {:.2f} bits per weight ({} a request{})", recipes.empty() ? "" : "; ",
+        text_at(product, "name"), number_at(product, "bits_per_weight"),
+        show_ns(number_at(product, "cost.latency_ns")),
+        has_number(product, "cost.energy_pj_per_token")
+            ? fmt::format(", {} a token", show_pj(number_at(product, "cost.energy_pj_per_token")))
+            : "");
+  }
+  const bool exact = !record.contains("search") || record["search"].value("exact", true);
+  return {"Build",
+          fmt::format("For {}: {}; compress {}. The whole takes {:.3g} mm² and {:.2f} USD with its "
+                      "DRAM; {}.",
+                      scenario_words(scenario), describe_chip(point["chip"]), recipes,
+                      number_at(point, "limits.area_mm2"), number_at(point, "limits.price_usd"),
+                      search_words(record)),
+          exact ? "sure" : "partly"};
+}
+
+const Json* closest_baseline(const Json& scenario) {
+  const Json* closest = nullptr;
+  for (const Json& baseline : list_at(scenario, "baselines")) {
+    if (!baseline.value("feasible", false) || !has_number(baseline, "ratio")) continue;
+    if (closest == nullptr || number_at(baseline, "ratio") < number_at(*closest, "ratio")) {
+      closest = &baseline;
+    }
+  }
+  return closest;
+}
+
+// In how many feasible scenarios with a baseline does the joint answer beat all of them for sure?
+std::pair<int64_t, int64_t> count_established(const Json& record) {
+  int64_t num_established = 0;
+  int64_t num_compared = 0;
+  for (const Json& scenario : record["scenarios"]) {
+    const Json* closest = is_feasible(scenario) ? closest_baseline(scenario) : nullptr;
+    if (closest == nullptr) continue;
+    ++num_compared;
+    if (text_at(*closest, "verdict") == "established") ++num_established;
+  }
+  return {num_established, num_compared};
+}
+
+Sentence together_sentence(const Json& record, const Json& scenario) {
+  const Json* closest = closest_baseline(scenario);
+  if (closest == nullptr) {
+    return {"Together or in turn",
+            "Whether choosing recipe and chip together pays is not established: there is no baseline "
+            "to compare with here.",
+            "open"};
+  }
+  const double ratio = number_at(*closest, "ratio");
+  const std::string verdict = text_at(*closest, "verdict");
+  const std::string who = baseline_words(text_at(*closest, "name"));
+  const auto [num_established, num_compared] = count_established(record);
+  const std::string overall =
+      num_compared > 1 ? fmt::format(" Over all {} scenarios the margin over the best alternative "
+                                     "is established in {}.",
+                                     num_compared, num_established)
+                       : "";
+  const std::string band = fmt::format("×{:.3f}, band {:.3f} to {:.3f}", ratio,
+                                       number_at(*closest, "ratio_low"),
+                                       number_at(*closest, "ratio_high"));
+  if (verdict == "same point") {
+    return {"Together or in turn",
+            fmt::format("Choosing together gains nothing here: \"{}\" ends at the same point.{}", who,
+                        overall),
+            num_established > 0 ? "partly" : "open"};
+  }
+  if (verdict != "established") {
+    return {"Together or in turn",
+            fmt::format("A gain over the best alternative, \"{}\", is not established ({}).{}", who,
+                        band, overall),
+            "open"};
+  }
+  return {"Together or in turn",
+          fmt::format("Choosing together beats every other way of working; the closest, \"{}\", "
+                      "costs {} more ({}).{}",
+                      who, percent(ratio - 1), band, overall),
+          ratio < 1.03 ? "partly" : "sure"};
+}
+
+std::string additivity_words(const Json& record) {
+  if (!has_number(record, "additivity_spearman")) {
+    return "How well predictions add up over whole recipes was not measured.";
+  }
+  return fmt::format(
+      "Predictions ranked {:.0f} whole recipes with Spearman {:.3f}; measured over predicted loss "
+      "was {:.2f} ({:.2f} to {:.2f}), which the search allows for.",
+      number_at(record, "additivity.num_recipes"), number_at(record, "additivity_spearman"),
+      number_at(record, "additivity.bias_ratio"), number_at(record, "additivity.bias_min_ratio"),
+      number_at(record, "additivity.bias_max_ratio"));
+}
+
+Sentence loss_sentence(const Json& record, const Json& scenario) {
+  std::string measured;
+  std::string borrowed;
+  const Json& products = list_at(scenario["recommendation"], "products");
+  for (size_t i = 0; i < products.size(); ++i) {
+    const Json& product = products[i];
+    if (has_number(product, "measured_kl_nats")) {
+      measured += fmt::format(
+          "{}{} loses {:.4f} ± {:.4f} nats per token", measured.empty() ? "" : "; ",
+          text_at(product, "name"), number_at(product, "measured_kl_nats"),
+          2 * number_at(product, "measured_kl_stderr_nats"));
+      if (has_number(product, "certified_kl_nats")) {
+        measured += fmt::format(", {:.4f} on a third text",
+                                number_at(product, "certified_kl_nats"));
+      }
+    } else {
+      const Json& declared = list_at(record, "products");
+      borrowed += fmt::format(
+          "{}the loss of {} is not measured: {:.3f} nats per token is expected from the profile {}",
+          borrowed.empty() ? "" : "; ", text_at(product, "name"),
+          number_at(product, "expected_kl_nats", number_at(product, "predicted_kl_nats")),
+          i < declared.size() ? text_at(declared[i], "loss_profile") : "");
+    }
+  }
+  if (!measured.empty()) {
+    measured = "Measured on the host: " + measured + " against the released weights. ";
+  }
+  if (!borrowed.empty()) borrowed = "Not established: " + borrowed + ". ";
+  return {"Loss", measured + borrowed + additivity_words(record),
+          borrowed.empty() ? "sure" : measured.empty() ? "open" : "partly"};
+}
+
+// Which resource takes most of a phase's time, and what share: by the ops that it binds.
+std::string binding_words(const Json& point, const std::string& phase) {
+  std::map<std::string, double> time_ns;
+  double total_ns = 0;
+  for (const Json& product : list_at(point, "products")) {
+    for (const Json& op : list_at(product, "cost.ops")) {
+      if (text_at(op, "phase") != phase) continue;
+      time_ns[text_at(op, "binding")] += number_at(op, "latency_ns");
+      total_ns += number_at(op, "latency_ns");
+    }
+  }
+  if (total_ns <= 0) return "";
+  const auto top = std::ranges::max_element(
+      time_ns, {}, [](const auto& entry) { return entry.second; });
+  return fmt::format("{:.0f} % of the {} time waits for {}", 100 * top->second / total_ns, phase,
+                     resource_words(top->first));
+}
+
+Sentence worth_sentence(const Json& scenario) {
+  const Json& point = scenario["recommendation"];
+  const std::string prefill = binding_words(point, "prefill");
+  const std::string decode = binding_words(point, "decode");
+  std::string text = prefill + (prefill.empty() || decode.empty() ? "" : ", ") + decode;
+  if (!text.empty()) text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+  const Json& prices = list_at(scenario, "shadow_prices");
+  const Json* best = nullptr;
+  for (const Json& price : prices) {
+    if (!price.value("feasible", false) || !has_number(price, "objective_change_frac")) continue;
+    const double change = number_at(price, "objective_change_frac");
+    if (best == nullptr || change < number_at(*best, "objective_change_frac")) best = &price;
+  }
+  if (!text.empty()) text += ". ";
+  if (best == nullptr) {
+    return {"What binds", text + "What one more unit of a resource is worth was not computed.",
+            "open"};
+  }
+  const double change = number_at(*best, "objective_change_frac");
+  if (change > -0.0005) {
+    return {"What binds", text + "No single step of a budget or of the chip makes it cheaper.",
+            "sure"};
+  }
+  return {"What binds",
+          text + fmt::format("The step worth most is {:+g} {} of {}: it lowers {} by {}.",
+                             number_at(*best, "step"), text_at(*best, "unit"),
+                             text_at(*best, "resource"),
+                             objective_words(text_at(scenario, "objective")), percent(change)),
+          "sure"};
+}
+
+Sentence robustness_sentence(const Json& scenario) {
+  constexpr const char* kAnalytical =
+      " Every cost is analytical: no simulation, synthesis or silicon has checked it yet.";
+  const Json& rows = list_at(scenario, "tornado");
+  if (rows.empty()) {
+    return {"What could overturn it",
+            std::string("Whether the winner survives the ranges of the technology constants was not "
+                        "computed.") +
+                kAnalytical,
+            "open"};
+  }
+  double regret = 0;
+  int64_t num_changes = 0;
+  std::string worst;
+  for (const Json& row : rows) {
+    if (!row.value("winner_changes", false)) continue;
+    ++num_changes;
+    const double here =
+        std::max(number_at(row, "regret_low_frac"), number_at(row, "regret_high_frac"));
+    if (here >= regret) {
+      regret = here;
+      worst = text_at(row, "constant");
+    }
+  }
+  if (num_changes == 0) {
+    return {"What could overturn it",
+            fmt::format("The winner stays the winner when any one of the {} technology constants "
+                        "that matter goes to an end of its range.{}",
+                        rows.size(), kAnalytical),
+            "partly"};
+  }
+  return {"What could overturn it",
+          fmt::format("Another chip would win under {} of {} technology constants taken to an end "
+                      "of their range; the worst is {}, where this chip would cost {} more than "
+                      "the best.{}",
+                      num_changes, rows.size(), worst, percent(regret), kAnalytical),
+          regret > 0.03 ? "open" : "partly"};
+}
+
+Sentence nothing_fits(const Json& record) {
+  const Json& scenarios = record["scenarios"];
+  return {"Nothing fits",
+          scenarios.empty() ? std::string("The study asks for no scenario.")
+                            : fmt::format("No chip and recipe meet the limits of any of the {} "
+                                          "scenarios; the first says: {}.",
+                                          scenarios.size(), text_at(scenarios[0], "why_not")),
+          "open"};
+}
+
+}  // namespace
+
+std::string_view standing_words(std::string_view standing) {
+  if (standing == "sure") return "established";
+  return standing == "partly" ? "within limits" : "not established";
+}
+
+int64_t headline_scenario(const Json& record) {
+  const Json& scenarios = record["scenarios"];
+  std::vector<int64_t> feasible;
+  for (size_t i = 0; i < scenarios.size(); ++i) {
+    if (is_feasible(scenarios[i])) feasible.push_back(static_cast<int64_t>(i));
+  }
+  if (feasible.empty()) return -1;
+  const auto at = [&](int64_t i) -> const Json& { return scenarios[static_cast<size_t>(i)]; };
+  const std::string objective = text_at(at(feasible.front()), "objective");
+  std::erase_if(feasible, [&](int64_t i) { return text_at(at(i), "objective") != objective; });
+  std::ranges::stable_sort(feasible, {}, [&](int64_t i) { return number_at(at(i), "kl_cap_nats"); });
+  return feasible[(feasible.size() - 1) / 2];
+}
+
+std::vector<Sentence> decide(const Json& record) {
+  const int64_t headline = headline_scenario(record);
+  if (headline < 0) return {nothing_fits(record)};
+  const Json& scenario = record["scenarios"][static_cast<size_t>(headline)];
+  return {build_sentence(record, scenario), together_sentence(record, scenario),
+          loss_sentence(record, scenario), worth_sentence(scenario), robustness_sentence(scenario)};
+}
+
+}  // namespace dovetail::report

@@ -1,0 +1,31 @@
+// The answer of a study in five sentences, each with how sure it is.
+//
+// Made from the record's numbers alone; a margin whose band holds 1, a loss that was not measured or
+// an analysis that was not run is called so.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/config.h"
+
+namespace dovetail::report {
+
+struct Sentence {
+  std::string topic;     // "Build", "Together or in turn", ...
+  std::string text;      // one or two plain sentences with units
+  std::string standing;  // "sure", "partly", "open"
+};
+
+// "sure" -> "established", ...
+[[nodiscard]] std::string_view standing_words(std::string_view standing);
+
+// The scenario that the page opens with and the summary names: of the study's first objective the
+// feasible one with the middle cap, else any feasible one; -1 if none is.
+[[nodiscard]] int64_t headline_scenario(const Json& record);
+
+// Five sentences; fewer if nothing is feasible. `record` has passed check_record.
+[[nodiscard]] std::vector<Sentence> decide(const Json& record);
+
+}  // namespace dovetail::report

@@ -1,0 +1,138 @@
+// Puts the page together: unpacks the record, draws every section, keeps navigation and theme.
+
+const SECTIONS = [["decision", "Decision"], ["front", "Front"], ["baselines", "Baselines"], ["recipe", "Recipe"], ["chip", "Chip"], ["cost", "Cost"],
+  ["prediction", "Prediction"], ["worth", "Worth"], ["robustness", "Robustness"], ["targets", "Targets"], ["assumptions", "Assumptions"]];
+
+function keyFigures(selection) {
+  const { record } = selection;
+  const point = selection.marked.find((p) => p.kind === "recommended" && p.scenario === record.headline_scenario);
+  if (!point) return;
+  const scenario = record.scenarios[record.headline_scenario];
+  const numbers = point.products[0].numbers;
+  const fits = (scenario.baselines || []).filter((b) => b.feasible && Number.isFinite(b.ratio));
+  const closest = fits.reduce((a, b) => (!a || b.ratio < a.ratio ? b : a), null);
+  const loss = numbers.measured_kl_nats ?? numbers.expected_kl_nats ?? numbers.predicted_kl_nats;
+  const cells = [
+    ["Request latency", show("latency_ns", numbers.latency_ns), "analytical", numbers.bound_latency_ns ? `bound ${show("latency_ns", numbers.bound_latency_ns)}` : ""],
+    ["Energy per token", show("energy_pj", numbers.energy_pj_per_token), "analytical", numbers.throughput_tokens_per_s ? show("throughput_tokens_per_s", numbers.throughput_tokens_per_s) : ""],
+    ["Loss", `${digits(loss)} nats`, numbers.measured_kl_nats !== undefined ? "measured" : "predicted", `cap ${digits(scenario.kl_cap_nats)}${numbers.measured_kl_stderr_nats ? `, ± ${digits(2 * numbers.measured_kl_stderr_nats, 2)}` : ""}`],
+    ["Die area", show("area_mm2", point.limits.area_mm2), "analytical", point.limits.peak_power_mw ? `peak ${show("peak_power_mw", point.limits.peak_power_mw)}` : ""],
+    ["Price with DRAM", show("price_usd", point.limits.price_usd), "analytical", `${digits(numbers.bits_per_weight)} bits per weight`],
+    ["Against in turn", closest ? (closest.verdict === "same point" ? "same" : `×${digits(closest.ratio, 4)}`) : "–", "analytical", closest ? (closest.verdict === "established" ? "established" : closest.verdict === "same point" ? "no gain" : "not established") : "no baseline"],
+  ];
+  const many = record.products.length > 1 ? ` of ${point.products[0].name}` : "";
+  document.getElementById("figures").append(...cells.map(([label, value, tierName, under], i) =>
+    element("div", {}, element("div", { class: "label" }, label + (i < 3 ? many : ""), tier(tierName)), element("div", { class: "value" }, value), element("div", { class: "under" }, under))));
+}
+
+function navigation() {
+  const list = document.getElementById("sections");
+  const links = new Map(SECTIONS.filter(([id]) => document.getElementById(id)).map(([id, name]) => [id, element("a", { href: `#${id}` }, name)]));
+  list.append(...[...links.values()].map((link) => element("li", {}, link)));
+  const watch = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      for (const [id, link] of links) link.toggleAttribute("aria-current", id === entry.target.id);
+    }
+  }, { rootMargin: "-20% 0px -70% 0px" });
+  for (const id of links.keys()) watch.observe(document.getElementById(id));
+}
+
+// The system's choice until the button is pressed. Pictures on canvas are drawn again.
+function themeButton(redraw) {
+  const button = document.getElementById("theme");
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  let chosen = null;
+  const apply = () => {
+    const dark = chosen ?? system.matches;
+    document.documentElement.dataset.theme = dark ? "dark" : "light";
+    button.textContent = dark ? "Light" : "Dark";
+    button.setAttribute("aria-label", `Switch to ${dark ? "light" : "dark"} colours`);
+    redraw();
+  };
+  button.addEventListener("click", () => {
+    chosen = document.documentElement.dataset.theme !== "dark";
+    apply();
+  });
+  system.addEventListener("change", apply);
+  apply();
+}
+
+// On paper there is nothing to unfold: small tables are opened, light colours are used.
+function printing(redraw) {
+  let before = null;
+  addEventListener("beforeprint", () => {
+    before = { theme: document.documentElement.dataset.theme, closed: [] };
+    document.documentElement.dataset.theme = "light";
+    for (const details of document.querySelectorAll("figure details.rows:not([open])")) {
+      const rows = Number((/\((\d+) row/.exec(details.firstChild.textContent) || [])[1]);
+      if (rows > 40) continue;
+      details.open = true;
+      before.closed.push(details);
+    }
+    redraw();
+  });
+  addEventListener("afterprint", () => {
+    if (!before) return;
+    document.documentElement.dataset.theme = before.theme;
+    for (const details of before.closed) details.open = false;
+    redraw();
+  });
+}
+
+function drawAll(selection) {
+  const { record } = selection;
+  keyFigures(selection);
+  const pictures = [];
+  const add = (Picture, ...rest) => pictures.push(new Picture(...rest));
+  const front = section("front", "The front and its points", "");
+  if (selection.point) {
+    add(FrontPicture, front, selection);
+    baselineSection(selection);
+    add(RecipePicture, section("recipe", "The recipe", "How each place in the model is stored and computed, for the point shown."), selection);
+    const chip = section("chip", "The chip", "What the silicon is spent on, for the point shown.");
+    const pair = element("div", { class: "pair" });
+    chip.append(pair);
+    add(BlockPicture, pair, selection);
+    add(TreemapPicture, pair, selection);
+    const cost = section("cost", "Where time, energy and bytes go", "Every operation of one request, prefill and decode, for the point shown.");
+    const trio = element("div", { class: "trio" });
+    const lower = element("div", { class: "pair" });
+    cost.append(trio, lower);
+    for (const quantity of QUANTITIES) add(BreakdownPicture, trio, selection, quantity);
+    add(RooflinePicture, lower, selection);
+    add(BindingPicture, lower, selection);
+  } else {
+    front.append(element("p", { class: "plain" }, "No point fits the limits, so there is nothing to draw."));
+    baselineSection(selection);
+  }
+  predictionSection(selection);
+  add(WorthPicture, null, selection);
+  add(TornadoPicture, null, selection);
+  add(TargetPicture, null, selection);
+  assumptionSection(record);
+  return () => pictures.forEach((picture) => picture.refresh());
+}
+
+async function main() {
+  const started = performance.now();
+  let redraw = () => {};
+  themeButton(() => redraw());
+  if (typeof DecompressionStream === "undefined") throw new Error("this browser is too old: it has no DecompressionStream");
+  const record = await unpackRecord();
+  const front = new Front(record.front, record);
+  const selection = new Selection(record, front, markedPoints(record));
+  if (selection.point) shownStrip(selection);
+  redraw = drawAll(selection);
+  navigation();
+  printing(redraw);
+  document.documentElement.dataset.ready = String(Math.round(performance.now() - started));
+}
+
+main().catch((error) => {
+  const trouble = document.getElementById("trouble");
+  trouble.hidden = false;
+  trouble.textContent = `The pictures could not be drawn: ${error.message}. The sentences above are complete.`;
+  document.documentElement.dataset.failed = error.message;
+  console.error(error);
+});
