@@ -29,11 +29,11 @@ struct Example {
 };
 
 struct Verb {
-  std::string path;     // "cost", "eval kl"; empty for the program itself
-  std::string group;    // heading in the list of verbs
-  std::string purpose;  // one sentence
-  std::string notes;    // what else one must know, may be empty
-  std::string exits;    // what the exit codes mean here
+  std::string path;                 // "cost", "eval kl"; empty for the program itself
+  std::string group;                // heading in the list of verbs
+  std::string purpose;              // one sentence
+  std::string notes;                // what else one must know, may be empty
+  std::string exits;                // what the exit codes mean here
   std::vector<Argument> arguments;  // without --help
   std::vector<Example> examples;
   std::vector<Verb> verbs;  // below this one, in the order of help

@@ -15,8 +15,9 @@ constexpr std::string_view kExits = "0 done, 1 the work failed, 2 the input is w
 std::vector<HelpText> make_texts() {
   return {
       {.verb = "",
-       .purpose = "Dovetail finds the LLM compression recipe and the inference accelerator that fit "
-                  "each other.",
+       .purpose =
+           "Dovetail finds the LLM compression recipe and the inference accelerator that fit "
+           "each other.",
        .notes = "Numbers on stdout, progress and errors on stderr. Every verb takes --help; those "
                 "that print a result take --json.",
        .exits = kExits,
@@ -30,13 +31,14 @@ std::vector<HelpText> make_texts() {
        .notes = "On a terminal it asks for what no flag gives; --yes takes the defaults. The file "
                 "explains every key and is yours to edit. An existing file stays unless --force.",
        .exits = kExits,
-       .examples = {{"answer questions, then edit study.toml", "init"},
-                    {"no questions: a small model on an edge chip",
-                     "init chat --model smollm2-135m --class edge --objective latency --kl-cap 0.15 "
-                     "--area-mm2 30 --yes"},
-                    {"an 8B shape in the cloud, three loss caps",
-                     "init serve.toml --model llama-3-8b --workload cloud_1024_256_b32 --class cloud "
-                     "--kl-cap 0.05 --kl-cap 0.15 --kl-cap 0.4 --yes"}}},
+       .examples =
+           {{"answer questions, then edit study.toml", "init"},
+            {"no questions: a small model on an edge chip",
+             "init chat --model smollm2-135m --class edge --objective latency --kl-cap 0.15 "
+             "--area-mm2 30 --yes"},
+            {"an 8B shape in the cloud, three loss caps",
+             "init serve.toml --model llama-3-8b --workload cloud_1024_256_b32 --class cloud "
+             "--kl-cap 0.05 --kl-cap 0.15 --kl-cap 0.4 --yes"}}},
       {.verb = "pull",
        .group = kStart,
        .purpose = "Fetches a model by name into the cache folder; without a name it lists them.",
@@ -59,8 +61,7 @@ std::vector<HelpText> make_texts() {
        .examples = {{"results go to out/quickstart", "optimize studies/quickstart.toml"},
                     {"8B by shape alone, results elsewhere",
                      "optimize studies/edge_prefill_8b.toml --out /tmp/edge_8b"},
-                    {"the whole record for a script",
-                     "optimize studies/quickstart.toml --json"}}},
+                    {"the whole record for a script", "optimize studies/quickstart.toml --json"}}},
       {.verb = "work",
        .group = kAsk,
        .purpose = "Helps with a study that another process works on."},
@@ -76,7 +77,8 @@ std::vector<HelpText> make_texts() {
        .examples = {{"what can be explained", "explain out/quickstart"},
                     {"the recommendation for latency at 0.15 nats",
                      "explain out/quickstart latency@0.15"},
-                    {"why not fewest bytes first", "explain out/quickstart latency@0.15/size_first"}}},
+                    {"why not fewest bytes first",
+                     "explain out/quickstart latency@0.15/size_first"}}},
       {.verb = "report",
        .group = kAsk,
        .purpose = "Writes the page and the targets of a finished study again.",
@@ -98,8 +100,9 @@ std::vector<HelpText> make_texts() {
        .purpose = "Latency, energy, area, power and price of one model under one treatment on one "
                   "chip; needs no weights.",
        .notes = "Costs are analytical (tier T1) and stand beside their physical bound (T0).",
-       .exits = "0 done, also when the model does not fit the DRAM (it says so), 1 the work failed, "
-                "2 the input is wrong",
+       .exits =
+           "0 done, also when the model does not fit the DRAM (it says so), 1 the work failed, "
+           "2 the input is wrong",
        .values = {{"--chip", "CHIP"},
                   {"--model", "MODEL"},
                   {"--treatment", "TREATMENT"},
@@ -127,16 +130,18 @@ std::vector<HelpText> make_texts() {
                   {"--windows", "N"},
                   {"--treatment", "TREATMENT"},
                   {"--off-grid", "none|default|SEED"}},
-       .examples = {{"4-bit weights on two windows of a text",
-                     "eval kl smollm2-135m --treatment int4_g32 --text README.md --windows 2"},
-                    {"8-bit activations and KV too, record for a script",
-                     "eval kl smollm2-135m --treatment int4_g32+a:int8_token+kv:int8 --text README.md "
-                     "--json"}}},
+       .examples =
+           {{"4-bit weights on two windows of a text",
+             "eval kl smollm2-135m --treatment int4_g32 --text README.md --windows 2"},
+            {"8-bit activations and KV too, record for a script",
+             "eval kl smollm2-135m --treatment int4_g32+a:int8_token+kv:int8 --text README.md "
+             "--json"}}},
       {.verb = "eval ppl",
        .group = "Measures",
        .purpose = "Perplexity of a model on a text.",
        .exits = kExits,
-       .values = {{"model", "MODEL"}, {"--text", "FILE"}, {"--context", "TOKENS"}, {"--windows", "N"}},
+       .values =
+           {{"model", "MODEL"}, {"--text", "FILE"}, {"--context", "TOKENS"}, {"--windows", "N"}},
        .examples = {{"on the first two windows of a text",
                      "eval ppl smollm2-135m --text README.md --windows 2"},
                     {"with shorter windows",
@@ -144,8 +149,9 @@ std::vector<HelpText> make_texts() {
       {.verb = "completion",
        .group = kShell,
        .purpose = "Prints a completion script for a shell.",
-       .notes = "It completes verbs, options, choices, files, and the names of chips, workloads and "
-                "models that were there when it was printed.",
+       .notes =
+           "It completes verbs, options, choices, files, and the names of chips, workloads and "
+           "models that were there when it was printed.",
        .exits = kExits,
        .examples = {{"bash, this session only (quote for ~/.bashrc)", "completion bash"},
                     {"zsh: into a folder of $fpath, as _dovetail", "completion zsh"},

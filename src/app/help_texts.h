@@ -18,7 +18,8 @@ struct HelpText {
   std::string_view purpose = {};  // one sentence
   std::string_view notes = {};
   std::string_view exits = {};
-  std::vector<std::pair<std::string_view, std::string_view>> values = {};  // argument, kind of its value
+  std::vector<std::pair<std::string_view, std::string_view>> values =
+      {};  // argument, kind of its value
   std::vector<ExampleText> examples = {};
 };
 

@@ -51,8 +51,7 @@ Status create_tables(const SqliteFile& file) {
 }
 
 Status add_sums(const SqliteFile& file) {
-  DOVETAIL_TRY_STATUS(
-      file.execute("ALTER TABLE results ADD COLUMN sum TEXT NOT NULL DEFAULT ''"));
+  DOVETAIL_TRY_STATUS(file.execute("ALTER TABLE results ADD COLUMN sum TEXT NOT NULL DEFAULT ''"));
   DOVETAIL_TRY(Statement rows, file.prepare("SELECT rowid, kind, key, value FROM results"));
   std::vector<std::pair<int64_t, std::string>> sums;
   for (;;) {
@@ -78,9 +77,8 @@ Status prepare_layout(const SqliteFile& file) {
   DOVETAIL_TRY(const int layout, layout_of(file));
   if (layout == 1) DOVETAIL_TRY_STATUS(add_sums(file));
   DOVETAIL_TRY_STATUS(create_tables(file));
-  DOVETAIL_TRY_STATUS(
-      file.execute(fmt::format("INSERT OR REPLACE INTO meta VALUES ('schema_version', '{}')",
-                               kLayoutVersion)));
+  DOVETAIL_TRY_STATUS(file.execute(
+      fmt::format("INSERT OR REPLACE INTO meta VALUES ('schema_version', '{}')", kLayoutVersion)));
   return transaction.commit();
 }
 

@@ -60,9 +60,10 @@ bool is_good(bool has_sums, const Statement& row) {
 // Row by row through the numbers, so that a damaged page costs its own rows alone.
 Status copy_rows(const SqliteFile& damaged, const SqliteFile& fresh, Salvaged& result) {
   const bool has_sums = damaged.prepare("SELECT sum FROM results").has_value();
-  auto row = damaged.prepare(fmt::format("SELECT kind, key, input, value{} FROM results"
-                                         " NOT INDEXED WHERE rowid = ?",
-                                         has_sums ? ", sum" : ""));
+  auto row =
+      damaged.prepare(fmt::format("SELECT kind, key, input, value{} FROM results"
+                                  " NOT INDEXED WHERE rowid = ?",
+                                  has_sums ? ", sum" : ""));
   if (!row.has_value()) return {};  // the table itself cannot be found
   DOVETAIL_TRY(Transaction transaction, Transaction::begin(fresh));
   DOVETAIL_TRY(Statement insert,

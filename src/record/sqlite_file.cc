@@ -80,9 +80,9 @@ SqliteFile::~SqliteFile() = default;
 
 Result<SqliteFile> SqliteFile::open(const std::string& path) {
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(
-      path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
-      nullptr);
+  const int code =
+      sqlite3_open_v2(path.c_str(), &raw,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
   SqliteFile file(std::unique_ptr<sqlite3, Close>(raw), path);
   if (code != SQLITE_OK) return file.error(code);
   sqlite3_busy_timeout(raw, kBusyTimeoutMs);
@@ -146,21 +146,21 @@ std::unexpected<Error> SqliteFile::error(int code) const {
   const int system_error = db != nullptr ? sqlite3_system_errno(db) : 0;
   switch (code & 0xFF) {
     case SQLITE_NOTADB:
-      return invalid_argument(fmt::format(
-          "{}: {}, want a study database; move the file away to start the study anew", path_,
-          words));
+      return invalid_argument(
+          fmt::format("{}: {}, want a study database; move the file away to start the study anew",
+                      path_, words));
     case SQLITE_CORRUPT:
-      return invalid_argument(fmt::format(
-          "{}: {} ({}); run again, opening it keeps the good rows", path_, kDamaged, words));
+      return invalid_argument(fmt::format("{}: {} ({}); run again, opening it keeps the good rows",
+                                          path_, kDamaged, words));
     case SQLITE_READONLY:
       return io_error(fmt::format(
           "{}: cannot be written; make the file and its folder writable, or choose another folder",
           path_));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return io_error(fmt::format(
-          "{}: another process has been writing to it for {} s; is it stopped?", path_,
-          kBusyTimeoutMs / 1000));
+      return io_error(
+          fmt::format("{}: another process has been writing to it for {} s; is it stopped?", path_,
+                      kBusyTimeoutMs / 1000));
     default:
       break;
   }

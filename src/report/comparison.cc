@@ -19,8 +19,8 @@ using Leaves = std::vector<std::pair<std::string, Json>>;
 
 void collect_leaves(const Json& json, const std::string& path, Leaves& leaves) {
   const bool plain_list = json.is_array() && std::ranges::none_of(json, [](const Json& item) {
-    return item.is_structured();
-  });
+                            return item.is_structured();
+                          });
   if (!json.is_structured() || plain_list) {
     leaves.emplace_back(path, json);
   } else if (json.is_object()) {
@@ -30,10 +30,9 @@ void collect_leaves(const Json& json, const std::string& path, Leaves& leaves) {
   } else {
     for (size_t i = 0; i < json.size(); ++i) {
       const Json& item = json[i];
-      const std::string name =
-          item.is_object() && item.contains("name") && item["name"].is_string()
-              ? item["name"].get<std::string>()
-              : std::to_string(i);
+      const std::string name = item.is_object() && item.contains("name") && item["name"].is_string()
+                                   ? item["name"].get<std::string>()
+                                   : std::to_string(i);
       collect_leaves(item, fmt::format("{}[{}]", path, name), leaves);
     }
   }
@@ -115,8 +114,8 @@ ChangeGroup products_group(const Json& from, const Json& to) {
 
 ChangeGroup constants_group(const Json& from, const Json& to) {
   ChangeGroup group{"Technology constants", true};
-  compare_leaves(by_text(list_at(from, "constants"), "key"), by_text(list_at(to, "constants"), "key"),
-                 "", group.changes);
+  compare_leaves(by_text(list_at(from, "constants"), "key"),
+                 by_text(list_at(to, "constants"), "key"), "", group.changes);
   return group;
 }
 
@@ -155,9 +154,10 @@ void compare_recipes(const std::string& name, const Json& from, const Json& to,
     words += fmt::format("{}{} x {} -> {}", i == 0 ? "" : ", ", -order[i].first,
                          order[i].second.first, order[i].second.second);
   }
-  if (order.size() > kMaxMoves) words += fmt::format(", and {} other moves", order.size() - kMaxMoves);
-  group.changes.push_back(
-      {name + ": recipe", "", fmt::format("{} of {} sites changed", num_changed, num_sites), words});
+  if (order.size() > kMaxMoves)
+    words += fmt::format(", and {} other moves", order.size() - kMaxMoves);
+  group.changes.push_back({name + ": recipe", "",
+                           fmt::format("{} of {} sites changed", num_changed, num_sites), words});
 }
 
 void compare_products(const Json& from, const Json& to, ChangeGroup& group) {
@@ -213,8 +213,8 @@ ChangeGroup scenario_group(const std::string& key, const Json& from, const Json&
   const Json& after = to["recommendation"];
   add_change(group, "objective", at_key(before, "objective_value"),
              at_key(after, "objective_value"));
-  compare_leaves(without_name(before["chip"]), without_name(after["chip"]), "chip: ",
-                 group.changes);
+  compare_leaves(without_name(before["chip"]), without_name(after["chip"]),
+                 "chip: ", group.changes);
   compare_leaves(at_key(before, "limits"), at_key(after, "limits"), "", group.changes);
   compare_products(before, after, group);
   compare_margins(from, to, group);
@@ -243,8 +243,8 @@ void add_scenarios(const Json& from, const Json& to, Comparison& comparison) {
 
 ChangeGroup loss_model_group(const Json& from, const Json& to) {
   ChangeGroup group{"Loss model", false};
-  for (const char* key : {"spearman", "r2_log", "bias_ratio", "bias_min_ratio", "bias_max_ratio",
-                          "num_recipes"}) {
+  for (const char* key :
+       {"spearman", "r2_log", "bias_ratio", "bias_min_ratio", "bias_max_ratio", "num_recipes"}) {
     add_change(group, key, at_key(at_key(from, "additivity"), key),
                at_key(at_key(to, "additivity"), key));
   }
@@ -308,9 +308,10 @@ std::string comparison_summary(const Comparison& comparison) {
     return "Nothing changed: inputs and answers are the same.";
   }
   if (num_inputs == 0) {
-    return fmt::format("No input changed, yet {} numbers of the answers did: the program or its "
-                       "constants' code changed between the two.",
-                       num_answers);
+    return fmt::format(
+        "No input changed, yet {} numbers of the answers did: the program or its "
+        "constants' code changed between the two.",
+        num_answers);
   }
   if (num_answers == 0) {
     return fmt::format("{} inputs changed ({}), and no answer did.", num_inputs,
@@ -351,17 +352,18 @@ Result<std::string> comparison_html(const Comparison& comparison) {
           "<span>{}{}</span></div>\n",
           escape(change.what), change.from.empty() ? "none" : escape(change.from),
           change.to.empty() ? "none" : escape(change.to),
-          change.note.empty() ? "" : fmt::format(" <span class=\"note\">{}</span>", escape(change.note)));
+          change.note.empty()
+              ? ""
+              : fmt::format(" <span class=\"note\">{}</span>", escape(change.note)));
     }
     body += "</section>\n";
   }
   const std::string title =
       escape(fmt::format("{} → {}", comparison.from_name, comparison.to_name));
   const std::string summary = escape(comparison_summary(comparison));
-  return fill_template(kComparisonShell, {{"title", title},
-                                          {"summary", summary},
-                                          {"style", kPageStyle},
-                                          {"body", body}});
+  return fill_template(
+      kComparisonShell,
+      {{"title", title}, {"summary", summary}, {"style", kPageStyle}, {"body", body}});
 }
 
 Json to_json(const Comparison& comparison) {
@@ -369,10 +371,8 @@ Json to_json(const Comparison& comparison) {
   for (const ChangeGroup& group : comparison.groups) {
     Json changes = Json::array();
     for (const Change& change : group.changes) {
-      changes.push_back({{"what", change.what},
-                         {"from", change.from},
-                         {"to", change.to},
-                         {"note", change.note}});
+      changes.push_back(
+          {{"what", change.what}, {"from", change.from}, {"to", change.to}, {"note", change.note}});
     }
     groups.push_back({{"title", group.title}, {"input", group.input}, {"changes", changes}});
   }

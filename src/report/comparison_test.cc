@@ -64,8 +64,8 @@ TEST(CompareRecords, AddedAndDroppedScenariosAreInputs) {
 
 TEST(CompareRecords, AnAnswerThatNoLongerFits) {
   Json after = page_test_record();
-  after["scenarios"][0] = {{"objective", "latency"}, {"kl_cap_nats", 0.1}, {"feasible", false},
-                           {"why_not", "power"}};
+  after["scenarios"][0] = {
+      {"objective", "latency"}, {"kl_cap_nats", 0.1}, {"feasible", false}, {"why_not", "power"}};
   const auto comparison = compare_records(page_test_record(), after);
   ASSERT_TRUE(comparison.has_value());
   EXPECT_EQ(find_change(*comparison, "fits")->to, "false");

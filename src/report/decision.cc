@@ -91,27 +91,29 @@ std::pair<int64_t, int64_t> count_established(const Json& record) {
 Sentence together_sentence(const Json& record, const Json& scenario) {
   const Json* closest = closest_baseline(scenario);
   if (closest == nullptr) {
-    return {"Together or in turn",
-            "Whether choosing recipe and chip together pays is not established: there is no baseline "
-            "to compare with here.",
-            "open"};
+    return {
+        "Together or in turn",
+        "Whether choosing recipe and chip together pays is not established: there is no baseline "
+        "to compare with here.",
+        "open"};
   }
   const double ratio = number_at(*closest, "ratio");
   const std::string verdict = text_at(*closest, "verdict");
   const std::string who = baseline_words(text_at(*closest, "name"));
   const auto [num_established, num_compared] = count_established(record);
   const std::string overall =
-      num_compared > 1 ? fmt::format(" Over all {} scenarios the margin over the best alternative "
-                                     "is established in {}.",
-                                     num_compared, num_established)
+      num_compared > 1 ? fmt::format(
+                             " Over all {} scenarios the margin over the best alternative "
+                             "is established in {}.",
+                             num_compared, num_established)
                        : "";
-  const std::string band = fmt::format("×{:.3f}, band {:.3f} to {:.3f}", ratio,
-                                       number_at(*closest, "ratio_low"),
-                                       number_at(*closest, "ratio_high"));
+  const std::string band =
+      fmt::format("×{:.3f}, band {:.3f} to {:.3f}", ratio, number_at(*closest, "ratio_low"),
+                  number_at(*closest, "ratio_high"));
   if (verdict == "same point") {
     return {"Together or in turn",
-            fmt::format("Choosing together gains nothing here: \"{}\" ends at the same point.{}", who,
-                        overall),
+            fmt::format("Choosing together gains nothing here: \"{}\" ends at the same point.{}",
+                        who, overall),
             num_established > 0 ? "partly" : "open"};
   }
   if (verdict != "established") {
@@ -146,13 +148,13 @@ Sentence loss_sentence(const Json& record, const Json& scenario) {
   for (size_t i = 0; i < products.size(); ++i) {
     const Json& product = products[i];
     if (has_number(product, "measured_kl_nats")) {
-      measured += fmt::format(
-          "{}{} loses {:.4f} ± {:.4f} nats per token", measured.empty() ? "" : "; ",
-          text_at(product, "name"), number_at(product, "measured_kl_nats"),
-          2 * number_at(product, "measured_kl_stderr_nats"));
+      measured +=
+          fmt::format("{}{} loses {:.4f} ± {:.4f} nats per token", measured.empty() ? "" : "; ",
+                      text_at(product, "name"), number_at(product, "measured_kl_nats"),
+                      2 * number_at(product, "measured_kl_stderr_nats"));
       if (has_number(product, "certified_kl_nats")) {
-        measured += fmt::format(", {:.4f} on a third text",
-                                number_at(product, "certified_kl_nats"));
+        measured +=
+            fmt::format(", {:.4f} on a third text", number_at(product, "certified_kl_nats"));
       }
     } else {
       const Json& declared = list_at(record, "products");
@@ -168,7 +170,9 @@ Sentence loss_sentence(const Json& record, const Json& scenario) {
   }
   if (!borrowed.empty()) borrowed = "Not established: " + borrowed + ". ";
   return {"Loss", measured + borrowed + additivity_words(record),
-          borrowed.empty() ? "sure" : measured.empty() ? "open" : "partly"};
+          borrowed.empty()   ? "sure"
+          : measured.empty() ? "open"
+                             : "partly"};
 }
 
 // Which resource takes most of a phase's time, and what share: by the ops that it binds.
@@ -183,8 +187,8 @@ std::string binding_words(const Json& point, const std::string& phase) {
     }
   }
   if (total_ns <= 0) return "";
-  const auto top = std::ranges::max_element(
-      time_ns, {}, [](const auto& entry) { return entry.second; });
+  const auto top =
+      std::ranges::max_element(time_ns, {}, [](const auto& entry) { return entry.second; });
   return fmt::format("{:.0f} % of the {} time waits for {}", 100 * top->second / total_ns, phase,
                      resource_words(top->first));
 }
@@ -225,11 +229,12 @@ Sentence robustness_sentence(const Json& scenario) {
       " Every cost is analytical: no simulation, synthesis or silicon has checked it yet.";
   const Json& rows = list_at(scenario, "tornado");
   if (rows.empty()) {
-    return {"What could overturn it",
-            std::string("Whether the winner survives the ranges of the technology constants was not "
-                        "computed.") +
-                kAnalytical,
-            "open"};
+    return {
+        "What could overturn it",
+        std::string("Whether the winner survives the ranges of the technology constants was not "
+                    "computed.") +
+            kAnalytical,
+        "open"};
   }
   double regret = 0;
   int64_t num_changes = 0;
@@ -286,7 +291,8 @@ int64_t headline_scenario(const Json& record) {
   const auto at = [&](int64_t i) -> const Json& { return scenarios[static_cast<size_t>(i)]; };
   const std::string objective = text_at(at(feasible.front()), "objective");
   std::erase_if(feasible, [&](int64_t i) { return text_at(at(i), "objective") != objective; });
-  std::ranges::stable_sort(feasible, {}, [&](int64_t i) { return number_at(at(i), "kl_cap_nats"); });
+  std::ranges::stable_sort(feasible, {},
+                           [&](int64_t i) { return number_at(at(i), "kl_cap_nats"); });
   return feasible[(feasible.size() - 1) / 2];
 }
 

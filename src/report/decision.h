@@ -1,7 +1,7 @@
 // The answer of a study in five sentences, each with how sure it is.
 //
-// Made from the record's numbers alone; a margin whose band holds 1, a loss that was not measured or
-// an analysis that was not run is called so.
+// Made from the record's numbers alone; a margin whose band holds 1, a loss that was not measured
+// or an analysis that was not run is called so.
 #pragma once
 
 #include <string>

@@ -39,8 +39,8 @@ void add_groups(const std::string& path, size_t row, const Json& groups, Leaves&
     if (!group.is_array() || group.size() < 2 || !group[0].is_string() || !group[1].is_string()) {
       continue;
     }
-    const std::string prefix = fmt::format("{}/{} {}/", path, group[0].get<std::string>(),
-                                           group[1].get<std::string>());
+    const std::string prefix =
+        fmt::format("{}/{} {}/", path, group[0].get<std::string>(), group[1].get<std::string>());
     for (size_t i = 0; i + 2 < group.size() && i < kGroupFields.size(); ++i) {
       leaves.add(prefix + kGroupFields[i], row, group[i + 2]);
     }

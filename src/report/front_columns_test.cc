@@ -43,8 +43,8 @@ TEST(FrontToColumns, LettersNeedNoEscapeInJson) {
 }
 
 TEST(FrontToColumns, HostileEntriesAreSkipped) {
-  EXPECT_EQ(front_to_columns(Json::parse(R"([3, null, {"products": [4], "chip": "x"}])"))["columns"]
-                ["chip"]["rows"],
+  EXPECT_EQ(front_to_columns(Json::parse(
+                R"([3, null, {"products": [4], "chip": "x"}])"))["columns"]["chip"]["rows"],
             ",,0");
   EXPECT_EQ(front_to_columns(Json::array())["num_points"], 0);
 }

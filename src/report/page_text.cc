@@ -33,12 +33,23 @@ std::string escape(std::string_view text) {
   out.reserve(text.size());
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -54,7 +65,8 @@ Result<std::string> fill_template(
     const size_t close = shell.find("}}", open);
     if (close == std::string_view::npos) break;
     const std::string_view name = shell.substr(open + 2, close - open - 2);
-    const auto value = std::ranges::find(values, name, &std::pair<std::string_view, std::string_view>::first);
+    const auto value =
+        std::ranges::find(values, name, &std::pair<std::string_view, std::string_view>::first);
     if (value == values.end()) {
       return invalid_argument(fmt::format("page template: {{{{{}}}}} has no value", name));
     }

@@ -16,7 +16,8 @@ namespace dovetail::report {
 // `shell` with every {{name}} replaced by its value, once: values are never searched again.
 // Errors: kInvalidArgument naming a {{name}} without a value.
 [[nodiscard]] Result<std::string> fill_template(
-    std::string_view shell, const std::vector<std::pair<std::string_view, std::string_view>>& values);
+    std::string_view shell,
+    const std::vector<std::pair<std::string_view, std::string_view>>& values);
 
 // zlib stream (RFC 1950) of `text` in base64: what DecompressionStream("deflate") reads.
 // Errors: kInternal if zlib refuses.
