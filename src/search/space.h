@@ -93,6 +93,7 @@ struct Budget {
   double max_power_density_w_per_mm2 = 1.0;
   double max_price_usd = 1e9;
   double max_dram_gb_per_s = 1e9;
+  double thermal_headroom_c = 60;
   template <typename V, typename S>
   static void visit(V& v, S& s) {
     v.number("max_area_mm2", s.max_area_mm2,
@@ -108,6 +109,11 @@ struct Budget {
     v.number("max_price_usd", s.max_price_usd, {.min = 0.1, .help = "die, package and DRAM"});
     v.number("max_dram_gb_per_s", s.max_dram_gb_per_s,
              {.min = 0.1, .help = "peak DRAM bandwidth, 1e9 B/s"});
+    v.number("thermal_headroom_c", s.thermal_headroom_c,
+             {.min = 1,
+              .max = 200,
+              .help = "junction minus ambient temperature that the limits on heat stand for; only "
+                      "the worth of one more degree rests on it"});
   }
 };
 

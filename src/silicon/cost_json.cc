@@ -107,6 +107,13 @@ Json price_to_json(const ChipPrice& price) {
               {"total_usd", price.die_usd + price.package_usd + price.dram_usd}};
 }
 
+Json roofs_to_json(const Roofs& roofs) {
+  return Json{{"dram_gb_per_s", roofs.dram_gb_per_s},
+              {"sram_gb_per_s", roofs.sram_gb_per_s},
+              {"vector_gops_per_s", roofs.vector_gops_per_s},
+              {"gmacs_per_s", roofs.gmacs_per_s}};
+}
+
 Json cost_to_json(const CostReport& report) {
   return Json{{"latency_ns", report.latency_ns},
               {"bound_latency_ns", report.bound_latency_ns},

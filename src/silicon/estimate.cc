@@ -254,6 +254,7 @@ Result<CostReport> estimate_cost(const chip::Chip& chip, const Technology& techn
   DOVETAIL_TRY(const ChipRates rates, chip_rates(constants, chip, report.area));
   DOVETAIL_TRY(report.peak_power, estimate_peak_power(constants, chip, rates));
   DOVETAIL_TRY(report.price, estimate_price(constants, chip, report.area.total_mm2()));
+  report.roofs = chip_roofs(chip, rates);
   const OpContext context{.constants = constants,
                           .rates = rates,
                           .chip = chip,

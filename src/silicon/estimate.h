@@ -14,6 +14,7 @@
 #include "silicon/op_cost.h"
 #include "silicon/power.h"
 #include "silicon/price.h"
+#include "silicon/roofs.h"
 #include "silicon/technology.h"
 
 namespace dovetail::silicon {
@@ -55,6 +56,7 @@ struct CostReport {
   ChipArea area;
   PeakPower peak_power;
   ChipPrice price;
+  Roofs roofs;
 };
 
 struct EstimateParams {

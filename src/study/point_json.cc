@@ -1,6 +1,10 @@
 #include "study/point_json.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <map>
+#include <utility>
 
 #include "silicon/cost_json.h"
 #include "silicon/estimate.h"
@@ -82,6 +86,61 @@ Result<Json> product_point(const StudyState& state, const SideAnswer& side, size
   return json;
 }
 
+// What of an op's name a short point tells apart.
+std::string group_of(const std::string& op) {
+  static constexpr std::array kGroups = {"attn_qkv",    "attn_o",   "attention",
+                                         "mlp_gate_up", "mlp_down", "head"};
+  return std::ranges::find(kGroups, op) != kGroups.end() ? op : "other";
+}
+
+struct GroupSum {
+  double latency_ns = 0;
+  double energy_pj = 0;
+  double dram_bytes = 0;
+  std::map<std::string, double> latency_by_resource_ns;
+};
+
+// [phase, group, latency_ns, energy_pj, dram_bytes, binding resource], prefill first.
+Json groups_to_json(const silicon::CostReport& report) {
+  std::map<std::pair<bool, std::string>, GroupSum> groups;
+  for (const silicon::OpReport& op : report.ops) {
+    GroupSum& group = groups[{op.decode, group_of(op.name)}];
+    group.latency_ns += op.cost.latency_ns;
+    group.energy_pj += op.cost.energy.total_pj();
+    group.dram_bytes += op.cost.dram_bytes;
+    group.latency_by_resource_ns[std::string(silicon::resource_name(op.cost.binding()))] +=
+        op.cost.latency_ns;
+  }
+  Json rows = Json::array();
+  for (const auto& [key, group] : groups) {
+    const auto binding = std::ranges::max_element(group.latency_by_resource_ns, {},
+                                                  [](const auto& entry) { return entry.second; });
+    rows.push_back({key.first ? "decode" : "prefill", key.second, group.latency_ns, group.energy_pj,
+                    group.dram_bytes, binding->first});
+  }
+  return rows;
+}
+
+Json short_product(const ProductState& product, const search::Candidate& candidate, size_t i,
+                   const silicon::CostReport& report) {
+  const recipe::Recipe recipe =
+      recipe::make_recipe(product.shape, product.losses.menu, candidate.treatments[i]);
+  return Json{{"name", product.config.name},
+              {"treatments", candidate.treatments[i]},
+              {"resident_frac", residency_to_json(product, candidate.resident_frac[i])},
+              {"predicted_kl_nats", search::total_loss(product.losses, candidate.treatments[i])},
+              {"bits_per_weight", recipe::bits_per_weight(product.shape, recipe)},
+              {"latency_ns", report.latency_ns},
+              {"bound_latency_ns", report.bound_latency_ns},
+              {"prefill_latency_ns", report.prefill_latency_ns},
+              {"time_per_token_ns", report.time_per_token_ns},
+              {"throughput_tokens_per_s", report.throughput_tokens_per_s},
+              {"energy_pj", report.energy_pj},
+              {"energy_pj_per_token", report.energy_pj_per_token},
+              {"sustained_power_mw", report.sustained_power_mw},
+              {"groups", groups_to_json(report)}};
+}
+
 Json steps_to_json(const Settled& settled) {
   Json steps = Json::array();
   for (const SettleStep& step : settled.steps) {
@@ -119,12 +178,29 @@ Result<Json> point_to_json(const StudyState& state, const SideAnswer& side) {
       point["limits"] = chip_limits_to_json(report);
       point["area_parts_mm2"] = silicon::area_to_json(report.area);
       point["power_parts_mw"] = silicon::power_to_json(report.peak_power);
+      point["roofs"] = silicon::roofs_to_json(report.roofs);
     }
     DOVETAIL_TRY(Json product, product_point(state, side, i, report));
     products.push_back(std::move(product));
   }
   point["objective_value"] = candidate.objective;
   point["gap_frac"] = candidate.gap_frac;
+  point["products"] = std::move(products);
+  return point;
+}
+
+Result<Json> short_point_to_json(const StudyState& state, const search::Candidate& candidate) {
+  Json point = {{"chip", to_json(candidate.chip)}};
+  Json products = Json::array();
+  for (size_t i = 0; i < state.products.size(); ++i) {
+    DOVETAIL_TRY(const silicon::CostReport report, cost_of(state, candidate, i));
+    if (i == 0) {
+      point["limits"] = chip_limits_to_json(report);
+      point["area_parts_mm2"] = silicon::area_to_json(report.area);
+      point["roofs"] = silicon::roofs_to_json(report.roofs);
+    }
+    products.push_back(short_product(state.products[i], candidate, i, report));
+  }
   point["products"] = std::move(products);
   return point;
 }

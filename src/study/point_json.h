@@ -10,6 +10,10 @@ namespace dovetail::study {
 // Errors: kInvalidArgument from the cost estimate (a chip that the technology does not know).
 [[nodiscard]] Result<Json> point_to_json(const StudyState& state, const SideAnswer& side);
 
+// A point of the front, short: chip, recipe as menu indices, costs by group of ops.
+[[nodiscard]] Result<Json> short_point_to_json(const StudyState& state,
+                                               const search::Candidate& candidate);
+
 // One scenario with its baselines, ratios and settle steps.
 [[nodiscard]] Result<Json> scenario_to_json(const StudyState& state, const ScenarioAnswer& answer);
 

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "study/point_json.h"
+
 namespace dovetail::study {
 
 Json product_to_json(const ProductState& product, int64_t off_grid_seed) {
@@ -76,27 +78,27 @@ Json search_to_json(const search::EnumerateStats& stats, double front_epsilon_fr
               {"front_epsilon_frac", front_epsilon_frac}};
 }
 
-Json front_to_json(const std::vector<search::FrontEntry>& front, double bias) {
+Result<Json> front_to_json(const StudyState& state, const std::vector<search::FrontEntry>& front,
+                           double bias) {
   Json entries = Json::array();
   for (const search::FrontEntry& entry : front) {
     const bool latency = entry.metric_kind == search::Metric::kLatency;
-    const silicon::ChipLimits& limits = entry.candidate.limits;
-    entries.push_back({{"kl_cap_nats", entry.max_loss * bias},
-                       {"metric", latency ? "latency" : "energy"},
-                       {"area_mm2", limits.area_mm2},
-                       {"peak_power_mw", limits.peak_power_mw},
-                       {"price_usd", limits.die_price_usd + limits.dram_price_usd},
-                       {latency ? "latency_ns" : "energy_pj", entry.candidate.metric},
-                       {"chip", entry.candidate.chip.name}});
+    Json json = {{"kl_cap_nats", entry.max_loss * bias},
+                 {"metric", latency ? "latency" : "energy"}};
+    DOVETAIL_TRY(Json point, short_point_to_json(state, entry.candidate));
+    json.update(point);
+    entries.push_back(std::move(json));
   }
   return entries;
 }
 
 }  // namespace
 
-Json sweep_to_json(const search::EnumerateResult& result, double bias, double front_epsilon_frac) {
+Result<Json> sweep_to_json(const StudyState& state, const search::EnumerateResult& result,
+                           double bias, double front_epsilon_frac) {
+  DOVETAIL_TRY(Json front, front_to_json(state, result.front, bias));
   return Json{{"search", search_to_json(result.stats, front_epsilon_frac)},
-              {"front", front_to_json(result.front, bias)},
+              {"front", std::move(front)},
               {"seconds", result.stats.seconds}};
 }
 

@@ -15,7 +15,8 @@ namespace dovetail::study {
 [[nodiscard]] Json constants_to_json(const silicon::Technology& technology);
 // {"search", "front", "seconds"} of one pass over the space; `bias` turns predicted caps back into
 // the caps of the study.
-[[nodiscard]] Json sweep_to_json(const search::EnumerateResult& result, double bias,
-                                 double front_epsilon_frac);
+[[nodiscard]] Result<Json> sweep_to_json(const StudyState& state,
+                                         const search::EnumerateResult& result, double bias,
+                                         double front_epsilon_frac);
 
 }  // namespace dovetail::study

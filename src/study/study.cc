@@ -14,7 +14,8 @@
 #include "study/products.h"
 #include "study/record_json.h"
 #include "study/scenario.h"
-#include "study/sensitivity.h"
+#include "study/shadow_prices.h"
+#include "study/tornado.h"
 
 namespace dovetail::study {
 namespace {
@@ -96,7 +97,8 @@ Result<Json> remember_sweep(const StudyState& state, const Prediction& predictio
   const Json key = {{"identity", identity(state, prediction)}};
   return state.memory->study().remember("sweep", key, [&]() -> Result<Json> {
     DOVETAIL_TRY(const search::EnumerateResult result, sweep(state, prediction.bias, progress));
-    return sweep_to_json(result, prediction.bias, search::EnumerateParams{}.front_epsilon_frac);
+    return sweep_to_json(state, result, prediction.bias,
+                         search::EnumerateParams{}.front_epsilon_frac);
   });
 }
 
@@ -104,7 +106,8 @@ Result<Json> solve_scenario(const StudyState& state, const ScenarioQuestion& que
                             const ProgressSink& progress) {
   DOVETAIL_TRY(const ScenarioAnswer answer, answer_scenario(state, question, progress));
   DOVETAIL_TRY(Json json, scenario_to_json(state, answer));
-  DOVETAIL_TRY(json["sensitivity"], sensitivity_to_json(state, answer, progress));
+  DOVETAIL_TRY(json["shadow_prices"], shadow_prices_to_json(state, answer, progress));
+  DOVETAIL_TRY(json["tornado"], tornado_to_json(state, answer, progress));
   return json;
 }
 
