@@ -5,6 +5,6 @@
 
 namespace dovetail::record {
 
-inline constexpr int kSchemaVersion = 1;
+inline constexpr int kSchemaVersion = 2;
 
 }  // namespace dovetail::record
