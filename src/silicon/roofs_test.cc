@@ -27,7 +27,7 @@ class RoofsTest : public ::testing::Test {
 // No op may pass under a roof: not more bytes or products in its time than the roofs allow.
 TEST_F(RoofsTest, NoOpIsAboveARoof) {
   for (const char* name : {"reference_edge", "reference_cloud"}) {
-    const auto chip = chip::load_chip(data_file("chips", name));
+    const auto chip = chip::load_chip(data_file("chips", name).value());
     ASSERT_TRUE(chip.has_value());
     const CostReport made = report(*chip, "int4_g128+a:int8_token");
     double most_gmacs = 0;
@@ -44,7 +44,7 @@ TEST_F(RoofsTest, NoOpIsAboveARoof) {
 }
 
 TEST_F(RoofsTest, ProductsPerSecondAreCountedByHand) {
-  chip::Chip chip = chip::load_chip(data_file("chips", "reference_edge")).value();
+  chip::Chip chip = chip::load_chip(data_file("chips", "reference_edge").value()).value();
   chip.cores = 3;
   chip.clock_mhz = 500;
   chip.units.resize(1);
