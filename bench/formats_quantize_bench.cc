@@ -24,11 +24,11 @@ std::vector<float> normal_values(int64_t count, uint64_t seed) {
   return values;
 }
 
-void quantize(benchmark::State& state, WeightFormat format, ScaleRule rule) {
+void quantize(benchmark::State& state, WeightFormat format, Rounding rounding) {
   const std::vector<float> w = normal_values(kRows * kK, 1);
   std::vector<float> out(w.size());
   for (auto _ : state) {
-    quantize_rows(format, rule, kRows, kK, w.data(), out.data());
+    quantize_rows(format, rounding, kRows, kK, w.data(), out.data());
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }
@@ -40,7 +40,7 @@ void weighted_error(benchmark::State& state, WeightFormat format) {
   const std::vector<float> weight(w.size(), 1.0F);
   for (auto _ : state)
     benchmark::DoNotOptimize(
-        weighted_error_rows(format, ScaleRule::kMse, kRows, kK, w.data(), weight.data()));
+        weighted_error_rows(format, Rounding{}, kRows, kK, w.data(), weight.data()));
   state.SetItemsProcessed(state.iterations() * kRows * kK);
 }
 
@@ -57,8 +57,9 @@ void activations(benchmark::State& state, ActivationFormat format) {
 void add_all() {
   for (const WeightFormat& format : all_weight_formats()) {
     const std::string name = format_name(format);
-    benchmark::RegisterBenchmark(("mse/" + name).c_str(), quantize, format, ScaleRule::kMse);
-    benchmark::RegisterBenchmark(("absmax/" + name).c_str(), quantize, format, ScaleRule::kAbsmax);
+    benchmark::RegisterBenchmark(("mse/" + name).c_str(), quantize, format, Rounding{});
+    benchmark::RegisterBenchmark(("absmax/" + name).c_str(), quantize, format,
+                                 Rounding{.scale = plain_rule(format)});
     benchmark::RegisterBenchmark(("weighted_error/" + name).c_str(), weighted_error, format);
   }
   for (const ActivationFormat format :

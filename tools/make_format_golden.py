@@ -14,8 +14,11 @@ import ml_dtypes
 import numpy as np
 
 TYPES = {
-    "e2m1": (ml_dtypes.float4_e2m1fn, 16, 6.0),
+    "fp4_e2m1": (ml_dtypes.float4_e2m1fn, 16, 6.0),
+    "fp6_e2m3": (ml_dtypes.float6_e2m3fn, 64, 7.5),
+    "fp6_e3m2": (ml_dtypes.float6_e3m2fn, 64, 28.0),
     "fp8_e4m3fn": (ml_dtypes.float8_e4m3fn, 256, 448.0),
+    "fp8_e5m2": (ml_dtypes.float8_e5m2, 256, 57344.0),
     "e8m0": (ml_dtypes.float8_e8m0fnu, 256, None),
 }
 

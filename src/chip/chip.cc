@@ -4,10 +4,12 @@
 
 #include <fmt/format.h>
 
+#include "formats/element.h"
+
 namespace dovetail::chip {
 namespace {
 
-using formats::WeightFamily;
+using formats::Element;
 
 // Bits of the element at the multiplier; also the order "narrowest first".
 int64_t element_bits(const std::string& element) {
@@ -19,6 +21,30 @@ int64_t element_bits(const std::string& element) {
 
 bool is_int(const std::string& element) {
   return element.starts_with("int");
+}
+
+// Codes that are small integers, unlike levels, which are picked from eight bits.
+bool is_code(const formats::WeightFormat& weight) {
+  return weight.element == Element::kInt || weight.element == Element::kTernary;
+}
+
+// Of the integers that all stored values are after a common power of two; 0: more than nine bits.
+int64_t integer_bits(const formats::WeightFormat& weight) {
+  switch (weight.element) {
+    case Element::kInt:
+      return weight.bits + (weight.asymmetric ? 1 : 0);
+    case Element::kTernary:
+      return 2;
+    case Element::kFp4E2m1:  // halves up to 6
+      return 5;
+    case Element::kFp6E2m3:  // eighths up to 7.5
+      return 7;
+    case Element::kNormalFloat:
+    case Element::kTable:
+      return 8;
+    default:
+      return 0;
+  }
 }
 
 Status check_pairs(const MatrixUnit& unit, const std::string& where) {
@@ -100,32 +126,33 @@ Result<Chip> load_chip(const std::string& path) {
 }
 
 bool holds_codes(const std::string& element, const formats::WeightFormat& weight) {
-  const bool fp4 = weight.family == WeightFamily::kMxfp4 || weight.family == WeightFamily::kNvfp4;
-  // Two's complement bits of w - z for integer codes.
-  const int64_t code_bits = weight.bits + (weight.asymmetric ? 1 : 0);
-  const bool is_code = weight.family == WeightFamily::kInt;
+  // Two's complement bits that hold every stored value, up to a power of two.
+  const int64_t bits = integer_bits(weight);
   if (element == "bf16") return true;
   if (element == "fp8_e4m3fn") {
-    return weight.family == WeightFamily::kFp8E4m3Fn || fp4 || (is_code && code_bits <= 5);
+    const bool wider = weight.element == Element::kFp8E5m2;
+    return (formats::is_float(weight.element) && !wider) || (is_code(weight) && bits <= 5);
   }
-  if (element == "fp4_e2m1") return fp4 || (is_code && code_bits <= 3);
-  // Twice an e2m1 value is an integer of -12..12: five bits.
-  return (is_code && code_bits <= element_bits(element)) || (fp4 && element_bits(element) >= 5);
+  if (element == "fp4_e2m1") {
+    return weight.element == Element::kFp4E2m1 || (is_code(weight) && bits <= 3);
+  }
+  return bits > 0 && bits <= element_bits(element);
 }
 
 bool stored_natively(const std::string& element, const formats::WeightFormat& weight) {
-  switch (weight.family) {
-    case WeightFamily::kBf16:
+  if (formats::is_sparse(weight)) return false;
+  switch (weight.element) {
+    case Element::kBf16:
       return element == "bf16";
-    case WeightFamily::kFp8E4m3Fn:
+    case Element::kFp8E4m3Fn:
       return element == "fp8_e4m3fn";
-    case WeightFamily::kMxfp4:
-    case WeightFamily::kNvfp4:
+    case Element::kFp4E2m1:
       return element == "fp4_e2m1";
-    case WeightFamily::kInt:
+    case Element::kInt:
       return is_int(element) && !weight.asymmetric && element_bits(element) == weight.bits;
+    default:
+      return false;
   }
-  return false;
 }
 
 std::string activation_element(formats::ActivationFormat activation) {
@@ -163,7 +190,7 @@ int64_t native_pair(const MatrixUnit& unit, const formats::WeightFormat& weight,
 formats::WeightFormat kv_as_weight(formats::KvFormat kv) {
   if (kv == formats::KvFormat::kBf16) return {};
   const int64_t bits = kv == formats::KvFormat::kInt8 ? 8 : 4;
-  return {.family = WeightFamily::kInt, .bits = bits, .asymmetric = true, .group_size = 0};
+  return formats::int_format(bits, true, 0);
 }
 
 int64_t finest_granule(const NativePair& pair) {

@@ -115,9 +115,10 @@ struct Chip {
 
 // True if every code of the stored format is exactly a value of the pair's weight element (up to a
 // power of two that joins the scale), so that the decoder may widen it and results stay the same:
-//   int b holds int codes of up to b bits (an asymmetric code takes one more), and fp4 if b >= 5;
-//   fp4_e2m1 holds fp4 and symmetric int2, int3; fp8_e4m3fn holds fp8, fp4 and codes of up to 5
-//   bits; bf16 holds everything. Scales are applied per granule after the dot, never before.
+//   int b holds int codes of up to b bits (an asymmetric code takes one more), ternaries, fp4 if
+//   b >= 5, fp6_e2m3 and the levels of codebooks if b >= 8; fp4_e2m1 holds fp4, ternaries and
+//   symmetric int2, int3; fp8_e4m3fn holds fp8_e4m3fn, fp6, fp4 and codes of up to 5 bits; bf16
+//   holds everything. Scales are applied per granule after the dot, never before.
 [[nodiscard]] bool holds_codes(const std::string& element, const formats::WeightFormat& weight);
 
 // True if packed weights of this format reach that element without the decoder.

@@ -80,13 +80,28 @@ std::set<double> element_values(const std::string& element) {
 }
 
 std::set<double> stored_values(const formats::WeightFormat& format) {
-  using formats::WeightFamily;
-  if (format.family == WeightFamily::kMxfp4 || format.family == WeightFamily::kNvfp4) {
-    return element_values("fp4_e2m1");
-  }
-  if (format.family == WeightFamily::kFp8E4m3Fn) return element_values("fp8_e4m3fn");
+  using formats::Element;
   const int64_t count = int64_t{1} << format.bits;
-  return format.asymmetric ? integers(1 - count, count - 1) : integers(-count / 2, count / 2 - 1);
+  switch (format.element) {
+    case Element::kFp4E2m1:
+      return element_values("fp4_e2m1");
+    case Element::kFp6E2m3:
+      return values_of_float(2, 3, 1, 7.5);
+    case Element::kFp6E3m2:
+      return values_of_float(3, 2, 3, 28);
+    case Element::kFp8E4m3Fn:
+      return element_values("fp8_e4m3fn");
+    case Element::kFp8E5m2:
+      return values_of_float(5, 2, 15, 57344);
+    case Element::kTernary:
+      return integers(-1, 1);
+    case Element::kNormalFloat:
+    case Element::kTable:
+      return integers(-127, 127);  // any may be a level
+    default:
+      return format.asymmetric ? integers(1 - count, count - 1)
+                               : integers(-count / 2, count / 2 - 1);
+  }
 }
 
 TEST(HoldsCodes, AgreesWithListedValuesForAllFormats) {
@@ -94,7 +109,7 @@ TEST(HoldsCodes, AgreesWithListedValuesForAllFormats) {
        {"int2", "int3", "int4", "int5", "int6", "int8", "int9", "fp4_e2m1", "fp8_e4m3fn", "bf16"}) {
     const std::set<double> held = element_values(element);
     for (const formats::WeightFormat& format : formats::all_weight_formats()) {
-      if (format.family == formats::WeightFamily::kBf16) {
+      if (format.element == formats::Element::kBf16) {
         EXPECT_EQ(holds_codes(element, format), std::string(element) == "bf16");
         continue;
       }
@@ -105,7 +120,8 @@ TEST(HoldsCodes, AgreesWithListedValuesForAllFormats) {
         return true;
       };
       const bool integer = std::string(element).starts_with("int");
-      EXPECT_EQ(holds_codes(element, format), fits(1) || (integer && fits(2)))
+      const bool scaled = integer && (fits(2) || fits(4) || fits(8) || fits(16));
+      EXPECT_EQ(holds_codes(element, format), fits(1) || scaled)
           << element << " " << formats::format_name(format);
     }
   }

@@ -22,7 +22,7 @@ std::vector<Candidate> candidates_of(const model::ModelShape& shape, const recip
                                      double min_bits) {
   std::vector<Candidate> candidates;
   for (const recipe::LinearTreatment& treatment : menu.linear) {
-    if (treatment.weight.family == formats::WeightFamily::kBf16) continue;
+    if (treatment.weight.element == formats::Element::kBf16) continue;
     const auto row =
         static_cast<double>(formats::stored_bits_per_row(treatment.weight, shape.hidden_size));
     const double bits = row / static_cast<double>(shape.hidden_size);

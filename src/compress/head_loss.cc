@@ -72,7 +72,7 @@ Result<HeadLosses> price_head(const host::HostModel& reference, const host::Toke
     const std::string name = formats::format_name(format);
     report_progress(progress, "pricing head as " + name,
                     done++ / static_cast<double>(weight_formats.size()));
-    formats::quantize_rows(format, formats::ScaleRule::kMse, rounded->rows, rounded->cols,
+    formats::quantize_rows(format, formats::Rounding{}, rounded->rows, rounded->cols,
                            reference.head().values.data(), rounded->values.data());
     DOVETAIL_TRY(double loss, mean_kl(logits, treated, hidden));
     if (tied) loss += embedding_loss(reference.head(), *rounded, tokens, embedding_sensitivity);

@@ -33,7 +33,7 @@ ProgressSink part_of(const ProgressSink& progress, double first_frac, double las
 std::vector<WeightFormat> weight_formats_of(const recipe::Menu& menu) {
   std::vector<WeightFormat> formats;
   for (const recipe::LinearTreatment& treatment : menu.linear) {
-    if (treatment.weight.family == formats::WeightFamily::kBf16) continue;
+    if (treatment.weight.element == formats::Element::kBf16) continue;
     if (std::find(formats.begin(), formats.end(), treatment.weight) == formats.end()) {
       formats.push_back(treatment.weight);
     }
@@ -62,7 +62,7 @@ std::vector<const model::Matrix*> site_sensitivities(const host::LayerSensitivit
 
 double weight_loss(const WeightFormat& format, const model::Matrix& weights,
                    const model::Matrix& sensitivity) {
-  return formats::weighted_error_rows(format, formats::ScaleRule::kMse, weights.rows, weights.cols,
+  return formats::weighted_error_rows(format, formats::Rounding{}, weights.rows, weights.cols,
                                       weights.values.data(), sensitivity.values.data());
 }
 

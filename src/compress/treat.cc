@@ -19,11 +19,11 @@ Status check_layers(const model::ModelShape& shape, const recipe::Recipe& recipe
 }
 
 void round_matrix(const WeightFormat& format, const Matrix& from, Matrix& to) {
-  if (format.family == formats::WeightFamily::kBf16) {
+  if (format.element == formats::Element::kBf16) {
     std::copy(from.values.begin(), from.values.end(), to.values.begin());
     return;
   }
-  formats::quantize_rows(format, formats::ScaleRule::kMse, from.rows, from.cols, from.values.data(),
+  formats::quantize_rows(format, formats::Rounding{}, from.rows, from.cols, from.values.data(),
                          to.values.data());
 }
 
@@ -134,7 +134,7 @@ void TreatedModel::treat(int64_t site, const WeightFormat& format, TreatStats& s
     round_matrix(format, *from, *to);
     rounded.values.insert(rounded.values.end(), to->values.begin(), to->values.end());
   }
-  if (format.family == formats::WeightFamily::kBf16) return;  // a plain copy: nothing was rounded
+  if (format.element == formats::Element::kBf16) return;  // a plain copy: nothing was rounded
   stats.rounded_weights += count;
   remember(std::move(rounded));
 }

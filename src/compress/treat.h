@@ -1,6 +1,6 @@
 // Applies a recipe: checkpoint + recipe -> a model that runs with the rounded weights and numerics.
 //
-// Round to nearest with the least-squared-error scale (formats::ScaleRule::kMse). q, k and v of
+// Round to nearest with the least-squared-error scale (formats::Rounding{}). q, k and v of
 // attn_qkv, gate and up of mlp_gate_up are matrices of their own (NVFP4 has one FP32 scale each).
 // A tied head is one stored matrix: treating it treats the input embedding too. An untied
 // embedding, norms and biases are never treated.

@@ -128,14 +128,109 @@ TEST(E8m0, AllCodesArePowersOfTwoButTheLast) {
   EXPECT_TRUE(std::isnan(decode_e8m0(kE8m0NanCode)));
 }
 
-TEST(E8m0, FloorRuleTakesTheBinadeOfTheLargestMagnitude) {
-  for (int exponent = -149; exponent <= 127; ++exponent)
-    for (const double mantissa : {1.0, 1.25, 1.999}) {
-      const auto absmax = static_cast<float>(std::ldexp(mantissa, exponent));
-      const int want = std::max(std::ilogb(absmax) - 2 + 127, 0);
-      ASSERT_EQ(e8m0_floor_scale(absmax, 2), want) << absmax;
+struct FloatFacts {
+  Element element;
+  int exponent_bits;
+  int mantissa_bits;
+  int bias;
+  int64_t num_finite;  // magnitudes
+};
+constexpr FloatFacts kFloats[] = {{Element::kFp4E2m1, 2, 1, 1, 8},
+                                  {Element::kFp6E2m3, 2, 3, 1, 32},
+                                  {Element::kFp6E3m2, 3, 2, 3, 32},
+                                  {Element::kFp8E4m3Fn, 4, 3, 7, 127},
+                                  {Element::kFp8E5m2, 5, 2, 15, 124}};
+
+TEST(FloatElements, AllCodesMatchTheFormulaAndComeBack) {
+  for (const FloatFacts& facts : kFloats) {
+    const int64_t sign = int64_t{1} << (facts.exponent_bits + facts.mantissa_bits);
+    for (int64_t code = 0; code < 2 * sign; ++code) {
+      const float value = decode_float(facts.element, static_cast<uint8_t>(code));
+      if (code % sign >= facts.num_finite) {
+        EXPECT_FALSE(std::isfinite(value)) << code;
+        EXPECT_EQ(std::isinf(value), facts.element == Element::kFp8E5m2 && code % sign == 0x7C);
+        continue;
+      }
+      EXPECT_EQ(value,
+                value_by_formula(code, facts.mantissa_bits, facts.exponent_bits, facts.bias));
+      EXPECT_EQ(std::signbit(value), code >= sign) << code;
+      for (const Ties ties : {Ties::kEven, Ties::kAway, Ties::kZero})
+        EXPECT_EQ(encode_float(facts.element, value, ties), code);
     }
-  EXPECT_EQ(e8m0_floor_scale(0, 2), 0);
+    EXPECT_EQ(float_form(facts.element).max,
+              decode_float(facts.element, static_cast<uint8_t>(facts.num_finite - 1)));
+    EXPECT_EQ(float_form(facts.element).emax, std::ilogb(float_form(facts.element).max));
+  }
+}
+
+TEST(FloatElements, EncodeToTheNearestCodeAndSaturate) {
+  for (const FloatFacts& facts : kFloats) {
+    const auto magnitudes = magnitudes_by_formula(facts.num_finite, facts.mantissa_bits,
+                                                  facts.exponent_bits, facts.bias);
+    const int64_t sign = int64_t{1} << (facts.exponent_bits + facts.mantissa_bits);
+    for (const float value : probes(magnitudes, 24))
+      ASSERT_EQ(encode_float(facts.element, value),
+                nearest_by_search(value, magnitudes) + (std::signbit(value) ? sign : 0))
+          << value;
+    EXPECT_EQ(encode_float(facts.element, std::numeric_limits<float>::infinity()),
+              facts.num_finite - 1);
+    EXPECT_EQ(encode_float(facts.element, -3e38F), sign + facts.num_finite - 1);
+  }
+}
+
+TEST(FloatElements, TiesGoWhereTheRuleSays) {
+  for (const FloatFacts& facts : kFloats) {
+    const auto magnitudes = magnitudes_by_formula(facts.num_finite, facts.mantissa_bits,
+                                                  facts.exponent_bits, facts.bias);
+    const int64_t sign = int64_t{1} << (facts.exponent_bits + facts.mantissa_bits);
+    for (int64_t code = 0; code + 1 < facts.num_finite; ++code) {
+      const auto at = static_cast<size_t>(code);
+      const auto middle = static_cast<float>((magnitudes[at] + magnitudes[at + 1]) / 2);
+      EXPECT_EQ(encode_float(facts.element, middle, Ties::kAway), code + 1) << middle;
+      EXPECT_EQ(encode_float(facts.element, middle, Ties::kZero), code) << middle;
+      EXPECT_EQ(encode_float(facts.element, -middle, Ties::kAway), sign + code + 1) << middle;
+      const float above = std::nextafter(middle, 1e9F);
+      EXPECT_EQ(encode_float(facts.element, above, Ties::kZero), code + 1) << middle;
+      const float below = std::nextafter(middle, 0.0F);
+      EXPECT_EQ(encode_float(facts.element, below, Ties::kAway), code) << middle;
+    }
+  }
+}
+
+// The rules of E8M0 in logarithms, with no look at bits.
+int e8m0_by_formula(ScaleRule rule, double absmax, const ScaledElement& element) {
+  const int exponent = std::ilogb(absmax);
+  int scale = exponent - element.emax;
+  if (rule == ScaleRule::kCeil && absmax > std::ldexp(1.0, exponent)) ++scale;
+  if (rule == ScaleRule::kRceil) {
+    scale = -400;
+    while (static_cast<double>(element.max) * std::ldexp(1.0, scale) < absmax) ++scale;
+  }
+  if (rule == ScaleRule::kEven) {
+    const double step = std::ldexp(1.0, exponent - element.mantissa_bits);
+    scale = std::ilogb(std::floor(absmax / step + .5) * step) - element.emax;
+  }
+  return std::clamp(scale + 127, 0, 254);
+}
+
+TEST(E8m0, EveryRuleMatchesItsFormula) {
+  for (const char* name :
+       {"mxfp4", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp8_e4m3fn", "mxfp8_e5m2", "mxint8"}) {
+    const ScaledElement element = scaled_element(parse_weight_format(name).value());
+    for (const ScaleRule rule : {ScaleRule::kFloor, ScaleRule::kMse, ScaleRule::kRceil,
+                                 ScaleRule::kCeil, ScaleRule::kEven})
+      for (int exponent = -100; exponent <= 126; ++exponent)
+        for (const double mantissa : {1.0, 1.0000002, 1.25, 1.49, 1.5, 1.6, 1.75, 1.751, 1.875,
+                                      1.9375, 1.96875, 1.98, 1.984375, 1.99219, 1.9999999}) {
+          const auto absmax = static_cast<float>(std::ldexp(mantissa, exponent));
+          ASSERT_EQ(e8m0_scale(rule, absmax, element), e8m0_by_formula(rule, absmax, element))
+              << name << " " << rule_name(rule) << " " << absmax;
+        }
+    for (const ScaleRule rule : {ScaleRule::kFloor, ScaleRule::kRceil, ScaleRule::kEven}) {
+      EXPECT_EQ(e8m0_scale(rule, 0, element), 0);
+      EXPECT_EQ(e8m0_scale(rule, 1e-45F, element), 0);
+    }
+  }
 }
 
 TEST(Fp16, AllCodesMatchTheFormula) {
@@ -182,14 +277,19 @@ struct GoldenCodec {
   std::function<uint32_t(float)> encode;
 };
 
+std::pair<std::string, GoldenCodec> float_codec(const char* name, Element element) {
+  return {name,
+          {[element](uint32_t c) { return decode_float(element, static_cast<uint8_t>(c)); },
+           [element](float v) -> uint32_t { return encode_float(element, v); }}};
+}
+
 const std::vector<std::pair<std::string, GoldenCodec>>& golden_codecs() {
   static const std::vector<std::pair<std::string, GoldenCodec>> codecs = {
-      {"e2m1",
-       {[](uint32_t c) { return decode_e2m1(static_cast<uint8_t>(c)); },
-        [](float v) -> uint32_t { return encode_e2m1(v); }}},
-      {"fp8_e4m3fn",
-       {[](uint32_t c) { return decode_fp8_e4m3fn(static_cast<uint8_t>(c)); },
-        [](float v) -> uint32_t { return encode_fp8_e4m3fn(v); }}},
+      float_codec("fp4_e2m1", Element::kFp4E2m1),
+      float_codec("fp6_e2m3", Element::kFp6E2m3),
+      float_codec("fp6_e3m2", Element::kFp6E3m2),
+      float_codec("fp8_e4m3fn", Element::kFp8E4m3Fn),
+      float_codec("fp8_e5m2", Element::kFp8E5m2),
       {"e8m0", {[](uint32_t c) { return decode_e8m0(static_cast<uint8_t>(c)); }, nullptr}},
       {"fp16", {nullptr, [](float v) -> uint32_t { return encode_fp16(v); }}},
       {"bf16", {nullptr, [](float v) -> uint32_t { return encode_bf16(v); }}}};
@@ -220,7 +320,7 @@ TEST(ElementGolden, AgreesWithMlDtypes) {
       }
     }
   }
-  EXPECT_GT(checked, 2900);
+  EXPECT_GT(checked, 4500);
 }
 
 }  // namespace

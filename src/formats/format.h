@@ -1,15 +1,27 @@
-// The number formats: names, element ranges and storage. What a quantised tensor *is* is defined in
-// this folder and nowhere else; host emulation, packing and silicon read it from here.
+// The number formats: names, elements, scales and storage. What a quantised tensor *is* is defined
+// in this folder and nowhere else; host emulation, packing and silicon read it from here.
 //
 // Names (the same in files, commands and reports):
-//   weights      bf16 | int{2,3,4,5,6,8}[_asym][_g{32,64,128}] | fp8_e4m3fn | mxfp4 | nvfp4
-//                no _g suffix: one scale per output channel (a row along the reduction axis)
+//   weights      bf16
+//                int{2..8}[_asym][GRANULE]   ternary[GRANULE]     FP16 scales
+//                int{2,3,4}_qoq_g{32,64,128}                      two levels: FP16 a row, 8 bits a
+//                                                                 group
+//                nf{3,4}_g{16..128}, lut{3,4}_g{16..128}          8 or 16 levels: of the normal
+//                                                                 distribution, fitted to the
+//                                                                 tensor
+//                fp8_e4m3fn[GRANULE], fp8_e5m2[GRANULE]           FP32 scales
+//                mxfp8_e4m3fn, mxfp8_e5m2, mxfp6_e3m2, mxfp6_e2m3, mxfp4, mxint8    E8M0 per 32
+//                nvfp4                                            E4M3 per 16 times FP32 a tensor
+//                GRANULE: _tensor, _b128 (128 x 128), _g{16,32,64,128} (along the reduction axis);
+//                none: one scale per output channel (a row along the reduction axis)
+//                any but bf16 may end in _2:4 or _4:8: so many kept of so many along the row
 //   activations  bf16 | int8_token | fp8_token      (one dynamic scale per token)
 //   kv           bf16 | int8 | int4                 (asymmetric, one scale and zero per token and
-//   head)
+//                                                   head)
 //
-// Sources: OCP Microscaling Formats (MX) v1.0; OCP 8-bit Floating Point (OFP8) v1.0;
-// docs/formats/ has one page for each family.
+// Sources: OCP Microscaling Formats (MX) v1.0; OCP 8-bit Floating Point (OFP8) v1.0; QServe
+// (arXiv:2405.04532) for two-level scales; QLoRA (arXiv:2305.14314) for levels of the normal
+// distribution. docs/formats/ has one page for each family.
 #pragma once
 
 #include <cstdint>
@@ -21,16 +33,46 @@
 
 namespace dovetail::formats {
 
-enum class WeightFamily : uint8_t { kBf16, kInt, kFp8E4m3Fn, kMxfp4, kNvfp4 };
+enum class Element : uint8_t {
+  kBf16,
+  kInt,      // two's complement, or code less zero point
+  kTernary,  // -1, 0, 1; five to a byte
+  kFp8E4m3Fn,
+  kFp8E5m2,
+  kFp6E3m2,
+  kFp6E2m3,
+  kFp4E2m1,
+  kNormalFloat,  // levels of the normal distribution, as INT8
+  kTable,        // levels fitted to the tensor, as INT8
+};
+
+enum class ScaleType : uint8_t {
+  kNone,  // bf16
+  kFp16,  // sign included
+  kFp32,
+  kE8m0,   // a power of two
+  kE4m3,   // times one FP32 of the tensor
+  kUint8,  // 1..255, times one FP16 of the row
+};
 
 struct WeightFormat {
-  WeightFamily family = WeightFamily::kBf16;
-  int64_t bits = 16;        // payload bits of one element: 2, 3, 4, 5, 6, 8 (kInt); 4; 8; 16
+  Element element = Element::kBf16;
+  int64_t bits = 16;        // payload bits of one kept element; kTernary: 2 where it is not packed
   bool asymmetric = false;  // kInt only: integer zero point of `bits` bits per group
-  int64_t group_size = 0;   // 32, 64, 128; 0: one group per row. kMxfp4: 32, kNvfp4: 16
+  ScaleType scale = ScaleType::kNone;
+  int64_t group_size = 0;  // along the row: 16, 32, 64, 128; 0: the whole row
+  int64_t group_rows = 1;  // 1; 128: a block of rows; 0: all rows
+  int64_t kept = 0;        // of every `of` elements of a row, so many are stored; 0: all
+  int64_t of = 0;          // 0, 4, 8
 
   bool operator==(const WeightFormat&) const = default;
 };
+
+// int{bits}[_asym][_g{group_size}], the commonest family.
+[[nodiscard]] WeightFormat int_format(int64_t bits, bool asymmetric, int64_t group_size);
+[[nodiscard]] inline bool is_sparse(const WeightFormat& format) {
+  return format.of != 0;
+}
 
 enum class ActivationFormat : uint8_t { kBf16, kInt8Token, kFp8Token };
 enum class KvFormat : uint8_t { kBf16, kInt8, kInt4 };
@@ -43,17 +85,28 @@ enum class KvFormat : uint8_t { kBf16, kInt8, kInt4 };
 [[nodiscard]] std::string format_name(ActivationFormat format);
 [[nodiscard]] std::string format_name(KvFormat format);
 
-// Every legal weight format, bf16 first.
+// Every legal dense weight format, bf16 first; each but bf16 may be made sparse (2:4, 4:8).
 [[nodiscard]] const std::vector<WeightFormat>& all_weight_formats();
+// True for these and their sparse forms.
+[[nodiscard]] bool is_legal(const WeightFormat& format);
 
-// Bits that one row of k weights takes: payload, scales (FP16 per group for kInt, FP32 per row for
-// kFp8E4m3Fn, E8M0 per 32 for kMxfp4, E4M3 per 16 for kNvfp4) and zero points. A shorter last group
-// has a scale of its own. NVFP4's one FP32 scale per tensor is not counted.
-[[nodiscard]] int64_t stored_bits_per_row(const WeightFormat& format, int64_t k);
-
-// Groups (scales) of one row of k weights; bf16 has none. Bits of one group's scale as stored.
+// Groups (scales) along one row of k weights; bf16 has none. A shorter last group has a scale of
+// its own.
 [[nodiscard]] int64_t num_groups(const WeightFormat& format, int64_t k);
+// Groups along `rows` rows, one above the other.
+[[nodiscard]] int64_t num_row_groups(const WeightFormat& format, int64_t rows);
+// Bits of one group's scale as stored.
 [[nodiscard]] int64_t scale_bits(const WeightFormat& format);
+// Elements of a row of k that are stored.
+[[nodiscard]] int64_t kept_per_row(const WeightFormat& format, int64_t k);
+// Payload bits of one row, without scales, zero points and mask: whole bytes where rows start on
+// bytes (kTernary).
+[[nodiscard]] int64_t payload_bits_per_row(const WeightFormat& format, int64_t k);
+
+// Bits that one row of k weights takes: payload, scales, zero points, and for sparse formats one
+// bit an element that says which are kept. A row bears its share of a block's scale, rounded up;
+// what a whole tensor has once (one scale, the FP32 of kE4m3, the levels of kTable) is not counted.
+[[nodiscard]] int64_t stored_bits_per_row(const WeightFormat& format, int64_t k);
 
 // Bits that one cached vector (key or value of one token and one head) takes, scale and zero
 // included.

@@ -14,6 +14,8 @@
 #include <immintrin.h>
 #endif
 
+#include "formats/rounding.h"
+
 namespace dovetail::formats {
 
 #if defined(__AVX512F__)
@@ -110,19 +112,35 @@ template <size_t kStep, typename Vector>
 // Adding and subtracting 1.5 * 2^23 rounds to whole numbers, ties to even, for |x| < 2^22.
 inline constexpr float kRoundToWhole = 0x1.8p23F;
 
+// `even`: x rounded with ties to even. Where x lies exactly `half` a step from it, the neighbour
+// that `kTies` wants.
+template <Ties kTies>
+[[gnu::always_inline]] inline FloatLanes settle_ties(FloatLanes x, FloatLanes even,
+                                                     FloatLanes half) {
+  if constexpr (kTies == Ties::kEven) {
+    return even;
+  } else {
+    const FloatLanes outward = with_sign_of(half, x);
+    const FloatLanes wanted = kTies == Ties::kAway ? x + outward : x - outward;
+    return magnitude(x - even) == half ? wanted : even;
+  }
+}
+
 // Integers low..high, bounds given per lane.
+template <Ties kTies>
 struct IntElement {
   static constexpr bool kSigned = false;  // a negative value that rounds to 0 gives +0
   FloatLanes low;
   FloatLanes high;
   [[gnu::always_inline]] FloatLanes round(FloatLanes x) const {
-    return (smaller(larger(x, low), high) + kRoundToWhole) - kRoundToWhole;
+    const FloatLanes inside = smaller(larger(x, low), high);
+    return settle_ties<kTies>(inside, (inside + kRoundToWhole) - kRoundToWhole, broadcast(.5F));
   }
 };
 
 // Sign-magnitude floats of kMantissaBits with subnormals below 2^kFirstExponent, saturating at
 // kMax. The constant that rounds to the step of x's binade is built from x's own exponent.
-template <int kMantissaBits, int kFirstExponent>
+template <int kMantissaBits, int kFirstExponent, Ties kTies>
 struct FloatElement {
   static constexpr bool kSigned = true;
   static constexpr float power(int exponent) {
@@ -132,25 +150,53 @@ struct FloatElement {
   // round() of values that are not negative.
   [[gnu::always_inline]] FloatLanes round_magnitude(FloatLanes x) const {
     const FloatLanes inside = smaller(x, broadcast(max));
-    const FloatLanes rounder = rounder_for(larger(inside, broadcast(power(kFirstExponent))));
-    return (inside + rounder) - rounder;
+    return round_inside(inside, larger(inside, broadcast(power(kFirstExponent))));
   }
   [[gnu::always_inline]] FloatLanes round(FloatLanes x) const {
     const FloatLanes inside = smaller(larger(x, broadcast(-max)), broadcast(max));
-    const FloatLanes rounder =
-        rounder_for(larger(magnitude(inside), broadcast(power(kFirstExponent))));
-    return (inside + rounder) - rounder;
+    return round_inside(inside, larger(magnitude(inside), broadcast(power(kFirstExponent))));
   }
 
  private:
-  // 1.5 * 2^(23 - kMantissaBits) * the binade of x: exponents add.
-  [[gnu::always_inline]] static FloatLanes rounder_for(FloatLanes x) {
+  [[gnu::always_inline]] static FloatLanes round_inside(FloatLanes inside, FloatLanes size) {
+    const BitLanes binade = std::bit_cast<BitLanes>(size) & 0x7F800000U;
+    // 1.5 * 2^(23 - kMantissaBits) * the binade: exponents add.
     constexpr uint32_t kFactor = (static_cast<uint32_t>(23 - kMantissaBits) << 23) | 0x400000U;
-    return std::bit_cast<FloatLanes>((std::bit_cast<BitLanes>(x) & 0x7F800000U) + kFactor);
+    const auto rounder = std::bit_cast<FloatLanes>(binade + kFactor);
+    const auto half =
+        std::bit_cast<FloatLanes>(binade - (static_cast<uint32_t>(kMantissaBits + 1) << 23));
+    return settle_ties<kTies>(inside, (inside + rounder) - rounder, half);
   }
 };
-using E2m1Element = FloatElement<1, 0>;
-using E4m3Element = FloatElement<3, -6>;
-using Fp16Element = FloatElement<10, -14>;
+template <Ties kTies>
+using E2m1Element = FloatElement<1, 0, kTies>;
+template <Ties kTies>
+using E2m3Element = FloatElement<3, 0, kTies>;
+template <Ties kTies>
+using E3m2Element = FloatElement<2, -2, kTies>;
+template <Ties kTies>
+using E4m3Element = FloatElement<3, -6, kTies>;
+template <Ties kTies>
+using E5m2Element = FloatElement<2, -14, kTies>;
+using Fp16Element = FloatElement<10, -14, Ties::kEven>;
+
+// Levels in ascending order; x takes one step up at each threshold that it reaches, so where ties
+// go stands in the thresholds.
+struct LevelElement {
+  static constexpr bool kSigned = false;
+  static constexpr size_t kMaxSteps = 15;
+  float lowest = 0;
+  size_t count = 0;
+  std::array<float, kMaxSteps> threshold{};
+  std::array<float, kMaxSteps> step{};
+  [[gnu::always_inline]] FloatLanes round(FloatLanes x) const {
+    FloatLanes level = broadcast(lowest);
+    for (size_t i = 0; i < count; ++i) {
+      const FloatLanes taken = level + step[i];
+      level = x >= broadcast(threshold[i]) ? taken : level;
+    }
+    return level;
+  }
+};
 
 }  // namespace dovetail::formats

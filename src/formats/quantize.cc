@@ -3,103 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
 #include <vector>
 
-#include "base/parallel.h"
-#include "formats/element.h"
-#include "formats/lanes.h"
+#include "formats/element_lanes.h"
+#include "formats/row_blocks.h"
 
 namespace dovetail::formats {
 namespace {
 
-// Elements that one parallel step handles at least: below, starting a thread costs more.
-constexpr int64_t kElementsPerStep = 1 << 17;
-
-constexpr E2m1Element kE2m1{.max = kE2m1Max};
-constexpr E4m3Element kE4m3{.max = kFp8E4m3FnMax};
-constexpr Fp16Element kFp16{.max = kFp16Max};
-
-struct Range {
-  float min;  // <= 0
-  float max;  // >= 0
-  float absmax() const { return std::max(-min, max); }
-};
-
-Range range_of(const float* w, int64_t count) {
-  FloatLanes low{};
-  FloatLanes high{};
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    const FloatLanes x = load(w + i);
-    low = smaller(x, low);
-    high = larger(x, high);
-  }
-  if (i < count) {
-    const FloatLanes x = load_first(w + i, count - i);
-    low = smaller(x, low);
-    high = larger(x, high);
-  }
-  return {.min = -largest_lane(-low), .max = largest_lane(high)};
-}
-
-// The scales that one group may take, in the order of scale_rule.h, padded to whole registers.
-struct Candidates {
-  alignas(64) std::array<float, kMaxCandidates> scale;
-  alignas(64) std::array<float, kMaxCandidates> low;   // kInt: smallest code less the zero point
-  alignas(64) std::array<float, kMaxCandidates> high;  // kInt: largest code less the zero point
-};
-
-// A group's scale and, for integers, its range of codes less the zero point. Scale 0: zeros.
-struct Chosen {
-  float scale = 0;
-  float low = 0;
-  float high = 0;
-};
-
-template <typename Element>
-Element element_at(const Candidates&, size_t, const Element& element) {
-  return element;
-}
-IntElement element_at(const Candidates& candidates, size_t at, const IntElement&) {
-  return {.low = load(candidates.low.data() + at), .high = load(candidates.high.data() + at)};
-}
-
-// x - round(x), or its magnitude for float elements, whose two halves are mirror images.
-template <typename Element>
-[[gnu::always_inline]] inline FloatLanes rounding_error(const Element& element, FloatLanes x) {
-  if constexpr (Element::kSigned) {
-    const FloatLanes size = magnitude(x);
-    return size - element.round_magnitude(size);
-  } else {
-    return x - element.round(x);
-  }
-}
-
-// The candidate with the least squared error. Lanes are candidates and elements come one by one, so
-// sums run in element order whatever the width, and no group has a tail.
-template <typename Element>
-size_t best_candidate(const Candidates& candidates, size_t count, const float* w, int64_t n,
-                      const Element& element) {
-  BitLanes best = ~BitLanes{};
-  BitLanes rank{};
-  for (int64_t lane = 0; lane < kLanes; ++lane) rank[lane] = static_cast<uint32_t>(lane);
-  for (size_t at = 0; at < count; at += kLanes) {
-    const FloatLanes scale = load(candidates.scale.data() + at);
-    const FloatLanes inverse = 1.0F / scale;
-    const auto rounding = element_at(candidates, at, element);
-    FloatLanes sum{};
-    for (int64_t i = 0; i < n; ++i) {
-      const FloatLanes error = rounding_error(rounding, w[i] * inverse);
-      sum += error * error;
-    }
-    const FloatLanes squared = sum * scale * scale;
-    const BitLanes key = (std::bit_cast<BitLanes>(squared) & ~kRankMask) | rank;
-    best = key < best ? key : best;
-    rank += static_cast<uint32_t>(kLanes);
-  }
-  return smallest_lane(best) & kRankMask;
-}
+constexpr E4m3Element<Ties::kEven> kE4m3{.max = kFp8E4m3FnMax};
 
 // out = round(w / s) * s.
 template <typename Element>
@@ -115,121 +27,6 @@ void write_group(const Element& element, float scale, int64_t n, const float* w,
   if (i < n) store_first(value(load_first(w + i, n - i)), out + i, n - i);
 }
 
-// What all groups of a matrix have in common.
-struct Plan {
-  WeightFormat format;
-  float tensor = 1;
-  std::vector<float> factors;  // padded with the first
-  std::vector<int32_t> steps;  // padded with the first
-  size_t count = 1;            // candidates, padded to whole registers; 1: no search
-};
-
-template <typename T>
-void pad_to_lanes(std::vector<T>& values) {
-  while (!values.empty() && values.size() % kLanes != 0) values.push_back(values.front());
-}
-
-Plan make_plan(const WeightFormat& format, ScaleRule rule, float tensor) {
-  Plan plan{.format = format,
-            .tensor = tensor,
-            .factors = scale_factors(format),
-            .steps = scale_code_steps(format)};
-  if (rule == ScaleRule::kAbsmax) {
-    plan.factors.resize(std::min<size_t>(plan.factors.size(), 1));
-    plan.steps.resize(std::min<size_t>(plan.steps.size(), 1));
-  }
-  const bool search = rule == ScaleRule::kMse;
-  pad_to_lanes(plan.factors);
-  pad_to_lanes(plan.steps);
-  plan.count = search ? std::max(plan.factors.size(), plan.steps.size()) : 1;
-  return plan;
-}
-
-void fill_int_candidates(const Plan& plan, const Range& range, Candidates& candidates) {
-  const WeightFormat& format = plan.format;
-  const bool asymmetric = format.asymmetric;
-  const auto num_codes = static_cast<float>(1 << format.bits);
-  const float top = asymmetric ? num_codes - 1 : num_codes / 2 - 1;
-  const float step = (asymmetric ? range.max - range.min : range.absmax()) / top;
-  const bool negative = !asymmetric && plan.count > 1 && range.max > -range.min;
-  for (size_t at = 0; at < plan.count; at += kLanes) {
-    const FloatLanes factor = load(plan.factors.data() + at);
-    const FloatLanes scale = larger(kFp16.round(step * factor), broadcast(kFp16Min));
-    FloatLanes low = broadcast(-num_codes / 2);
-    FloatLanes high = broadcast(top);
-    if (asymmetric) {
-      const FloatLanes wanted = -range.min * factor * (1.0F / scale);
-      const FloatLanes zero = IntElement{.low = FloatLanes{}, .high = high}.round(wanted);
-      low = -zero;
-      high = top - zero;
-    }
-    store(negative ? -scale : scale, candidates.scale.data() + at);
-    store(low, candidates.low.data() + at);
-    store(high, candidates.high.data() + at);
-  }
-  candidates.scale[0] = std::fabs(candidates.scale[0]);  // the first is kAbsmax itself
-}
-
-Chosen choose_int(const Plan& plan, int64_t n, const float* w, Candidates& candidates) {
-  const Range range = range_of(w, n);
-  if (range.absmax() == 0) return {};
-  fill_int_candidates(plan, range, candidates);
-  const size_t best =
-      plan.count == 1 ? 0 : best_candidate(candidates, plan.count, w, n, IntElement{});
-  return {
-      .scale = candidates.scale[best], .low = candidates.low[best], .high = candidates.high[best]};
-}
-
-void fill_float_candidates(const Plan& plan, float absmax, Candidates& candidates) {
-  if (plan.format.family == WeightFamily::kFp8E4m3Fn) {
-    const float scale = std::max(absmax / kFp8E4m3FnMax, 0x1p-126F);
-    for (size_t i = 0; i < plan.count; ++i) candidates.scale[i] = scale * plan.factors[i];
-    return;
-  }
-  if (plan.format.family == WeightFamily::kMxfp4) {
-    const int32_t floor = e8m0_floor_scale(absmax, 2);
-    for (size_t i = 0; i < plan.count; ++i)
-      candidates.scale[i] =
-          decode_e8m0(static_cast<uint8_t>(std::clamp(floor + plan.steps[i], 0, kE8m0NanCode - 1)));
-    return;
-  }
-  static const std::array<float, 128> values = [] {
-    std::array<float, 128> made;
-    for (size_t code = 0; code < made.size(); ++code)
-      made[code] = decode_fp8_e4m3fn(static_cast<uint8_t>(code));
-    return made;
-  }();
-  const int32_t nearest = std::max<int32_t>(encode_fp8_e4m3fn(absmax / kE2m1Max / plan.tensor), 1);
-  for (size_t i = 0; i < plan.count; ++i) {
-    const int32_t code = std::clamp<int32_t>(nearest + plan.steps[i], 1, kE4m3LargestCode);
-    candidates.scale[i] = values[static_cast<size_t>(code)] * plan.tensor;
-  }
-}
-
-template <typename Element>
-void quantize_float_group(const Plan& plan, const Element& element, int64_t n, const float* w,
-                          float* out, Candidates& candidates) {
-  const float absmax = range_of(w, n).absmax();
-  if (absmax == 0) {
-    std::fill_n(out, n, 0.0F);
-    return;
-  }
-  fill_float_candidates(plan, absmax, candidates);
-  const size_t best = plan.count == 1 ? 0 : best_candidate(candidates, plan.count, w, n, element);
-  write_group(element, candidates.scale[best], n, w, out);
-}
-
-void quantize_int_group(const Plan& plan, int64_t n, const float* w, float* out,
-                        Candidates& candidates) {
-  const Chosen chosen = choose_int(plan, n, w, candidates);
-  if (chosen.scale == 0) {
-    std::fill_n(out, n, 0.0F);
-    return;
-  }
-  const IntElement element{.low = broadcast(chosen.low), .high = broadcast(chosen.high)};
-  write_group(element, chosen.scale, n, w, out);
-}
-
 void round_to_bf16(int64_t count, const float* x, float* out) {
   for (int64_t i = 0; i < count; ++i) {
     const auto bits = std::bit_cast<uint32_t>(x[i]);
@@ -239,23 +36,63 @@ void round_to_bf16(int64_t count, const float* x, float* out) {
   }
 }
 
-void quantize_planned_row(const Plan& plan, int64_t k, const float* w, float* out) {
-  const WeightFormat& format = plan.format;
-  if (format.family == WeightFamily::kBf16) {
-    round_to_bf16(k, w, out);
+// What rounding of rows needs beside the rows.
+struct Rows {
+  const WeightFormat& format;
+  const MatrixScales& scales;
+  int64_t rows = 0;
+  int64_t k = 0;
+};
+
+template <typename Element>
+void round_row(const Rows& matrix, const Element& element, int64_t row, const float* w,
+               float* out) {
+  const WeightFormat& format = matrix.format;
+  const MatrixScales& scales = matrix.scales;
+  const int64_t length = format.group_size == 0 ? matrix.k : format.group_size;
+  const int64_t height = format.group_rows == 0 ? matrix.rows : format.group_rows;
+  for (int64_t g = 0; g < scales.groups; ++g) {
+    const auto at = static_cast<size_t>(row / height * scales.groups + g);
+    const int64_t begin = g * length;
+    const int64_t n = std::min(length, matrix.k - begin);
+    if (scales.scale[at] == 0) {
+      std::fill_n(out + begin, n, 0.0F);
+    } else {
+      const float zero = format.asymmetric ? static_cast<float>(scales.zero[at]) : 0.0F;
+      write_group(shifted(element, zero), scales.scale[at], n, w + begin, out + begin);
+    }
+  }
+}
+
+// Dropped elements are +0, whatever the sign of the scale. `w` may be `out`.
+template <typename Element>
+void round_sparse_row(const Rows& matrix, const Element& element, int64_t row, const float* w,
+                      float* out) {
+  std::vector<uint8_t> kept(static_cast<size_t>(matrix.k));
+  mark_kept(matrix.format, matrix.k, nullptr, w, kept.data());
+  round_row(matrix, element, row, w, out);
+  for (size_t i = 0; i < kept.size(); ++i)
+    if (kept[i] == 0) out[i] = 0;
+}
+
+// Calls use(round) where round(row, w, out) writes one row.
+template <typename Use>
+void with_rounding(const Rows& matrix, Ties ties, const Use& use) {
+  if (matrix.format.element == Element::kBf16) {
+    use([&](int64_t, const float* w, float* out) { round_to_bf16(matrix.k, w, out); });
     return;
   }
-  Candidates candidates;
-  const int64_t length = format.group_size == 0 ? k : format.group_size;
-  for (int64_t begin = 0; begin < k; begin += length) {
-    const int64_t n = std::min(length, k - begin);
-    if (format.family == WeightFamily::kInt)
-      quantize_int_group(plan, n, w + begin, out + begin, candidates);
-    else if (format.family == WeightFamily::kFp8E4m3Fn)
-      quantize_float_group(plan, kE4m3, n, w + begin, out + begin, candidates);
-    else
-      quantize_float_group(plan, kE2m1, n, w + begin, out + begin, candidates);
-  }
+  const Levels& levels =
+      matrix.scales.levels.empty() ? levels_or_none(matrix.format) : matrix.scales.levels;
+  with_element(matrix.format, ties, levels, [&](const auto& element) {
+    use([&](int64_t row, const float* w, float* out) {
+      if (is_sparse(matrix.format)) {
+        round_sparse_row(matrix, element, row, w, out);
+      } else {
+        round_row(matrix, element, row, w, out);
+      }
+    });
+  });
 }
 
 // 1/2 sum S * (w - q)^2, in kSums partial sums so that the order does not depend on the lanes.
@@ -277,27 +114,13 @@ double weighted_error(int64_t k, const float* w, const float* q, const float* we
   return total / 2;
 }
 
-// Calls body(first, last) over all rows, in parallel where that is worth a thread.
-template <typename Body>
-void for_row_blocks(int64_t rows, int64_t k, const Body& body) {
-  const int64_t per_step = std::max<int64_t>(1, kElementsPerStep / std::max<int64_t>(k, 1));
-  const int64_t steps = (rows + per_step - 1) / per_step;
-  if (steps <= 1) {
-    body(0, rows);
-    return;
-  }
-  parallel_for(steps, [&](int64_t step, int64_t) {
-    body(step * per_step, std::min(rows, (step + 1) * per_step));
-  });
-}
-
 // x = round(x / s) * s with the FP32 scale s = max|x| / max of each vector.
 template <typename Element>
 void quantize_tokens(const Element& element, float max, int64_t tokens, int64_t k, float* x) {
   for_row_blocks(tokens, k, [&](int64_t first, int64_t last) {
     for (int64_t token = first; token < last; ++token) {
       float* row = x + token * k;
-      const float absmax = range_of(row, k).absmax();
+      const float absmax = value_range(row, k).absmax();
       if (absmax == 0)
         std::fill_n(row, k, 0.0F);
       else
@@ -308,37 +131,81 @@ void quantize_tokens(const Element& element, float max, int64_t tokens, int64_t 
 
 }  // namespace
 
-float tensor_scale(const WeightFormat& format, int64_t count, const float* w) {
-  if (format.family != WeightFamily::kNvfp4) return 1;
-  const float absmax = range_of(w, count).absmax();
-  return absmax == 0 ? 1.0F : std::max(absmax / (kE2m1Max * kFp8E4m3FnMax), 0x1p-126F);
+void mark_kept(const WeightFormat& format, int64_t k, const float* importance, const float* w,
+               uint8_t* kept) {
+  std::array<float, 8> score{};
+  for (int64_t begin = 0; begin < k; begin += format.of) {
+    const int64_t count = std::min(format.of, k - begin);
+    for (int64_t i = 0; i < count; ++i) {
+      const float weight = importance == nullptr ? 1.0F : importance[begin + i];
+      score[static_cast<size_t>(i)] = w[begin + i] * w[begin + i] * weight;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      const float mine = score[static_cast<size_t>(i)];
+      int64_t before = 0;  // elements that come first in the order of scores
+      for (int64_t j = 0; j < count; ++j) {
+        const float other = score[static_cast<size_t>(j)];
+        before += other > mine || (other == mine && j < i) ? 1 : 0;
+      }
+      kept[begin + i] = before < format.kept ? 1 : 0;
+    }
+  }
 }
 
-void quantize_row(const WeightFormat& format, ScaleRule rule, float tensor, int64_t k,
-                  const float* w, float* out) {
-  quantize_planned_row(make_plan(format, rule, tensor), k, w, out);
+void drop_smallest(const WeightFormat& format, int64_t rows, int64_t k, const float* importance,
+                   float* w) {
+  std::vector<uint8_t> kept(static_cast<size_t>(k));
+  for (int64_t row = 0; row < rows; ++row) {
+    mark_kept(format, k, importance, w + row * k, kept.data());
+    for (int64_t i = 0; i < k; ++i)
+      if (kept[static_cast<size_t>(i)] == 0) w[row * k + i] = 0;
+  }
 }
 
-void quantize_rows(const WeightFormat& format, ScaleRule rule, int64_t rows, int64_t k,
-                   const float* w, float* out) {
-  const Plan plan = make_plan(format, rule, tensor_scale(format, rows * k, w));
-  for_row_blocks(rows, k, [&](int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; ++row)
-      quantize_planned_row(plan, k, w + row * k, out + row * k);
+void round_rows(const WeightFormat& format, Ties ties, const MatrixScales& scales, int64_t rows,
+                int64_t k, const float* w, float* out) {
+  const Rows matrix{format, scales, rows, k};
+  with_rounding(matrix, ties, [&](const auto& round) {
+    for_row_blocks(rows, k, [&](int64_t first, int64_t last) {
+      for (int64_t row = first; row < last; ++row) {
+        round(row, w + row * k, out + row * k);
+      }
+    });
   });
 }
 
-double weighted_error_rows(const WeightFormat& format, ScaleRule rule, int64_t rows, int64_t k,
-                           const float* w, const float* weight) {
-  const Plan plan = make_plan(format, rule, tensor_scale(format, rows * k, w));
+void quantize_rows(const WeightFormat& format, const Rounding& rounding, int64_t rows, int64_t k,
+                   const float* w, float* out, const float* importance) {
+  const MatrixScales scales = choose_scales(format, rounding, rows, k, w, importance);
+  if (is_sparse(format)) {
+    if (out != w) std::copy_n(w, rows * k, out);
+    drop_smallest(format, rows, k, importance, out);
+    w = out;
+  }
+  round_rows(format, rounding.ties, scales, rows, k, w, out);
+}
+
+double weighted_error_rows(const WeightFormat& format, const Rounding& rounding, int64_t rows,
+                           int64_t k, const float* w, const float* weight,
+                           const float* importance) {
+  const MatrixScales scales = choose_scales(format, rounding, rows, k, w, importance);
+  const Rows matrix{format, scales, rows, k};
   std::vector<double> errors(static_cast<size_t>(rows));
-  for_row_blocks(rows, k, [&](int64_t first, int64_t last) {
-    std::vector<float> quantized(static_cast<size_t>(k));
-    for (int64_t row = first; row < last; ++row) {
-      quantize_planned_row(plan, k, w + row * k, quantized.data());
-      errors[static_cast<size_t>(row)] =
-          weighted_error(k, w + row * k, quantized.data(), weight + row * k);
-    }
+  with_rounding(matrix, rounding.ties, [&](const auto& round) {
+    for_row_blocks(rows, k, [&](int64_t first, int64_t last) {
+      std::vector<float> quantized(static_cast<size_t>(k));
+      for (int64_t row = first; row < last; ++row) {
+        const float* from = w + row * k;
+        if (is_sparse(format)) {
+          std::copy_n(from, k, quantized.data());
+          drop_smallest(format, 1, k, importance, quantized.data());
+          from = quantized.data();
+        }
+        round(row, from, quantized.data());
+        errors[static_cast<size_t>(row)] =
+            weighted_error(k, w + row * k, quantized.data(), weight + row * k);
+      }
+    });
   });
   double total = 0;
   for (const double error : errors) total += error;
@@ -353,8 +220,8 @@ void quantize_activations(ActivationFormat format, int64_t tokens, int64_t k, fl
       });
       return;
     case ActivationFormat::kInt8Token:
-      quantize_tokens(IntElement{.low = broadcast(-128), .high = broadcast(127)}, 127, tokens, k,
-                      x);
+      quantize_tokens(IntElement<Ties::kEven>{.low = broadcast(-128), .high = broadcast(127)}, 127,
+                      tokens, k, x);
       return;
     case ActivationFormat::kFp8Token:
       quantize_tokens(kE4m3, kFp8E4m3FnMax, tokens, k, x);
@@ -367,9 +234,8 @@ void quantize_kv(KvFormat format, int64_t vectors, int64_t head_dim, float* x) {
     quantize_activations(ActivationFormat::kBf16, vectors, head_dim, x);
     return;
   }
-  const WeightFormat vector_format{
-      .family = WeightFamily::kInt, .bits = format == KvFormat::kInt8 ? 8 : 4, .asymmetric = true};
-  quantize_rows(vector_format, ScaleRule::kAbsmax, vectors, head_dim, x, x);
+  const WeightFormat vector_format = int_format(format == KvFormat::kInt8 ? 8 : 4, true, 0);
+  quantize_rows(vector_format, {.scale = ScaleRule::kAbsmax}, vectors, head_dim, x, x);
 }
 
 }  // namespace dovetail::formats

@@ -14,11 +14,17 @@
 #include "base/random.h"
 #include "formats/codec.h"
 #include "formats/element.h"
+#include "formats/unpack.h"
 
 namespace dovetail::formats {
 namespace {
 
-constexpr ScaleRule kRules[] = {ScaleRule::kAbsmax, ScaleRule::kMse};
+constexpr Rounding kAbsmax{.scale = ScaleRule::kAbsmax};
+constexpr Rounding kMse{};
+
+Rounding plain(const WeightFormat& format) {
+  return {.scale = plain_rule(format)};
+}
 
 WeightFormat weight(std::string_view name) {
   return parse_weight_format(name).value();
@@ -65,10 +71,10 @@ std::vector<float> drawn(const Kind& kind, int64_t count, uint64_t seed) {
   return values;
 }
 
-std::vector<float> quantized(const WeightFormat& format, ScaleRule rule, int64_t rows, int64_t k,
-                             const std::vector<float>& w) {
+std::vector<float> quantized(const WeightFormat& format, const Rounding& rounding, int64_t rows,
+                             int64_t k, const std::vector<float>& w) {
   std::vector<float> out(w.size());
-  quantize_rows(format, rule, rows, k, w.data(), out.data());
+  quantize_rows(format, rounding, rows, k, w.data(), out.data());
   return out;
 }
 
@@ -87,27 +93,87 @@ std::vector<uint32_t> bits_of(const std::vector<float>& values) {
   return bits;
 }
 
+// The quick path against the golden codec, bit for bit: scales, values, and packed values.
+void expect_golden(const WeightFormat& format, const Rounding& rounding, int64_t rows, int64_t k,
+                   const std::vector<float>& w, const float* importance, const std::string& what) {
+  const PackedRows packed = encode_rows(format, rounding, rows, k, w.data(), importance);
+  const auto decoded = decode_rows(packed);
+  ASSERT_TRUE(decoded.has_value()) << decoded.error().message;
+  ASSERT_EQ(choose_scales(format, rounding, rows, k, w.data(), importance),
+            scales_of(format, rounding, rows, k, w.data(), importance))
+      << format_name(format) << " " << what;
+  std::vector<float> values(w.size());
+  quantize_rows(format, rounding, rows, k, w.data(), values.data(), importance);
+  ASSERT_EQ(bits_of(values), bits_of(*decoded)) << format_name(format) << " " << what;
+  ASSERT_EQ(bits_of(unpack_rows(packed).value()), bits_of(*decoded))
+      << format_name(format) << " " << what;
+}
+
 TEST(QuantizeRows, WritesExactlyWhatTheCodecDecodes) {
   constexpr int64_t kRows = 3;
   for (const WeightFormat& format : all_weight_formats())
-    for (const ScaleRule rule : kRules)
-      for (const Kind& kind : kinds())
-        for (const int64_t k : {1, 15, 33, 100, 192, 576}) {
-          const std::vector<float> w = drawn(kind, kRows * k, static_cast<uint64_t>(k));
-          const auto decoded = decode_rows(encode_rows(format, rule, kRows, k, w.data()));
-          ASSERT_TRUE(decoded.has_value()) << decoded.error().message;
-          ASSERT_EQ(bits_of(quantized(format, rule, kRows, k, w)), bits_of(*decoded))
-              << format_name(format) << " " << kind.name << " k=" << k
-              << (rule == ScaleRule::kMse ? " mse" : " absmax");
-        }
+    for (const Kind& kind : kinds())
+      for (const int64_t k : {1, 33, 192}) {
+        const std::vector<float> w = drawn(kind, kRows * k, static_cast<uint64_t>(k));
+        for (const ScaleRule rule : legal_rules(format))
+          expect_golden(format, {.scale = rule}, kRows, k, w, nullptr,
+                        kind.name + " " + std::string(rule_name(rule)));
+      }
+}
+
+TEST(QuantizeRows, TiesSparsityImportanceAndBlocksMatchTheCodec) {
+  for (WeightFormat format : all_weight_formats()) {
+    if (format.element == Element::kBf16) continue;
+    const int64_t rows = format.group_rows == 128 ? 130 : 3;
+    const int64_t k = format.group_rows == 128 ? 140 : 100;
+    Random random(17);
+    std::vector<float> importance;
+    for (int64_t i = 0; i < k; ++i) importance.push_back(static_cast<float>(random.uniform()));
+    for (const Kind& kind : {kinds()[0], kinds()[9], kinds()[12], kinds()[13]}) {
+      const std::vector<float> w = drawn(kind, rows * k, 18);
+      for (const Ties ties : {Ties::kAway, Ties::kZero})
+        expect_golden(format, {.ties = ties}, rows, k, w, nullptr, kind.name);
+      expect_golden(format, kMse, rows, k, w, importance.data(), kind.name);
+      for (const int64_t of : {4, 8}) {
+        WeightFormat sparse = format;
+        sparse.kept = of / 2;
+        sparse.of = of;
+        expect_golden(sparse, {.zero_block = ZeroBlock::kOne}, rows, k, w, nullptr, kind.name);
+        expect_golden(sparse, kMse, rows, k, w, importance.data(), kind.name);
+      }
+    }
+  }
+}
+
+TEST(QuantizeRows, ImportanceLowersTheErrorThatItWeighs) {
+  constexpr int64_t kK = 512;
+  const std::vector<float> w = drawn(kinds().front(), 8 * kK, 19);
+  std::vector<float> importance;
+  Random random(20);
+  for (int64_t i = 0; i < kK; ++i)
+    importance.push_back(static_cast<float>(std::exp(3 * normal(random))));
+  const auto weighted_squares = [&](const std::vector<float>& q) {
+    double sum = 0;
+    for (size_t i = 0; i < w.size(); ++i) {
+      const double error = static_cast<double>(w[i]) - static_cast<double>(q[i]);
+      sum += error * error * static_cast<double>(importance[i % kK]);
+    }
+    return sum;
+  };
+  for (const char* name : {"int3_g64", "int4_asym_g128", "nvfp4", "lut4_g64", "int4_qoq_g64"}) {
+    std::vector<float> q(w.size());
+    quantize_rows(weight(name), kMse, 8, kK, w.data(), q.data(), importance.data());
+    EXPECT_LT(weighted_squares(q), .95 * weighted_squares(quantized(weight(name), kMse, 8, kK, w)))
+        << name;
+  }
 }
 
 TEST(QuantizeRows, SearchIsNeverWorseThanAbsmax) {
   for (const WeightFormat& format : all_weight_formats())
     for (const Kind& kind : kinds()) {
       const std::vector<float> w = drawn(kind, 4 * 576, 5);
-      const double absmax = squared_error(w, quantized(format, ScaleRule::kAbsmax, 4, 576, w));
-      const double mse = squared_error(w, quantized(format, ScaleRule::kMse, 4, 576, w));
+      const double absmax = squared_error(w, quantized(format, plain(format), 4, 576, w));
+      const double mse = squared_error(w, quantized(format, kMse, 4, 576, w));
       EXPECT_LE(mse, absmax * (1 + 1e-5)) << format_name(format) << " " << kind.name;
     }
 }
@@ -115,19 +181,19 @@ TEST(QuantizeRows, SearchIsNeverWorseThanAbsmax) {
 TEST(QuantizeRows, OutputMayBeTheInput) {
   for (const WeightFormat& format : all_weight_formats()) {
     std::vector<float> w = drawn(kinds().front(), 2 * 100, 6);
-    const std::vector<float> want = quantized(format, ScaleRule::kMse, 2, 100, w);
-    quantize_rows(format, ScaleRule::kMse, 2, 100, w.data(), w.data());
+    const std::vector<float> want = quantized(format, kMse, 2, 100, w);
+    quantize_rows(format, kMse, 2, 100, w.data(), w.data());
     EXPECT_EQ(w, want) << format_name(format);
   }
 }
 
 TEST(QuantizeRows, ShorterLastGroupHasItsOwnScale) {
   std::vector<float> w = drawn(kinds().front(), 576, 7);
-  const std::vector<float> before = quantized(weight("int4_g128"), ScaleRule::kMse, 1, 576, w);
+  const std::vector<float> before = quantized(weight("int4_g128"), kMse, 1, 576, w);
   for (size_t i = 0; i < 512; ++i) w[i] *= 100;
-  const std::vector<float> after = quantized(weight("int4_g128"), ScaleRule::kMse, 1, 576, w);
-  const std::vector<float> alone = quantized(weight("int4_g128"), ScaleRule::kMse, 1, 64,
-                                             std::vector<float>(w.begin() + 512, w.end()));
+  const std::vector<float> after = quantized(weight("int4_g128"), kMse, 1, 576, w);
+  const std::vector<float> alone =
+      quantized(weight("int4_g128"), kMse, 1, 64, std::vector<float>(w.begin() + 512, w.end()));
   for (size_t i = 0; i < 64; ++i) {
     EXPECT_EQ(after[512 + i], before[512 + i]);
     EXPECT_EQ(after[512 + i], alone[i]);
@@ -136,13 +202,12 @@ TEST(QuantizeRows, ShorterLastGroupHasItsOwnScale) {
 
 TEST(QuantizeRows, AbsmaxIsIdempotentWhereTheScaleComesBack) {
   for (const WeightFormat& format : all_weight_formats()) {
-    const bool comes_back = format.family == WeightFamily::kBf16 ||
-                            format.family == WeightFamily::kMxfp4 ||
-                            (format.family == WeightFamily::kInt && !format.asymmetric);
+    const bool comes_back = format.element == Element::kBf16 || format.scale == ScaleType::kE8m0 ||
+                            (format.element == Element::kInt && !format.asymmetric);
     if (!comes_back) continue;
     const std::vector<float> w = drawn(kinds().front(), 3 * 576, 8);
-    const std::vector<float> once = quantized(format, ScaleRule::kAbsmax, 3, 576, w);
-    EXPECT_EQ(quantized(format, ScaleRule::kAbsmax, 3, 576, once), once) << format_name(format);
+    const std::vector<float> once = quantized(format, plain(format), 3, 576, w);
+    EXPECT_EQ(quantized(format, plain(format), 3, 576, once), once) << format_name(format);
   }
 }
 
@@ -182,11 +247,15 @@ double least_int_error(const WeightFormat& format, const std::vector<float>& w) 
 
 TEST(QuantizeRows, SearchFindsTheLeastErrorOfTheGrid) {
   for (const WeightFormat& format : all_weight_formats()) {
-    if (format.family != WeightFamily::kInt || format.group_size > 64) continue;
+    if (format.element != Element::kInt || format.scale != ScaleType::kFp16 ||
+        format.group_size > 64) {
+      continue;
+    }
     for (const Kind& kind : {kinds()[0], kinds()[9], kinds()[10]})
       for (uint64_t seed = 0; seed < 3; ++seed) {
-        const std::vector<float> w = drawn(kind, 32, seed);
-        const double found = squared_error(w, quantized(format, ScaleRule::kMse, 1, 32, w));
+        const int64_t n = format.group_size == 16 ? 16 : 32;
+        const std::vector<float> w = drawn(kind, n, seed);
+        const double found = squared_error(w, quantized(format, kMse, 1, n, w));
         const double least = least_int_error(format, w);
         // Above: errors within 2^-18 count as equal. Below: an FP16 tie may fall either way.
         EXPECT_LE(found, least * (1 + 1e-4)) << format_name(format) << " " << kind.name;
@@ -233,13 +302,16 @@ TEST(QuantizeRows, TheGridLosesLittleAgainstADenseSearch) {
         static_cast<float>(std::log(1 - random.uniform()) * (random.below(2) == 0 ? 1 : -1)));
   const std::vector<float> normals = drawn(kinds().front(), kRows * kK, 15);
   for (const WeightFormat& format : all_weight_formats()) {
-    if (format.family != WeightFamily::kInt) continue;
+    if (format.element != Element::kInt || format.scale != ScaleType::kFp16 ||
+        format.group_rows != 1) {
+      continue;
+    }
     const int64_t length = format.group_size == 0 ? kK : format.group_size;
     for (const auto& w : {normals, heavy}) {
       double dense = 0;
       for (int64_t begin = 0; begin < kRows * kK; begin += length)
         dense += dense_error(format, w.data() + begin, length);
-      const double found = squared_error(w, quantized(format, ScaleRule::kMse, kRows, kK, w));
+      const double found = squared_error(w, quantized(format, kMse, kRows, kK, w));
       EXPECT_LT(found, 1.012 * dense) << format_name(format);
     }
   }
@@ -251,14 +323,13 @@ TEST(QuantizeRows, SearchFindsTheLeastErrorOfTheFp4Grids) {
     const WeightFormat format = weight(name);
     for (uint64_t seed = 0; seed < 8; ++seed) {
       const std::vector<float> w = drawn(kinds()[seed % 2 == 0 ? 0 : 9], format.group_size, seed);
-      const PackedRows absmax =
-          encode_rows(format, ScaleRule::kAbsmax, 1, format.group_size, w.data());
+      const PackedRows absmax = encode_rows(format, plain(format), 1, format.group_size, w.data());
       double least = std::numeric_limits<double>::infinity();
       for (const int32_t step : scale_code_steps(format)) {
         const int32_t code = absmax.scales[0] + step;
-        if (code > (format.family == WeightFamily::kNvfp4 ? kE4m3LargestCode : 254)) continue;
+        if (code > (format.scale == ScaleType::kE4m3 ? kE4m3LargestCode : 254)) continue;
         const auto stored = static_cast<uint8_t>(code);
-        const double scale = format.family == WeightFamily::kNvfp4
+        const double scale = format.scale == ScaleType::kE4m3
                                  ? static_cast<double>(decode_fp8_e4m3fn(stored)) *
                                        static_cast<double>(absmax.tensor_scale)
                                  : static_cast<double>(decode_e8m0(stored));
@@ -273,8 +344,7 @@ TEST(QuantizeRows, SearchFindsTheLeastErrorOfTheFp4Grids) {
         }
         least = std::min(least, error);
       }
-      const double found =
-          squared_error(w, quantized(format, ScaleRule::kMse, 1, format.group_size, w));
+      const double found = squared_error(w, quantized(format, kMse, 1, format.group_size, w));
       EXPECT_NEAR(found, least, least * 1e-4) << name << " seed " << seed;
     }
   }
@@ -289,28 +359,26 @@ TEST(WeightedError, IsTheSumOverTheQuantisedMatrixOnAnyNumberOfThreads) {
   for (size_t i = 0; i < w.size(); ++i) sensitivity.push_back(static_cast<float>(random.uniform()));
   for (const char* name : {"bf16", "int3_g128", "int4_asym", "fp8_e4m3fn", "mxfp4", "nvfp4"}) {
     const WeightFormat format = weight(name);
-    const std::vector<float> q = quantized(format, ScaleRule::kMse, kRows, kK, w);
+    const std::vector<float> q = quantized(format, kMse, kRows, kK, w);
     double want = 0;
     for (size_t i = 0; i < w.size(); ++i) {
       const double error = static_cast<double>(w[i]) - static_cast<double>(q[i]);
       want += static_cast<double>(sensitivity[i]) * error * error / 2;
     }
-    const double found =
-        weighted_error_rows(format, ScaleRule::kMse, kRows, kK, w.data(), sensitivity.data());
+    const double found = weighted_error_rows(format, kMse, kRows, kK, w.data(), sensitivity.data());
     EXPECT_NEAR(found, want, want * 1e-6) << name;  // w - q is rounded to FP32 in the product
     // Row by row on this thread: the same bits, so threads have no part in the result.
+    const MatrixScales scales = choose_scales(format, kMse, kRows, kK, w.data());
     double by_row = 0;
-    const float tensor = tensor_scale(format, kRows * kK, w.data());
-    std::vector<float> row(kK);
     for (int64_t r = 0; r < kRows; ++r) {
-      quantize_row(format, ScaleRule::kMse, tensor, kK, w.data() + r * kK, row.data());
-      for (int64_t i = 0; i < kK; ++i)
-        ASSERT_EQ(row[static_cast<size_t>(i)], q[static_cast<size_t>(r * kK + i)]) << name;
-      if (format.family != WeightFamily::kNvfp4)
-        by_row += weighted_error_rows(format, ScaleRule::kMse, 1, kK, w.data() + r * kK,
-                                      sensitivity.data() + r * kK);
+      if (format.scale == ScaleType::kE4m3 || format.element == Element::kBf16) break;
+      by_row +=
+          weighted_error_rows(format, kMse, 1, kK, w.data() + r * kK, sensitivity.data() + r * kK);
+      const MatrixScales own = choose_scales(format, kMse, 1, kK, w.data() + r * kK);
+      for (size_t g = 0; g < own.scale.size(); ++g)
+        ASSERT_EQ(own.scale[g], scales.scale[static_cast<size_t>(r) * own.scale.size() + g]);
     }
-    if (format.family != WeightFamily::kNvfp4) {
+    if (by_row > 0) {
       EXPECT_EQ(by_row, found) << name;
     }
   }
@@ -322,12 +390,11 @@ TEST(WeightedError, WorksInsideAWorker) {
   const std::vector<float> w = drawn(kinds().front(), kRows * kK, 11);
   const std::vector<float> ones(w.size(), 1.0F);
   const WeightFormat format = weight("int4_g64");
-  const double want =
-      weighted_error_rows(format, ScaleRule::kMse, kRows, kK, w.data(), ones.data());
+  const double want = weighted_error_rows(format, kMse, kRows, kK, w.data(), ones.data());
   std::vector<double> found(4);
   parallel_for(4, [&](int64_t index, int64_t) {
     found[static_cast<size_t>(index)] =
-        weighted_error_rows(format, ScaleRule::kMse, kRows, kK, w.data(), ones.data());
+        weighted_error_rows(format, kMse, kRows, kK, w.data(), ones.data());
   });
   EXPECT_EQ(found, std::vector<double>(4, want));
 }
@@ -374,8 +441,8 @@ TEST(QuantizeKv, IsOneAsymmetricGroupPerVector) {
            {std::pair{KvFormat::kInt8, "int8_asym"}, std::pair{KvFormat::kInt4, "int4_asym"}}) {
         std::vector<float> found = x;
         quantize_kv(format, kVectors, head_dim, found.data());
-        const auto want = decode_rows(
-            encode_rows(weight(name), ScaleRule::kAbsmax, kVectors, head_dim, x.data()));
+        const auto want =
+            decode_rows(encode_rows(weight(name), kAbsmax, kVectors, head_dim, x.data()));
         ASSERT_EQ(bits_of(found), bits_of(want.value())) << kind.name << " " << name;
       }
       std::vector<float> bf16 = x;

@@ -1,6 +1,7 @@
 #include "formats/scale_rule.h"
 
 #include <array>
+#include <cmath>
 
 namespace dovetail::formats {
 namespace {
@@ -32,13 +33,20 @@ std::vector<float> binade_phases() {
   return factors;
 }
 
+// Sixteen values clip less: their grid ends nearer to 1.
+constexpr float kShortGroupPower = .85F;
+constexpr int64_t kShortGroup = 16;
+
 struct Grids {
+  std::array<std::vector<float>, kMaxIntBits + 1> symmetric_short;
+  std::array<std::vector<float>, kMaxIntBits + 1> asymmetric_short;
   std::array<std::vector<float>, kMaxIntBits + 1> symmetric_group;
   std::array<std::vector<float>, kMaxIntBits + 1> asymmetric_group;
   std::array<std::vector<float>, kMaxIntBits + 1> row;
-  std::vector<float> fp8 = binade_phases();
-  std::vector<int32_t> mxfp4 = {0, 1, -1};
-  std::vector<int32_t> nvfp4 = {0, 1, 2, 3, 4, 5, 6, -1, -2, -3, -4, -5, -6, -7, -8, -9};
+  std::vector<float> binade = binade_phases();
+  std::vector<int32_t> e8m0 = {0, 1, -1};
+  std::vector<int32_t> e4m3 = {0, 1, 2, 3, 4, 5, 6, -1, -2, -3, -4, -5, -6, -7, -8, -9};
+  std::vector<int32_t> uint8 = {0, -1, 1, -2, -3, -4, -5, -6};
 };
 
 const Grids& grids() {
@@ -48,6 +56,10 @@ const Grids& grids() {
       made.symmetric_group[bits] = powers(kSymmetricGroup[bits], kGroupCandidates);
       made.asymmetric_group[bits] = powers(kAsymmetricGroup[bits], kGroupCandidates);
       made.row[bits] = powers(kRow[bits], kRowCandidates);
+      made.symmetric_short[bits] =
+          powers(std::pow(kSymmetricGroup[bits], kShortGroupPower), kGroupCandidates);
+      made.asymmetric_short[bits] =
+          powers(std::pow(kAsymmetricGroup[bits], kShortGroupPower), kGroupCandidates);
     }
     return made;
   }();
@@ -58,18 +70,27 @@ const Grids& grids() {
 
 const std::vector<float>& scale_factors(const WeightFormat& format) {
   static const std::vector<float> none;
-  if (format.family == WeightFamily::kFp8E4m3Fn) return grids().fp8;
-  if (format.family != WeightFamily::kInt) return none;
+  if (format.scale == ScaleType::kFp32) return grids().binade;
+  if (format.scale != ScaleType::kFp16) return none;
   const auto bits = static_cast<size_t>(format.bits);
-  if (format.group_size == 0) return grids().row[bits];
+  if (format.group_size == 0 || format.group_rows != 1) return grids().row[bits];
+  if (format.group_size == kShortGroup)
+    return format.asymmetric ? grids().asymmetric_short[bits] : grids().symmetric_short[bits];
   return format.asymmetric ? grids().asymmetric_group[bits] : grids().symmetric_group[bits];
 }
 
 const std::vector<int32_t>& scale_code_steps(const WeightFormat& format) {
   static const std::vector<int32_t> none;
-  if (format.family == WeightFamily::kMxfp4) return grids().mxfp4;
-  if (format.family == WeightFamily::kNvfp4) return grids().nvfp4;
-  return none;
+  switch (format.scale) {
+    case ScaleType::kE8m0:
+      return grids().e8m0;
+    case ScaleType::kE4m3:
+      return grids().e4m3;
+    case ScaleType::kUint8:
+      return grids().uint8;
+    default:
+      return none;
+  }
 }
 
 }  // namespace dovetail::formats

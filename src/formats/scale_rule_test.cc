@@ -13,7 +13,7 @@ TEST(ScaleRule, EveryGridStartsAtAbsmaxAndFitsTheRank) {
     const auto& steps = scale_code_steps(format);
     const std::string name = format_name(format);
     EXPECT_LE(factors.size() + steps.size(), static_cast<size_t>(kMaxCandidates)) << name;
-    if (format.family == WeightFamily::kBf16) {
+    if (format.element == Element::kBf16) {
       EXPECT_TRUE(factors.empty() && steps.empty());
       continue;
     }
@@ -30,10 +30,9 @@ TEST(ScaleRule, EveryGridStartsAtAbsmaxAndFitsTheRank) {
 TEST(ScaleRule, IntegerGridsReachDeeperForFewerBitsAndWholeRows) {
   float group_end = 0;
   float row_end = 0;
-  for (const int64_t bits : {2, 3, 4, 5, 6, 8}) {
-    const auto group =
-        scale_factors({.family = WeightFamily::kInt, .bits = bits, .group_size = 64});
-    const auto row = scale_factors({.family = WeightFamily::kInt, .bits = bits});
+  for (int64_t bits = 2; bits <= 8; ++bits) {
+    const auto group = scale_factors(int_format(bits, false, 64));
+    const auto row = scale_factors(int_format(bits, false, 0));
     EXPECT_TRUE(std::is_sorted(group.rbegin(), group.rend()));
     EXPECT_LT(row.back(), group.back());
     EXPECT_GT(group.back(), group_end);

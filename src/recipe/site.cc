@@ -63,7 +63,7 @@ Recipe make_recipe(const model::ModelShape& shape, const Menu& menu,
 
 double bits_per_weight(const model::ModelShape& shape, const Recipe& recipe) {
   const auto is_bf16 = [](const LinearTreatment& t) {
-    return t.weight.family == formats::WeightFamily::kBf16;
+    return t.weight.element == formats::Element::kBf16;
   };
   double bits = 0;
   double weights = 0;

@@ -79,7 +79,7 @@ inline LossTable make_losses(const model::ModelShape& shape, const recipe::Menu&
       }
     } else {
       for (const recipe::LinearTreatment& linear : menu.linear) {
-        const bool plain = linear.weight.family == formats::WeightFamily::kBf16;
+        const bool plain = linear.weight.element == formats::Element::kBf16;
         const double group =
             static_cast<double>(linear.weight.group_size == 0 ? 576 : linear.weight.group_size);
         const double bits = static_cast<double>(linear.weight.bits) - 0.1 * std::log2(group);

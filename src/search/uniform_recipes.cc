@@ -22,7 +22,7 @@ std::vector<int32_t> positions(const std::vector<Product>& products, const Treat
 }
 
 bool is_head_choice(const recipe::LinearTreatment& head, const recipe::LinearTreatment& linear) {
-  const bool plain = head.weight.family == formats::WeightFamily::kBf16 &&
+  const bool plain = head.weight.element == formats::Element::kBf16 &&
                      head.activation == formats::ActivationFormat::kBf16;
   return head == linear || plain || head.weight.bits == 8;
 }
