@@ -1,9 +1,11 @@
 // dovetail eval kl | ppl: measured loss of a treatment, perplexity.
+#include <limits>
 #include <memory>
 
 #include <fmt/format.h>
 
 #include "app/command.h"
+#include "compress/blockwise.h"
 #include "compress/treat.h"
 #include "eval/kl.h"
 #include "eval/perplexity.h"
@@ -24,10 +26,14 @@ struct EvalOptions {
   int64_t context = 1024;
   int64_t windows = 16;
   std::string off_grid = "default";
+  std::string calibration;
+  int64_t calibration_sequences = 64;
+  int64_t calibration_tokens = 512;  // of a sequence
   bool json = false;
 };
 
 struct LoadedModel {
+  std::string path;
   std::shared_ptr<const model::Weights> weights;
   eval::TextWindows text;
   uint64_t off_grid_seed = 0;
@@ -60,7 +66,46 @@ Result<LoadedModel> load(const EvalOptions& options, bool permute) {
   DOVETAIL_TRY(model::Weights weights, model::load_weights(path));
   if (loaded.off_grid_seed != 0) model::permute_off_grid(weights, loaded.off_grid_seed);
   loaded.weights = std::make_shared<const model::Weights>(std::move(weights));
+  loaded.path = path;
   return loaded;
+}
+
+// The model that a recipe makes, and what its algorithms say of each matrix.
+struct Treated {
+  host::HostModel model;
+  Json reports;
+};
+
+Result<Treated> treat(const EvalOptions& options, const LoadedModel& loaded,
+                      const recipe::Recipe& recipe) {
+  if (!recipe::needs_calibration(recipe)) {
+    DOVETAIL_TRY(compress::TreatedModel treated, compress::TreatedModel::create(loaded.weights));
+    DOVETAIL_TRY([[maybe_unused]] const compress::TreatStats stats, treated.apply(recipe));
+    return Treated{treated.model(), Json::array()};
+  }
+  if (options.calibration.empty()) {
+    return invalid_argument(fmt::format("--treatment = {}, which needs --calibration FILE",
+                                        options.treatment));
+  }
+  DOVETAIL_TRY(const model::Tokenizer tokenizer, model::load_tokenizer(loaded.path));
+  DOVETAIL_TRY(const eval::TextWindows text,
+               eval::windows_of_file(tokenizer, options.calibration, options.calibration_tokens,
+                                     options.calibration_sequences));
+  // Windows are of one length, or there is only one.
+  const host::TokenBatch tokens =
+      eval::batches_of(text, std::numeric_limits<int64_t>::max()).front();
+  DOVETAIL_TRY(
+      compress::Compressed made,
+      compress::compress_blockwise(*loaded.weights, recipe, tokens, {}, terminal_progress()));
+  end_progress();
+  DOVETAIL_TRY(host::HostModel model, host::HostModel::create(std::make_shared<const model::Weights>(
+                                          std::move(made.weights))));
+  DOVETAIL_TRY_STATUS(model.set_numerics(made.numerics));
+  Json reports = Json::array();
+  for (const compress::MatrixReport& report : made.reports) {
+    reports.push_back(compress::to_json(report));
+  }
+  return Treated{std::move(model), std::move(reports)};
 }
 
 Status run_kl(const EvalOptions& options) {
@@ -71,10 +116,10 @@ Status run_kl(const EvalOptions& options) {
   DOVETAIL_TRY(const recipe::Recipe recipe, recipe::parse_uniform_recipe(shape, options.treatment));
   DOVETAIL_TRY(const LoadedModel loaded, load(options, true));
   DOVETAIL_TRY(const host::HostModel reference, host::HostModel::create(loaded.weights));
-  DOVETAIL_TRY(compress::TreatedModel treated, compress::TreatedModel::create(loaded.weights));
-  DOVETAIL_TRY([[maybe_unused]] const compress::TreatStats stats, treated.apply(recipe));
-  DOVETAIL_TRY(const eval::KlStats kl, eval::measure_kl(reference, treated.model(), loaded.text));
+  DOVETAIL_TRY(const Treated treated, treat(options, loaded, recipe));
+  DOVETAIL_TRY(const eval::KlStats kl, eval::measure_kl(reference, treated.model, loaded.text));
   Json json = eval::kl_stats_to_json(kl);
+  if (!treated.reports.empty()) json["matrices"] = treated.reports;
   json["bits_per_weight"] = recipe::bits_per_weight(shape, recipe);
   json["off_grid_seed"] = loaded.off_grid_seed;
   json["model"] = options.model;
@@ -134,6 +179,15 @@ void add_eval_command(CLI::App& app, Action& action) {
   kl->add_option("--treatment", kl_options->treatment,
                  "uniform treatment, as int4_g128+a:int8_token+kv:int8+head:int8")
       ->required();
+  kl->add_option("--calibration", kl_options->calibration,
+                 "UTF-8 text that algorithms (_gptq, _imatrix) see");
+  kl->add_option("--calibration-sequences", kl_options->calibration_sequences,
+                 "sequences of it at most")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->capture_default_str();
+  kl->add_option("--calibration-tokens", kl_options->calibration_tokens, "tokens of a sequence")
+      ->check(CLI::Range(int64_t{2}, int64_t{1} << 20))
+      ->capture_default_str();
   kl->add_option("--off-grid", kl_options->off_grid,
                  "none: as released; default or a seed: permute channels off the released grid")
       ->capture_default_str();

@@ -56,7 +56,7 @@ Result<double> linear_loss(const LossProfile& profile, int64_t site,
   const std::string where = name_of(site, profile.num_layers);
   const auto index = static_cast<size_t>(site);
   DOVETAIL_TRY(const double weight, find_loss(profile.weight_loss[index],
-                                              formats::format_name(treatment.weight), where));
+                                              recipe::weight_treatment_name(treatment), where));
   DOVETAIL_TRY(
       const double activation,
       find_loss(profile.activation_loss[index], formats::format_name(treatment.activation), where));

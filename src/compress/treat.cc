@@ -12,7 +12,10 @@ namespace {
 using formats::WeightFormat;
 using model::Matrix;
 
-Status check_layers(const model::ModelShape& shape, const recipe::Recipe& recipe) {
+Status check_recipe(const model::ModelShape& shape, const recipe::Recipe& recipe) {
+  if (recipe::needs_calibration(recipe)) {
+    return invalid_argument("recipe: an algorithm needs calibration text, which is not given here");
+  }
   if (static_cast<int64_t>(recipe.layers.size()) == shape.num_layers) return {};
   return invalid_argument(fmt::format("recipe has {} layers, the model {} has {}",
                                       recipe.layers.size(), shape.name, shape.num_layers));
@@ -58,7 +61,7 @@ std::vector<Matrix model::LayerWeights::*> site_matrices(recipe::SiteKind kind) 
 }
 
 Result<model::Weights> apply_recipe(const model::Weights& weights, const recipe::Recipe& recipe) {
-  DOVETAIL_TRY_STATUS(check_layers(weights.shape, recipe));
+  DOVETAIL_TRY_STATUS(check_recipe(weights.shape, recipe));
   model::Weights treated = weights;
   for (int64_t site = 0; site + 1 < recipe::num_sites(weights.shape); ++site) {
     const recipe::Site at = recipe::site_at(weights.shape, site);
@@ -93,7 +96,7 @@ Result<TreatedModel> TreatedModel::create(const std::shared_ptr<const model::Wei
 }
 
 Result<TreatStats> TreatedModel::apply(const recipe::Recipe& recipe) {
-  DOVETAIL_TRY_STATUS(check_layers(weights_->shape, recipe));
+  DOVETAIL_TRY_STATUS(check_recipe(weights_->shape, recipe));
   TreatStats stats;
   for (int64_t site = 0; site < recipe::num_sites(weights_->shape); ++site) {
     const WeightFormat format = format_at(weights_->shape, recipe, site);

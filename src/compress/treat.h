@@ -25,7 +25,8 @@ namespace dovetail::compress {
 [[nodiscard]] std::vector<model::Matrix model::LayerWeights::*> site_matrices(
     recipe::SiteKind kind);
 
-// A rounded copy of all weights. Errors: kInvalidArgument if the recipe has other layers.
+// A rounded copy of all weights. Errors: kInvalidArgument if the recipe has other layers, or an
+// algorithm that needs calibration text (blockwise.h).
 [[nodiscard]] Result<model::Weights> apply_recipe(const model::Weights& weights,
                                                   const recipe::Recipe& recipe);
 
@@ -44,7 +45,7 @@ class TreatedModel {
       const std::shared_ptr<const model::Weights>& weights,
       int64_t cache_bytes = int64_t{256} << 20);
 
-  // Errors: kInvalidArgument if the recipe has another number of layers.
+  // Errors: as apply_recipe.
   [[nodiscard]] Result<TreatStats> apply(const recipe::Recipe& recipe);
 
   // The model as last treated (at first: the reference). It changes with the next apply(), and so

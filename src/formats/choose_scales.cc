@@ -166,17 +166,6 @@ template <typename Element>
   }
 }
 
-template <typename Element>
-Element element_at(const Element& element, const Candidates&, size_t) {
-  return element;
-}
-template <Ties kTies>
-IntElement<kTies> element_at(const IntElement<kTies>& element, const Candidates& candidates,
-                             size_t at) {
-  const FloatLanes zero = load(candidates.zero.data() + at);
-  return {.low = element.low - zero, .high = element.high - zero};
-}
-
 template <bool kWeighted, typename Element>
 FloatLanes squared_errors(const Group& group, FloatLanes scale, const Element& rounding) {
   const FloatLanes inverse = 1.0F / scale;
@@ -201,7 +190,7 @@ size_t best_candidate(const Candidates& candidates, size_t count, const Group& g
   for (int64_t lane = 0; lane < kLanes; ++lane) rank[lane] = static_cast<uint32_t>(lane);
   for (size_t at = 0; at < count; at += kLanes) {
     const FloatLanes scale = load(candidates.scale.data() + at);
-    const auto rounding = element_at(element, candidates, at);
+    const auto rounding = shifted_lanes(element, load(candidates.zero.data() + at));
     const FloatLanes squared = group.importance == nullptr
                                    ? squared_errors<false>(group, scale, rounding)
                                    : squared_errors<true>(group, scale, rounding);

@@ -70,14 +70,15 @@ void with_element(const WeightFormat& format, Ties ties, const Levels& levels, c
   }
 }
 
-// With another range: codes less a zero point. Elements without zero points stay as they are.
+// With another range: codes less a zero point, which may differ by lane. Elements without zero
+// points stay as they are.
 template <typename Element>
-[[gnu::always_inline]] inline Element shifted(const Element& element, float) {
+[[gnu::always_inline]] inline Element shifted_lanes(const Element& element, FloatLanes) {
   return element;
 }
 template <Ties kTies>
-[[gnu::always_inline]] inline IntElement<kTies> shifted(const IntElement<kTies>& element,
-                                                        float zero) {
+[[gnu::always_inline]] inline IntElement<kTies> shifted_lanes(const IntElement<kTies>& element,
+                                                              FloatLanes zero) {
   return {.low = element.low - zero, .high = element.high - zero};
 }
 

@@ -19,28 +19,6 @@ Buffer copy_of(const float* from, int64_t count) {
   return copy;
 }
 
-void project_qkv(const LayerRun& run, const float* hidden, LayerScratch& w) {
-  const model::ModelShape& shape = run.shape;
-  const int64_t rows = run.rows();
-  rms_norm(rows, shape.hidden_size, hidden, run.weights.attn_norm.data(), shape.rms_norm_eps,
-           w.normed.get());
-  round_activations(run.numerics.linear[0], rows, shape.hidden_size, w.normed.get());
-  apply_linear(run.weights.q, rows, w.normed.get(), w.q.get());
-  apply_linear(run.weights.k, rows, w.normed.get(), w.k.get());
-  apply_linear(run.weights.v, rows, w.normed.get(), w.v.get());
-  if (shape.qkv_bias) {
-    add_bias(rows, shape.q_size(), run.weights.q_bias.data(), w.q.get());
-    add_bias(rows, shape.kv_size(), run.weights.k_bias.data(), w.k.get());
-    add_bias(rows, shape.kv_size(), run.weights.v_bias.data(), w.v.get());
-  }
-  run.rope.apply(rows, run.seq, 0, shape.num_heads, 1, w.q.get());
-  run.rope.apply(rows, run.seq, 0, shape.num_kv_heads, 1, w.k.get());
-  const recipe::KvTreatment& kv = run.numerics.kv;
-  round_activations(kv.query, rows * shape.num_heads, shape.head_dim, w.q.get());
-  round_kv(kv.kv, rows * shape.num_kv_heads, shape.head_dim, w.k.get());
-  round_kv(kv.kv, rows * shape.num_kv_heads, shape.head_dim, w.v.get());
-}
-
 }  // namespace
 
 LayerScratch::LayerScratch(const model::ModelShape& shape, int64_t rows)
@@ -70,16 +48,67 @@ void round_kv(formats::KvFormat format, int64_t vectors, int64_t head_dim, float
   });
 }
 
+void attention_input(const LayerRun& run, const float* hidden, float* normed) {
+  const model::ModelShape& shape = run.shape;
+  rms_norm(run.rows(), shape.hidden_size, hidden, run.weights.attn_norm.data(), shape.rms_norm_eps,
+           normed);
+  round_activations(run.numerics.linear[0], run.rows(), shape.hidden_size, normed);
+}
+
+void attend(const LayerRun& run, const float* normed, LayerScratch& w) {
+  const model::ModelShape& shape = run.shape;
+  const int64_t rows = run.rows();
+  apply_linear(run.weights.q, rows, normed, w.q.get());
+  apply_linear(run.weights.k, rows, normed, w.k.get());
+  apply_linear(run.weights.v, rows, normed, w.v.get());
+  if (shape.qkv_bias) {
+    add_bias(rows, shape.q_size(), run.weights.q_bias.data(), w.q.get());
+    add_bias(rows, shape.kv_size(), run.weights.k_bias.data(), w.k.get());
+    add_bias(rows, shape.kv_size(), run.weights.v_bias.data(), w.v.get());
+  }
+  run.rope.apply(rows, run.seq, 0, shape.num_heads, 1, w.q.get());
+  run.rope.apply(rows, run.seq, 0, shape.num_kv_heads, 1, w.k.get());
+  const recipe::KvTreatment& kv = run.numerics.kv;
+  round_activations(kv.query, rows * shape.num_heads, shape.head_dim, w.q.get());
+  round_kv(kv.kv, rows * shape.num_kv_heads, shape.head_dim, w.k.get());
+  round_kv(kv.kv, rows * shape.num_kv_heads, shape.head_dim, w.v.get());
+  causal_attention(run.attention(), kv.query, w.q.get(), w.k.get(), w.v.get(), w.attended.get());
+  round_activations(run.numerics.linear[1], rows, shape.q_size(), w.attended.get());
+}
+
+void add_attention(const LayerRun& run, const float* attended, float* hidden) {
+  apply_linear(run.weights.o, run.rows(), attended, hidden, true);
+}
+
+void mlp_input(const LayerRun& run, const float* hidden, float* normed) {
+  const model::ModelShape& shape = run.shape;
+  rms_norm(run.rows(), shape.hidden_size, hidden, run.weights.mlp_norm.data(), shape.rms_norm_eps,
+           normed);
+  round_activations(run.numerics.linear[2], run.rows(), shape.hidden_size, normed);
+}
+
+void project_mlp(const LayerRun& run, const float* normed, LayerScratch& w) {
+  apply_linear(run.weights.gate, run.rows(), normed, w.gate.get());
+  apply_linear(run.weights.up, run.rows(), normed, w.up.get());
+}
+
+void activate_mlp(const LayerRun& run, LayerScratch& w) {
+  const int64_t intermediate = run.shape.intermediate_size;
+  silu_mul(run.rows() * intermediate, w.gate.get(), w.up.get());
+  round_activations(run.numerics.linear[3], run.rows(), intermediate, w.gate.get());
+}
+
+void add_mlp(const LayerRun& run, const float* activated, float* hidden) {
+  apply_linear(run.weights.down, run.rows(), activated, hidden, true);
+}
+
 void run_layer(const LayerRun& run, float* hidden, LayerScratch& w, SavedLayer* saved) {
   const model::ModelShape& shape = run.shape;
   const int64_t rows = run.rows();
   if (saved != nullptr) saved->input = copy_of(hidden, rows * shape.hidden_size);
-
-  project_qkv(run, hidden, w);
-  causal_attention(run.attention(), run.numerics.kv.query, w.q.get(), w.k.get(), w.v.get(),
-                   w.attended.get());
-  round_activations(run.numerics.linear[1], rows, shape.q_size(), w.attended.get());
-  apply_linear(run.weights.o, rows, w.attended.get(), hidden, true);
+  attention_input(run, hidden, w.normed.get());
+  attend(run, w.normed.get(), w);
+  add_attention(run, w.attended.get(), hidden);
   if (saved != nullptr) {
     saved->mid = copy_of(hidden, rows * shape.hidden_size);
     saved->q = copy_of(w.q, rows * shape.q_size());
@@ -87,19 +116,14 @@ void run_layer(const LayerRun& run, float* hidden, LayerScratch& w, SavedLayer* 
     saved->v = copy_of(w.v, rows * shape.kv_size());
     saved->attended = copy_of(w.attended, rows * shape.q_size());
   }
-
-  rms_norm(rows, shape.hidden_size, hidden, run.weights.mlp_norm.data(), shape.rms_norm_eps,
-           w.normed.get());
-  round_activations(run.numerics.linear[2], rows, shape.hidden_size, w.normed.get());
-  apply_linear(run.weights.gate, rows, w.normed.get(), w.gate.get());
-  apply_linear(run.weights.up, rows, w.normed.get(), w.up.get());
+  mlp_input(run, hidden, w.normed.get());
+  project_mlp(run, w.normed.get(), w);
   if (saved != nullptr) {
     saved->gate = copy_of(w.gate, rows * shape.intermediate_size);
     saved->up = copy_of(w.up, rows * shape.intermediate_size);
   }
-  silu_mul(rows * shape.intermediate_size, w.gate.get(), w.up.get());
-  round_activations(run.numerics.linear[3], rows, shape.intermediate_size, w.gate.get());
-  apply_linear(run.weights.down, rows, w.gate.get(), hidden, true);
+  activate_mlp(run, w);
+  add_mlp(run, w.gate.get(), hidden);
 }
 
 }  // namespace dovetail::host

@@ -45,7 +45,19 @@ struct LayerRun {
   }
 };
 
-// hidden (rows, h) becomes the layer's output.
+// The layer in steps, for those who look at or replace weights between them; each reads only the
+// weights that it names. Inputs are rounded as the numerics ask.
+void attention_input(const LayerRun& run, const float* hidden, float* normed);  // norm
+// q, k, v and attention: scratch.q, k, v, attended.
+void attend(const LayerRun& run, const float* normed, LayerScratch& scratch);
+void add_attention(const LayerRun& run, const float* attended, float* hidden);  // o
+void mlp_input(const LayerRun& run, const float* hidden, float* normed);        // norm
+// gate and up: scratch.gate, up, both before silu.
+void project_mlp(const LayerRun& run, const float* normed, LayerScratch& scratch);
+void activate_mlp(const LayerRun& run, LayerScratch& scratch);  // scratch.gate: the input of down
+void add_mlp(const LayerRun& run, const float* activated, float* hidden);  // down
+
+// All steps: hidden (rows, h) becomes the layer's output.
 void run_layer(const LayerRun& run, float* hidden, LayerScratch& scratch,
                SavedLayer* saved = nullptr);
 

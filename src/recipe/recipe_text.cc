@@ -28,16 +28,31 @@ std::optional<std::string_view> value_of(std::string_view part, std::string_view
   return part.substr(key.size());
 }
 
-Result<formats::WeightFormat> parse_weight(std::string_view name) {
-  for (const std::string_view algorithm : {"gptq", "awq", "smoothquant", "quarot", "autoround"}) {
-    if (name.ends_with(algorithm) && name.size() > algorithm.size() &&
-        name[name.size() - algorithm.size() - 1] == '_') {
-      return invalid_argument(fmt::format(
-          "treatment '{}': algorithm '{}' is not built, want round to nearest (no suffix)", name,
-          algorithm));
-    }
+constexpr std::array<Algorithm, 2> kCalibrated = {Algorithm::kImatrix, Algorithm::kGptq};
+
+bool has_suffix(std::string_view name, std::string_view algorithm) {
+  return name.size() > algorithm.size() && name.ends_with(algorithm) &&
+         name[name.size() - algorithm.size() - 1] == '_';
+}
+
+// Weight format and algorithm of `name` into a treatment: "int4_g128_gptq".
+Status parse_weight(std::string_view name, LinearTreatment& treatment) {
+  std::string_view format = name;
+  for (const Algorithm algorithm : kCalibrated) {
+    if (!has_suffix(name, algorithm_name(algorithm))) continue;
+    treatment.algorithm = algorithm;
+    format.remove_suffix(algorithm_name(algorithm).size() + 1);
   }
-  return formats::parse_weight_format(name);
+  for (const std::string_view missing : {"awq", "smoothquant", "quarot", "autoround"}) {
+    if (!has_suffix(name, missing)) continue;
+    return invalid_argument(fmt::format(
+        "treatment '{}': algorithm '{}' is not built, want gptq, imatrix or no suffix", name,
+        missing));
+  }
+  DOVETAIL_TRY(treatment.weight, formats::parse_weight_format(format));
+  if (treatment.weight.element == formats::Element::kBf16 && format != name)
+    return invalid_argument(fmt::format("treatment '{}': bf16 takes no algorithm", name));
+  return {};
 }
 
 // The parts of a uniform treatment, whichever are named.
@@ -50,7 +65,7 @@ struct UniformParts {
 Result<UniformParts> parse_parts(std::string_view name) {
   UniformParts parts;
   const std::vector<std::string_view> pieces = split(name, '+');
-  DOVETAIL_TRY(parts.linear.weight, parse_weight(pieces[0]));
+  DOVETAIL_TRY_STATUS(parse_weight(pieces[0], parts.linear));
   std::vector<std::string_view> seen;
   bool has_head = false;
   for (size_t i = 1; i < pieces.size(); ++i) {
@@ -67,7 +82,7 @@ Result<UniformParts> parse_parts(std::string_view name) {
     } else if (const auto q = value_of(piece, "q:")) {
       DOVETAIL_TRY(parts.kv.query, formats::parse_activation_format(*q));
     } else if (const auto head = value_of(piece, "head:")) {
-      DOVETAIL_TRY(parts.head.weight, parse_weight(*head));
+      DOVETAIL_TRY_STATUS(parse_weight(*head, parts.head));
       has_head = true;
     } else {
       return invalid_argument(fmt::format(
@@ -143,8 +158,16 @@ Result<Recipe> recipe_from_file(const model::ModelShape& shape, Result<RecipeFil
 
 }  // namespace
 
-std::string treatment_name(const LinearTreatment& treatment) {
+std::string weight_treatment_name(const LinearTreatment& treatment) {
   std::string name = formats::format_name(treatment.weight);
+  if (treatment.algorithm != Algorithm::kNearest) {
+    name += fmt::format("_{}", algorithm_name(treatment.algorithm));
+  }
+  return name;
+}
+
+std::string treatment_name(const LinearTreatment& treatment) {
+  std::string name = weight_treatment_name(treatment);
   if (treatment.activation != formats::ActivationFormat::kBf16) {
     name += "+a:" + formats::format_name(treatment.activation);
   }
@@ -162,7 +185,7 @@ std::string treatment_name(const KvTreatment& treatment) {
 Result<LinearTreatment> parse_linear_treatment(std::string_view name) {
   const std::vector<std::string_view> pieces = split(name, '+');
   LinearTreatment treatment;
-  DOVETAIL_TRY(treatment.weight, parse_weight(pieces[0]));
+  DOVETAIL_TRY_STATUS(parse_weight(pieces[0], treatment));
   if (pieces.size() == 1) return treatment;
   const auto a = value_of(pieces[1], "a:");
   if (pieces.size() > 2 || !a.has_value()) {

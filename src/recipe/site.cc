@@ -1,5 +1,7 @@
 #include "recipe/site.h"
 
+#include <algorithm>
+
 namespace dovetail::recipe {
 
 std::string_view site_kind_name(SiteKind kind) {
@@ -39,6 +41,21 @@ LinearShape linear_shape(const model::ModelShape& shape, SiteKind kind) {
       break;
   }
   return {};
+}
+
+std::string_view algorithm_name(Algorithm algorithm) {
+  constexpr std::array<std::string_view, 3> names = {"", "imatrix", "gptq"};
+  return names[static_cast<size_t>(algorithm)];
+}
+
+bool needs_calibration(const Recipe& recipe) {
+  const auto calibrated = [](const LinearTreatment& t) {
+    return t.algorithm != Algorithm::kNearest;
+  };
+  return calibrated(recipe.head) ||
+         std::ranges::any_of(recipe.layers, [&](const LayerRecipe& layer) {
+           return std::ranges::any_of(layer.linear, calibrated);
+         });
 }
 
 Recipe make_recipe(const model::ModelShape& shape, const Menu& menu,

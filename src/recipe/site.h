@@ -38,9 +38,18 @@ struct LinearShape {
 };
 [[nodiscard]] LinearShape linear_shape(const model::ModelShape& shape, SiteKind kind);
 
+// How weights become codes. All but kNearest need calibration text.
+enum class Algorithm : uint8_t {
+  kNearest,  // round to nearest, scales of least squared error
+  kImatrix,  // the same, a column's error weighed by the mean square of its input
+  kGptq,     // compress/gptq.h
+};
+[[nodiscard]] std::string_view algorithm_name(Algorithm algorithm);  // "", "imatrix", "gptq"
+
 // A choice for a linear site (and the head): weights and the activations that meet them.
 struct LinearTreatment {
   formats::WeightFormat weight;
+  Algorithm algorithm = Algorithm::kNearest;  // always, for bf16
   formats::ActivationFormat activation = formats::ActivationFormat::kBf16;
   bool operator==(const LinearTreatment&) const = default;
 };
@@ -53,8 +62,10 @@ struct KvTreatment {
   bool operator==(const KvTreatment&) const = default;
 };
 
-// "int4_g128+a:int8_token", "bf16"; a kv treatment: "bf16", "int8", "int4", "int8+q:int8_token".
+// "int4_g128_gptq+a:int8_token", "bf16"; a kv treatment: "bf16", "int8", "int4", "int8+q:int8_token".
 [[nodiscard]] std::string treatment_name(const LinearTreatment& treatment);
+// Its weights alone: "int4_g128_gptq".
+[[nodiscard]] std::string weight_treatment_name(const LinearTreatment& treatment);
 [[nodiscard]] std::string treatment_name(const KvTreatment& treatment);
 [[nodiscard]] Result<LinearTreatment> parse_linear_treatment(std::string_view name);
 [[nodiscard]] Result<KvTreatment> parse_kv_treatment(std::string_view name);
@@ -82,9 +93,11 @@ struct Recipe {
 
 // Uniform treatment of a whole model: "int4_g128+a:int8_token+kv:int8+q:int8_token+head:int8". What
 // is not named stays bf16; "bf16" alone is the reference. A head that is named takes the activation
-// of `a:` with it. An algorithm suffix that is not built (_gptq) is an error.
+// of `a:` with it. An algorithm suffix that is not built (_awq) is an error.
 [[nodiscard]] Result<Recipe> parse_uniform_recipe(const model::ModelShape& shape,
                                                   std::string_view name);
+// True if any site's algorithm needs calibration text.
+[[nodiscard]] bool needs_calibration(const Recipe& recipe);
 // From indices into a menu, one per site.
 [[nodiscard]] Recipe make_recipe(const model::ModelShape& shape, const Menu& menu,
                                  const std::vector<int32_t>& choice);

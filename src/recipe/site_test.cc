@@ -41,7 +41,8 @@ TEST(Sites, LinearShapesCountAllBlockWeights) {
 
 TEST(Treatments, NamesRoundTrip) {
   for (const char* name :
-       {"bf16", "int4_g128+a:int8_token", "int4_asym_g32", "mxfp4+a:fp8_token"}) {
+       {"bf16", "int4_g128+a:int8_token", "int4_asym_g32", "mxfp4+a:fp8_token",
+        "int4_g128_gptq+a:int8_token", "nvfp4_gptq", "int3_asym_g64_2:4_imatrix"}) {
     const auto treatment = parse_linear_treatment(name);
     ASSERT_TRUE(treatment.has_value()) << treatment.error().message;
     EXPECT_EQ(treatment_name(*treatment), name);
@@ -54,13 +55,22 @@ TEST(Treatments, NamesRoundTrip) {
 }
 
 TEST(Treatments, ErrorsNameWhatWasWanted) {
-  EXPECT_EQ(parse_linear_treatment("int4_g128_gptq").error().message,
-            "treatment 'int4_g128_gptq': algorithm 'gptq' is not built, want round to nearest (no "
-            "suffix)");
+  EXPECT_EQ(parse_linear_treatment("int4_g128_awq").error().message,
+            "treatment 'int4_g128_awq': algorithm 'awq' is not built, want gptq, imatrix or no suffix");
+  EXPECT_EQ(parse_linear_treatment("bf16_gptq").error().message,
+            "treatment 'bf16_gptq': bf16 takes no algorithm");
+  EXPECT_FALSE(parse_linear_treatment("gptq").has_value());
   EXPECT_FALSE(parse_linear_treatment("int4_g128+kv:int8").has_value());
   EXPECT_FALSE(parse_linear_treatment("").has_value());
   EXPECT_FALSE(parse_kv_treatment("int8+q:fp8_token").has_value());
   EXPECT_FALSE(parse_kv_treatment("int3").has_value());
+}
+
+TEST(UniformRecipe, SaysWhetherItNeedsCalibration) {
+  const auto shape = small_shape();
+  EXPECT_FALSE(needs_calibration(parse_uniform_recipe(shape, "int4_g128+head:int8").value()));
+  EXPECT_TRUE(needs_calibration(parse_uniform_recipe(shape, "int4_g128_gptq").value()));
+  EXPECT_TRUE(needs_calibration(parse_uniform_recipe(shape, "bf16+head:int8_imatrix").value()));
 }
 
 TEST(UniformRecipe, TreatsWhatIsNamedAndLeavesTheRest) {

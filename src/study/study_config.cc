@@ -97,7 +97,7 @@ Result<recipe::Menu> make_menu(const MenuConfig& config) {
     for (const std::string& activation_name : config.activations) {
       const auto activation = formats::parse_activation_format(activation_name);
       if (!activation.has_value()) return with_context(activation.error(), "menu.activations");
-      const recipe::LinearTreatment treatment{*weight, *activation};
+      const recipe::LinearTreatment treatment{.weight = *weight, .activation = *activation};
       if (treatment != recipe::LinearTreatment{}) menu.linear.push_back(treatment);
     }
   }

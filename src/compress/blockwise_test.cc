@@ -1,0 +1,140 @@
+#include "compress/blockwise.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/parallel.h"
+#include "compress/tiny_model.h"
+#include "compress/treat.h"
+
+namespace dovetail::compress {
+namespace {
+
+recipe::Recipe uniform(const model::Weights& weights, std::string_view name) {
+  return recipe::parse_uniform_recipe(weights.shape, name).value();
+}
+
+double mean_kl(const model::Weights& reference, const model::Weights& treated,
+               const host::Numerics& numerics, const host::TokenBatch& tokens) {
+  const auto a = host::HostModel::create(std::make_shared<const model::Weights>(reference)).value();
+  auto b = host::HostModel::create(std::make_shared<const model::Weights>(treated)).value();
+  EXPECT_TRUE(b.set_numerics(numerics).has_value());
+  const auto kl = host::kl_divergence(a, a.hidden_states(tokens).value(), b,
+                                      b.hidden_states(tokens).value());
+  double sum = 0;
+  for (const double nats : kl->kl_nats_per_position) sum += nats;
+  return sum / static_cast<double>(kl->kl_nats_per_position.size());
+}
+
+TEST(Blockwise, WithoutAlgorithmsItIsRoundingToNearest) {
+  for (const bool tied : {true, false}) {
+    const auto weights = tiny_weights(1, tied);
+    const auto recipe = uniform(*weights, "int4_g32+a:int8_token+kv:int8+head:int8");
+    const auto made = compress_blockwise(*weights, recipe, random_tokens(3, 20, 101, 2));
+    ASSERT_TRUE(made.has_value()) << made.error().message;
+    const auto want = apply_recipe(*weights, recipe);
+    EXPECT_EQ(model::weights_digest(made->weights), model::weights_digest(*want));
+    EXPECT_EQ(made->numerics, host::numerics_of(recipe));
+    EXPECT_EQ(made->reports.size(), 3U * 7);
+  }
+}
+
+TEST(Blockwise, GptqLosesLessThanRoundingOnTextThatItDidNotSee) {
+  const auto weights = tiny_weights(3);
+  const host::TokenBatch seen = random_tokens(24, 64, 101, 4);
+  const host::TokenBatch fresh = random_tokens(6, 64, 101, 5);
+  for (const std::string format : {"int4_g32", "int3_asym_g32", "mxfp4", "nvfp4"}) {
+    const auto nearest = uniform(*weights, format);
+    const auto moved = compress_blockwise(*weights, uniform(*weights, format + "_gptq"), seen);
+    ASSERT_TRUE(moved.has_value()) << moved.error().message;
+    const double rounded = mean_kl(*weights, apply_recipe(*weights, nearest).value(),
+                                   host::numerics_of(nearest), fresh);
+    EXPECT_LT(mean_kl(*weights, moved->weights, moved->numerics, fresh), .85 * rounded) << format;
+    for (const MatrixReport& report : moved->reports) {
+      EXPECT_LE(report.error_frac, report.rounded_error_frac) << report.matrix;
+      EXPECT_EQ(report.treatment, format + "_gptq");
+      EXPECT_GT(report.damping_frac, 0);
+    }
+  }
+}
+
+// Inputs of a layer, recomputed by the host model through the layers that were written before it.
+TEST(Blockwise, ALayerSeesWhatTheWrittenOnesBeforeItProduce) {
+  const auto weights = tiny_weights(6);
+  const host::TokenBatch tokens = random_tokens(16, 48, 101, 7);
+  const auto made =
+      compress_blockwise(*weights, uniform(*weights, "int3_g32_gptq+a:int8_token"), tokens);
+  ASSERT_TRUE(made.has_value()) << made.error().message;
+  auto model = host::HostModel::create(std::make_shared<const model::Weights>(made->weights)).value();
+  ASSERT_TRUE(model.set_numerics(made->numerics).has_value());
+  const auto inputs = model.layer_inputs(tokens).value();
+  constexpr size_t kLayer = 2;
+  const int64_t h = weights->shape.hidden_size;
+  std::vector<double> moments(static_cast<size_t>(h * h));
+  for (int64_t row = 0; row < tokens.rows(); ++row) {
+    std::vector<float> x(inputs[kLayer].values.begin() + row * h,
+                         inputs[kLayer].values.begin() + (row + 1) * h);
+    double squares = 0;
+    for (const float value : x) squares += static_cast<double>(value) * static_cast<double>(value);
+    const double norm = std::sqrt(squares / static_cast<double>(h) + weights->shape.rms_norm_eps);
+    double absmax = 0;
+    for (float& value : x) {
+      value = static_cast<float>(static_cast<double>(value) / norm);  // the norm's gain is 1
+      absmax = std::max(absmax, std::fabs(static_cast<double>(value)));
+    }
+    for (float& value : x)
+      value = static_cast<float>(std::nearbyint(static_cast<double>(value) / (absmax / 127)) *
+                                 (absmax / 127));
+    for (int64_t i = 0; i < h; ++i)
+      for (int64_t j = 0; j < h; ++j)
+        moments[static_cast<size_t>(i * h + j)] +=
+            static_cast<double>(x[static_cast<size_t>(i)]) *
+            static_cast<double>(x[static_cast<size_t>(j)]) / static_cast<double>(tokens.rows());
+  }
+  const std::vector<float> found(moments.begin(), moments.end());
+  const auto want = gptq(formats::parse_weight_format("int3_g32").value(), {},
+                         weights->layers[kLayer].q, found);
+  ASSERT_TRUE(want.has_value());
+  int64_t different = 0;
+  for (size_t i = 0; i < want->values.size(); ++i)
+    different += want->values[i] != made->weights.layers[kLayer].q.values[i] ? 1 : 0;
+  // Moments of the uncompressed inputs would change a third of the codes.
+  EXPECT_LT(different, std::ssize(want->values) / 50);
+}
+
+TEST(Blockwise, ResultsDoNotDependOnHowManySequencesRunSideBySide) {
+  const auto weights = tiny_weights(8);
+  const host::TokenBatch tokens = random_tokens(6, 32, 101, 9);
+  const auto recipe = uniform(*weights, "int4_g32_gptq");
+  const auto one = compress_blockwise(*weights, recipe, tokens, {.rows_at_once = 32});
+  const auto all = compress_blockwise(*weights, recipe, tokens);
+  ASSERT_TRUE(one.has_value() && all.has_value());
+  const double a = mean_kl(*weights, one->weights, one->numerics, tokens);
+  const double b = mean_kl(*weights, all->weights, all->numerics, tokens);
+  EXPECT_NEAR(a, b, .05 * b);
+}
+
+TEST(BlockwiseError, WrongRecipesWeightsAndTokensAreNamed) {
+  const auto weights = tiny_weights(10);
+  const host::TokenBatch tokens = random_tokens(2, 16, 101, 11);
+  EXPECT_EQ(compress_blockwise(*weights, uniform(*weights, "bf16+head:int8_gptq"), tokens)
+                .error()
+                .message,
+            "head: treatment int8_gptq, want one without an algorithm: the head is rounded to "
+            "nearest");
+  recipe::Recipe short_recipe = uniform(*weights, "int4_g32_gptq");
+  short_recipe.layers.pop_back();
+  EXPECT_EQ(compress_blockwise(*weights, short_recipe, tokens).error().message,
+            "recipe has 2 layers, the model tiny has 3");
+  model::Weights spoilt = *weights;
+  spoilt.layers[1].up.values[70] = std::nanf("");
+  EXPECT_EQ(compress_blockwise(spoilt, uniform(*weights, "int4_g32"), tokens).error().message,
+            "layers.1.mlp_gate_up.up: weight (1, 6) is nan, want a finite number");
+  host::TokenBatch wrong = tokens;
+  wrong.ids[3] = 5000;
+  EXPECT_FALSE(compress_blockwise(*weights, uniform(*weights, "int4_g32"), wrong).has_value());
+}
+
+}  // namespace
+}  // namespace dovetail::compress
