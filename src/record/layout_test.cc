@@ -73,10 +73,25 @@ TEST_F(LayoutTest, AnInterruptedMoveFromTheOlderLayoutLeavesItAsItWas) {
             std::set<std::string>{row_sum("kl", "k", "2")});
 }
 
+TEST_F(LayoutTest, LeasesWithADeadlineBecomeLeasesWithABeat) {
+  const auto file = SqliteFile::open(path_);
+  ASSERT_TRUE(prepare_layout(*file).has_value());
+  ASSERT_TRUE(
+      file->execute("DROP TABLE leases; UPDATE meta SET value = '2';"
+                    "CREATE TABLE leases (kind TEXT NOT NULL, key TEXT NOT NULL,"
+                    " worker TEXT NOT NULL, deadline_ms INTEGER NOT NULL,"
+                    " PRIMARY KEY (kind, key));"
+                    "INSERT INTO results VALUES ('kl', 'k', '1', '2', 's')"));
+  ASSERT_TRUE(prepare_layout(*file).has_value());
+  EXPECT_EQ(column_of(path_, "SELECT name FROM pragma_table_info('leases')"),
+            (std::set<std::string>{"kind", "key", "worker", "beat"}));
+  EXPECT_EQ(column_of(path_, "SELECT sum FROM results"), std::set<std::string>{"s"});
+}
+
 TEST_F(LayoutTest, AVersionThatIsNoNumberIsShown) {
   const auto file = SqliteFile::open(path_);
   ASSERT_TRUE(prepare_layout(*file).has_value());
-  for (const char* version : {"2 ", "two", "0", "-1", "3"}) {
+  for (const char* version : {"2 ", "two", "0", "-1", "4"}) {
     ASSERT_TRUE(file->execute(std::string("UPDATE meta SET value = '") + version + "'"));
     const Status refused = prepare_layout(*file);
     ASSERT_FALSE(refused.has_value()) << version;

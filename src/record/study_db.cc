@@ -129,6 +129,20 @@ Result<Json> StudyDb::add(std::string_view kind, const Json& input, Json value) 
   return value;
 }
 
+Result<Json> StudyDb::finish(std::string_view kind, const Json& input, Json value,
+                             const std::string& worker) {
+  bool stored = false;
+  {
+    DOVETAIL_TRY(Transaction transaction, Transaction::begin(impl_->file));
+    DOVETAIL_TRY(stored, insert(impl_->file, "INSERT OR IGNORE", kind, input, value));
+    DOVETAIL_TRY(Statement lease, impl_->file.prepare("DELETE FROM leases WHERE kind = ? AND"
+                                                      " key = ? AND worker = ?"));
+    DOVETAIL_TRY_STATUS(lease.bind(1, kind).bind(2, key_of(input)).bind(3, worker).run());
+    DOVETAIL_TRY_STATUS(transaction.commit());
+  }
+  return stored ? std::move(value) : add(kind, input, std::move(value));
+}
+
 Result<std::vector<Json>> StudyDb::all(std::string_view kind) const {
   std::vector<Row> rows;
   {

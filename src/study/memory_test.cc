@@ -29,13 +29,13 @@ TEST_F(MemoryTest, AnotherStudyFindsWhatTheFirstComputed) {
   for (const char* study : {"a.db", "b.db", "a.db"}) {
     auto memory = Memory::open(at(study), at("cache/shared.db"));
     ASSERT_TRUE(memory.has_value()) << memory.error().message;
-    EXPECT_EQ(memory->remember("profile", Json{{"model", "m"}}, compute).value(), Json(42));
+    EXPECT_EQ(memory->remember({"profile", Json{{"model", "m"}}, compute, true}).value(), Json(42));
   }
   EXPECT_EQ(computed, 1);
   // The second study holds its own copy: it does not need the cache any more.
   auto alone = Memory::open(at("b.db"), "/proc/no/such/folder/shared.db");
   ASSERT_TRUE(alone.has_value());
-  EXPECT_EQ(alone->remember("profile", Json{{"model", "m"}}, compute).value(), Json(42));
+  EXPECT_EQ(alone->remember({"profile", Json{{"model", "m"}}, compute, true}).value(), Json(42));
   EXPECT_EQ(computed, 1);
 }
 
