@@ -52,19 +52,20 @@ std::vector<HelpText> make_texts() {
        .group = kAsk,
        .purpose = "Finds the recipe and the chip that fit each other, and what the usual orders of "
                   "work would have reached.",
-       .notes = "A study that was stopped continues where it stopped. The result folder then holds "
-                "report.html, targets.json, record.json, canonical.json (without times) and "
-                "study.db.",
+       .notes =
+           "A study that was stopped continues where it stopped; a second process that is given "
+           "the same study and folder takes over part of the work. The result folder then holds "
+           "report.html, targets.json, record.json, canonical.json (without times) and "
+           "study.db.",
        .exits = "0 done, also when no chip fits (the answer then says why), 1 the work failed, 2 "
                 "the input is wrong",
-       .values = {{"study", "STUDY.toml"}, {"--out", "FOLDER"}},
+       .values = {{"study", "STUDY.toml"}, {"--out", "FOLDER"}, {"--workers", "N"}},
        .examples = {{"results go to out/quickstart", "optimize studies/quickstart.toml"},
+                    {"two processes share the work",
+                     "optimize studies/quickstart.toml --workers 2"},
                     {"8B by shape alone, results elsewhere",
                      "optimize studies/edge_prefill_8b.toml --out /tmp/edge_8b"},
                     {"the whole record for a script", "optimize studies/quickstart.toml --json"}}},
-      {.verb = "work",
-       .group = kAsk,
-       .purpose = "Helps with a study that another process works on."},
       {.verb = "explain",
        .group = kAsk,
        .purpose = "Says in words why this chip and this recipe: what binds, what each site's bits "

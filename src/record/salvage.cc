@@ -110,6 +110,12 @@ Status rename_with_log(const std::string& from, const std::string& to) {
     fs::rename(from + suffix, to + suffix, code);
     if (code) return io_error(fmt::format("{}: {}", from + suffix, code.message()));
   }
+  // In this order on the disk, too.
+  const int folder = open_folder(to);
+  if (folder >= 0) {
+    (void)::fsync(folder);
+    ::close(folder);
+  }
   return {};
 }
 

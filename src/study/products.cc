@@ -60,6 +60,12 @@ Result<ProductState> open_product(StudyState& state, const ProductConfig& config
   }
   const auto ops = recipe::lower(product.shape, product.workload);
   if (!ops.has_value()) return std::unexpected(ops.error());
+  if (!state.config.recipe.empty()) {
+    DOVETAIL_TRY(const recipe::Recipe recipe,
+                 recipe::load_recipe(product.shape, state.config.recipe));
+    product.frozen_choice = choice_of(recipe, state.menu);
+    state.recipe_frozen = true;
+  }
   return product;
 }
 
@@ -85,22 +91,17 @@ Status measure_ahead(const StudyState& state) {
 }
 
 // Losses and costs of every treatment.
-Status price_product(StudyState& state, ProductState& product) {
+Status price_product(const StudyState& state, ProductState& product) {
   DOVETAIL_TRY(product.profile, product.lab->profile());
   if (!product.measurable) {
     product.profile = compress::borrow_profile(product.profile, product.shape);
   }
-  std::vector<int32_t> frozen_choice;
-  if (!state.config.recipe.empty()) {
-    DOVETAIL_TRY(const recipe::Recipe recipe,
-                 recipe::load_recipe(product.shape, state.config.recipe));
-    frozen_choice = choice_of(recipe, state.menu);
-    state.recipe_frozen = true;
-  }
   product.losses.num_layers = product.shape.num_layers;
   product.losses.menu = state.menu;
   DOVETAIL_TRY(product.losses.loss, compress::price(product.profile, state.menu));
-  if (!frozen_choice.empty()) product.losses = search::frozen(product.losses, frozen_choice);
+  if (!product.frozen_choice.empty()) {
+    product.losses = search::frozen(product.losses, product.frozen_choice);
+  }
   DOVETAIL_TRY(silicon::CostModel costs, silicon::CostModel::create(product.shape, product.workload,
                                                                     state.menu, state.technology));
   product.costs = std::make_unique<silicon::CostModel>(std::move(costs));

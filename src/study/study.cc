@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -92,48 +93,110 @@ Json identity(const StudyState& state, const Prediction& prediction) {
               {"version", DOVETAIL_VERSION}};
 }
 
-Result<Json> remember_sweep(const StudyState& state, const Prediction& prediction,
-                            const ProgressSink& progress) {
-  const Json key = {{"identity", identity(state, prediction)}};
-  return state.memory->study().remember("sweep", key, [&]() -> Result<Json> {
+Piece sweep_piece(const StudyState& state, const Prediction& prediction,
+                  const ProgressSink& progress) {
+  const auto compute = [&]() -> Result<Json> {
     DOVETAIL_TRY(const search::EnumerateResult result, sweep(state, prediction.bias, progress));
     return sweep_to_json(state, result, prediction.bias,
                          search::EnumerateParams{}.front_epsilon_frac);
-  });
+  };
+  return {
+      .kind = "sweep", .input = {{"identity", identity(state, prediction)}}, .compute = compute};
 }
 
-Result<Json> solve_scenario(const StudyState& state, const ScenarioQuestion& question,
-                            const ProgressSink& progress) {
-  DOVETAIL_TRY(const ScenarioAnswer answer, answer_scenario(state, question, progress));
-  DOVETAIL_TRY(Json json, scenario_to_json(state, answer));
-  DOVETAIL_TRY(json["shadow_prices"], shadow_prices_to_json(state, answer, progress));
-  DOVETAIL_TRY(json["tornado"], tornado_to_json(state, answer, progress));
-  return json;
-}
-
-// Every scenario is one row, so a killed study goes on with the scenario where it stopped.
-Result<Json> remember_scenarios(const StudyState& state, const Prediction& prediction,
-                                const ProgressSink& progress) {
+// One per objective and cap.
+Result<std::vector<ScenarioQuestion>> scenario_questions(const StudyState& state,
+                                                         const Prediction& prediction) {
   DOVETAIL_TRY(const std::vector<chip::Chip> reference_chips,
                load_reference_chips(state.config, state.technology));
-  Json scenarios = Json::array();
+  std::vector<ScenarioQuestion> questions;
   for (const std::string& name : state.config.objectives) {
     DOVETAIL_TRY(const search::Objective objective, search::parse_objective(name));
     for (const double cap : state.config.kl_caps_nats) {
-      const ScenarioQuestion question{.objective = objective,
-                                      .kl_cap_nats = cap,
-                                      .bias = prediction.bias,
-                                      .bias_spread_ratio = prediction.spread,
-                                      .reference_chips = reference_chips};
-      const Json key = {
-          {"identity", identity(state, prediction)}, {"objective", name}, {"kl_cap_nats", cap}};
-      DOVETAIL_TRY(Json scenario, state.memory->study().remember("scenario", key, [&] {
-        return solve_scenario(state, question, progress);
-      }));
-      scenarios.push_back(std::move(scenario));
+      questions.push_back({.objective = objective,
+                           .kl_cap_nats = cap,
+                           .bias = prediction.bias,
+                           .bias_spread_ratio = prediction.spread,
+                           .reference_chips = reference_chips,
+                           .key = {{"identity", identity(state, prediction)},
+                                   {"objective", name},
+                                   {"kl_cap_nats", cap}}});
     }
   }
-  return scenarios;
+  return questions;
+}
+
+// What explains an answer: each is a piece of its own.
+std::vector<Piece> explanation_pieces(const StudyState& state, const ScenarioQuestion& question,
+                                      const ProgressSink& progress) {
+  const auto piece = [&](const std::string& kind, auto explain) {
+    return Piece{.kind = kind, .input = question.key, .compute = [=, &state]() -> Result<Json> {
+                   DOVETAIL_TRY(const ScenarioAnswer answer,
+                                answer_scenario(state, question, progress));
+                   return explain(state, answer, progress);
+                 }};
+  };
+  return {piece("tornado", tornado_to_json), piece("shadow_prices", shadow_prices_to_json)};
+}
+
+Piece scenario_piece(const StudyState& state, const ScenarioQuestion& question,
+                     const ProgressSink& progress) {
+  const auto compute = [&]() -> Result<Json> {
+    DOVETAIL_TRY(const ScenarioAnswer answer, answer_scenario(state, question, progress));
+    DOVETAIL_TRY(Json json, scenario_to_json(state, answer));
+    DOVETAIL_TRY(const std::vector<Json> explained,
+                 state.memory->remember_all(explanation_pieces(state, question, progress)));
+    json["shadow_prices"] = explained.at(1);
+    json["tornado"] = explained.at(0);
+    return json;
+  };
+  return {.kind = "scenario", .input = question.key, .compute = compute};
+}
+
+void append(std::vector<Piece> pieces, std::vector<Piece>& to) {
+  std::ranges::move(pieces, std::back_inserter(to));
+}
+
+struct Searched {
+  Json swept;  // null for a frozen chip
+  Json scenarios = Json::array();
+};
+
+// In three lists that all workers of the study share: the sweep and the sides, then what certifies
+// and explains the answers, then the scenarios. Whoever is killed goes on with the piece it was at.
+Result<Searched> search_and_confirm(const StudyState& state, const Prediction& prediction,
+                                    const ProgressSink& progress) {
+  DOVETAIL_TRY(const std::vector<ScenarioQuestion> questions,
+               scenario_questions(state, prediction));
+  std::vector<const ScenarioQuestion*> open;
+  for (const ScenarioQuestion& question : questions) {
+    DOVETAIL_TRY(const std::optional<Json> done, state.memory->find("scenario", question.key));
+    if (!done.has_value()) open.push_back(&question);
+  }
+  const bool enumerated = state.config.space.has_value();
+  std::vector<Piece> sides;
+  if (enumerated) sides.push_back(sweep_piece(state, prediction, progress));
+  for (const ScenarioQuestion* question : open) {
+    DOVETAIL_TRY(std::vector<Piece> own, side_pieces(state, *question, progress));
+    append(std::move(own), sides);
+  }
+  DOVETAIL_TRY(const std::vector<Json> settled, state.memory->remember_all(sides));
+  Searched searched;
+  if (enumerated) searched.swept = settled.at(0);
+  std::vector<Piece> explained;
+  for (const ScenarioQuestion* question : open) {
+    DOVETAIL_TRY(std::vector<Piece> own, certificate_pieces(state, *question, progress));
+    append(std::move(own), explained);
+  }
+  for (const ScenarioQuestion* question : open) {
+    append(explanation_pieces(state, *question, progress), explained);
+  }
+  DOVETAIL_TRY_STATUS(state.memory->work_through(explained));
+  for (const ScenarioQuestion& question : questions) {
+    DOVETAIL_TRY(Json scenario, state.memory->remember(scenario_piece(state, question, progress)));
+    searched.scenarios.push_back(std::move(scenario));
+  }
+  return searched;
 }
 
 double largest_gap(const Json& scenarios) {
@@ -213,14 +276,9 @@ Result<Json> run_study(const StudyConfig& config, const std::string& study_path,
   watch.lap("prepare");
   DOVETAIL_TRY(const Prediction prediction, validate_prediction(state));
   watch.lap("validate");
-  Json swept;
-  if (config.space.has_value()) {
-    DOVETAIL_TRY(swept, remember_sweep(state, prediction, progress));
-  }
-  watch.lap("sweep");
-  DOVETAIL_TRY(const Json scenarios, remember_scenarios(state, prediction, progress));
-  watch.lap("scenarios");
-  DOVETAIL_TRY(Json record, make_record(state, prediction, swept, scenarios));
+  DOVETAIL_TRY(const Searched searched, search_and_confirm(state, prediction, progress));
+  watch.lap("search");
+  DOVETAIL_TRY(Json record, make_record(state, prediction, searched.swept, searched.scenarios));
   record["run"] = watch.take();
   record["run"]["threads"] = num_threads();
   record["run"]["version"] = DOVETAIL_VERSION;
