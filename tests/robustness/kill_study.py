@@ -2,9 +2,10 @@
 """Kills a tiny study (SIGKILL) at random moments of all its phases; it must always resume and end
 with the canonical export of a study that nobody killed.
 
-Half the moments are uniform over the time of a whole run; the others wait for a phase that was hit
-least so far and strike at a random moment inside it. What was hit is read from what the killed
-process left: the pieces that it held, or the report file that it was writing."""
+A third of the moments are uniform over the time of a whole run; the others wait for the phase that
+was hit least so far and strike at a random moment inside it. What was hit is read from what the
+killed process left: the pieces that it held, or the report file that it was writing. Goes on beyond
+the number asked for until every phase was hit."""
 
 import argparse
 import collections
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 
-from tiny_study import TinyStudy, canonical, kinds_at_work, query
+from tiny_study import TinyStudy, kinds_at_work, query
 
 # Leases of the study's pieces (docs/robustness.md), and what lies around them.
 PIECES = ["text", "profile_linears", "profile_kv", "profile", "kl", "sweep", "side", "tornado",
@@ -54,7 +55,6 @@ def wait_for(out, process, phase):
                 return
         elif phase in kinds_at_work(out):
             return
-        time.sleep(0.0005)
 
 
 def run_and_kill(study, out, choose, phase, whole_s, cache):
@@ -90,16 +90,17 @@ def main():
         started = time.monotonic()
         whole = study.finish(folder / "whole")
         whole_s = time.monotonic() - started
-        while sum(hits.values()) < options.kills:
+        while sum(hits.values()) < options.kills or min(hits[phase] for phase in MUST_HIT) == 0:
             out = folder / f"killed{studies}"
             out.mkdir()
             for _ in range(choose.choice([1, 1, 2, 3])):
                 attempts += 1
-                if attempts > 20 * options.kills:
-                    print(f"phases hit after {attempts} attempts: {dict(hits)}", file=sys.stderr)
+                if attempts > 8 * options.kills:
+                    print(f"not every phase was hit in {attempts} attempts: {dict(hits)}",
+                          file=sys.stderr)
                     return 1
                 rarest = min(MUST_HIT, key=lambda phase: (hits[phase], choose.random()))
-                phase = choose.choice([None, rarest])
+                phase = choose.choice([None, rarest, rarest])
                 if not run_and_kill(study, out, choose, phase, whole_s, out / "cache"):
                     break
                 hits[phase_after_kill(out)] += 1
@@ -115,10 +116,7 @@ def main():
     print(f"{sum(hits.values())} kills over {studies} studies, every one resumed to the same export")
     for phase in [STARTING, *PIECES, BETWEEN, WRITING]:
         print(f"  {phase:16} {hits[phase]}")
-    missed = [phase for phase in MUST_HIT if hits[phase] == 0]
-    if missed:
-        print(f"never hit: {', '.join(missed)}", file=sys.stderr)
-    return 1 if missed else 0
+    return 0
 
 
 if __name__ == "__main__":
