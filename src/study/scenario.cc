@@ -300,6 +300,7 @@ Result<ScenarioAnswer> answer_scenario(const StudyState& state, const ScenarioQu
                                        const ProgressSink& progress) {
   DOVETAIL_TRY(const std::shared_ptr<const Arena> arena, open_arena(state, question, progress));
   ScenarioAnswer answer;
+  answer.key = question.key;
   answer.objective = question.objective;
   answer.kl_cap_nats = question.kl_cap_nats;
   DOVETAIL_TRY(std::vector<SideAnswer> sides, remember_sides(arena));

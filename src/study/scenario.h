@@ -27,6 +27,7 @@ struct SideAnswer {
 };
 
 struct ScenarioAnswer {
+  Json key;  // all that it depends on
   search::Objective objective;
   double kl_cap_nats = 0;
   SideAnswer joint;

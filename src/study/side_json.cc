@@ -27,8 +27,7 @@ Json candidate_to_json(const search::Candidate& candidate) {
           {"objective", candidate.objective},         {"gap_frac", candidate.gap_frac}};
 }
 
-search::Candidate candidate_from_json(const Json& json,
-                                      const std::function<chip::Chip(int64_t index)>& chip_of) {
+search::Candidate candidate_from_json(const Json& json, const ChipOf& chip_of) {
   search::Candidate candidate;
   candidate.chip_index = json.at("chip_index").get<int64_t>();
   candidate.chip = chip_of(candidate.chip_index);
@@ -40,8 +39,7 @@ search::Candidate candidate_from_json(const Json& json,
   return candidate;
 }
 
-Settled settled_from_json(const Json& json,
-                          const std::function<chip::Chip(int64_t index)>& chip_of) {
+Settled settled_from_json(const Json& json, const ChipOf& chip_of) {
   Settled settled;
   settled.feasible = json.at("feasible").get<bool>();
   settled.predicted_cap = json.at("predicted_cap").get<double>();
@@ -75,8 +73,7 @@ Json side_to_json(const SideAnswer& side) {
   return json;
 }
 
-Result<SideAnswer> side_from_json(const Json& json,
-                                  const std::function<chip::Chip(int64_t index)>& chip_of) {
+Result<SideAnswer> side_from_json(const Json& json, const ChipOf& chip_of) {
   try {
     SideAnswer side;
     side.name = json.at("name").get<std::string>();
@@ -86,6 +83,27 @@ Result<SideAnswer> side_from_json(const Json& json,
     return side;
   } catch (const Json::exception& error) {
     return invalid_argument(fmt::format("stored side: {}", error.what()));
+  }
+}
+
+Json candidates_to_json(const std::vector<search::Candidate>& candidates) {
+  Json json = Json::array();
+  for (const search::Candidate& candidate : candidates) {
+    json.push_back(candidate_to_json(candidate));
+  }
+  return json;
+}
+
+Result<std::vector<search::Candidate>> candidates_from_json(const Json& json,
+                                                            const ChipOf& chip_of) {
+  try {
+    std::vector<search::Candidate> candidates;
+    for (const Json& candidate : json) {
+      candidates.push_back(candidate_from_json(candidate, chip_of));
+    }
+    return candidates;
+  } catch (const Json::exception& error) {
+    return invalid_argument(fmt::format("stored candidates: {}", error.what()));
   }
 }
 

@@ -12,7 +12,9 @@ chip::Chip chip_of(int64_t index) {
 }
 
 SideAnswer feasible_side() {
-  SideAnswer side{.name = "size_first", .fixed_first = "int4_g32"};
+  SideAnswer side;
+  side.name = "size_first";
+  side.fixed_first = "int4_g32";
   side.settled.feasible = true;
   side.settled.predicted_cap = 0.1 + 0.2;  // needs all 17 digits
   side.settled.steps = {{1.0 / 3, 0.999999999999999, 1e300}, {5e-324, 2, 3}};
@@ -56,13 +58,30 @@ TEST(SideJson, EveryNumberComesBackBitForBit) {
 }
 
 TEST(SideJson, ASideThatFitsNothingKeepsItsReason) {
-  SideAnswer side{.name = "joint", .why_not = "area"};
+  SideAnswer side;
+  side.name = "joint";
+  side.why_not = "area";
   side.settled.steps = {{0.1, 2, 3}};
   const auto back = side_from_json(side_to_json(side), chip_of);
   ASSERT_TRUE(back.has_value()) << back.error().message;
   EXPECT_FALSE(back->settled.feasible);
   EXPECT_EQ(back->why_not, "area");
   EXPECT_EQ(back->settled.steps.size(), 1U);
+}
+
+TEST(SideJson, CandidatesKeepTheirOrder) {
+  search::Candidate one = feasible_side().settled.candidate;
+  search::Candidate other = one;
+  other.chip_index = 3;
+  other.objective = 1.0 / 3;
+  const auto back =
+      candidates_from_json(Json::parse(candidates_to_json({one, other}).dump()), chip_of);
+  ASSERT_TRUE(back.has_value()) << back.error().message;
+  ASSERT_EQ(back->size(), 2U);
+  EXPECT_EQ((*back)[0].chip.name, "chip 7");
+  EXPECT_EQ((*back)[1].chip.name, "chip 3");
+  EXPECT_EQ((*back)[1].objective, 1.0 / 3);
+  EXPECT_FALSE(candidates_from_json(Json::array({1}), chip_of).has_value());
 }
 
 TEST(SideJson, AForeignRowIsAnError) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -126,28 +127,25 @@ Result<std::vector<ScenarioQuestion>> scenario_questions(const StudyState& state
   return questions;
 }
 
-// What explains an answer: each is a piece of its own.
-std::vector<Piece> explanation_pieces(const StudyState& state, const ScenarioQuestion& question,
-                                      const ProgressSink& progress) {
-  const auto piece = [&](const std::string& kind, auto explain) {
-    return Piece{.kind = kind, .input = question.key, .compute = [=, &state]() -> Result<Json> {
-                   DOVETAIL_TRY(const ScenarioAnswer answer,
-                                answer_scenario(state, question, progress));
-                   return explain(state, answer, progress);
-                 }};
-  };
-  return {piece("tornado", tornado_to_json), piece("shadow_prices", shadow_prices_to_json)};
+using Answers = std::vector<std::shared_ptr<const ScenarioAnswer>>;
+
+Piece shadow_prices_piece(const StudyState& state,
+                          const std::shared_ptr<const ScenarioAnswer>& answer,
+                          const ProgressSink& progress) {
+  return {.kind = "shadow_prices", .input = answer->key, .compute = [&state, answer, progress] {
+            return shadow_prices_to_json(state, *answer, progress);
+          }};
 }
 
 Piece scenario_piece(const StudyState& state, const ScenarioQuestion& question,
                      const ProgressSink& progress) {
   const auto compute = [&]() -> Result<Json> {
-    DOVETAIL_TRY(const ScenarioAnswer answer, answer_scenario(state, question, progress));
-    DOVETAIL_TRY(Json json, scenario_to_json(state, answer));
-    DOVETAIL_TRY(const std::vector<Json> explained,
-                 state.memory->remember_all(explanation_pieces(state, question, progress)));
-    json["shadow_prices"] = explained.at(1);
-    json["tornado"] = explained.at(0);
+    DOVETAIL_TRY(ScenarioAnswer found, answer_scenario(state, question, progress));
+    const auto answer = std::make_shared<const ScenarioAnswer>(std::move(found));
+    DOVETAIL_TRY(Json json, scenario_to_json(state, *answer));
+    DOVETAIL_TRY(json["shadow_prices"],
+                 state.memory->remember(shadow_prices_piece(state, answer, progress)));
+    DOVETAIL_TRY(json["tornado"], tornado_to_json(state, *answer, progress));
     return json;
   };
   return {.kind = "scenario", .input = question.key, .compute = compute};
@@ -162,17 +160,41 @@ struct Searched {
   Json scenarios = Json::array();
 };
 
-// In three lists that all workers of the study share: the sweep and the sides, then what certifies
-// and explains the answers, then the scenarios. Whoever is killed goes on with the piece it was at.
-Result<Searched> search_and_confirm(const StudyState& state, const Prediction& prediction,
-                                    const ProgressSink& progress) {
-  DOVETAIL_TRY(const std::vector<ScenarioQuestion> questions,
-               scenario_questions(state, prediction));
+// The tornado's steps depend on each other; the long pieces of a list come first.
+Status explain_ahead(const StudyState& state, const Answers& answers,
+                     const ProgressSink& progress) {
+  for (const TornadoStep step :
+       {TornadoStep::kContenders, TornadoStep::kContests, TornadoStep::kSearches}) {
+    std::vector<Piece> pieces;
+    for (const auto& answer : answers) {
+      if (step != TornadoStep::kContenders) break;
+      pieces.push_back(shadow_prices_piece(state, answer, progress));
+    }
+    for (const auto& answer : answers) {
+      DOVETAIL_TRY(std::vector<Piece> own, tornado_pieces(step, state, answer, progress));
+      append(std::move(own), pieces);
+    }
+    DOVETAIL_TRY_STATUS(state.memory->work_through(pieces));
+  }
+  return {};
+}
+
+Result<std::vector<const ScenarioQuestion*>> unanswered(
+    const StudyState& state, const std::vector<ScenarioQuestion>& questions) {
   std::vector<const ScenarioQuestion*> open;
   for (const ScenarioQuestion& question : questions) {
     DOVETAIL_TRY(const std::optional<Json> done, state.memory->find("scenario", question.key));
     if (!done.has_value()) open.push_back(&question);
   }
+  return open;
+}
+
+// In lists of pieces that all workers of the study share; who is killed goes on with the piece that
+// it was at. Returns the sweep's result, null for a frozen chip.
+Result<Json> search_ahead(const StudyState& state, const Prediction& prediction,
+                          const std::vector<ScenarioQuestion>& questions,
+                          const ProgressSink& progress) {
+  DOVETAIL_TRY(const std::vector<const ScenarioQuestion*> open, unanswered(state, questions));
   const bool enumerated = state.config.space.has_value();
   std::vector<Piece> sides;
   if (enumerated) sides.push_back(sweep_piece(state, prediction, progress));
@@ -181,17 +203,32 @@ Result<Searched> search_and_confirm(const StudyState& state, const Prediction& p
     append(std::move(own), sides);
   }
   DOVETAIL_TRY(const std::vector<Json> settled, state.memory->remember_all(sides));
-  Searched searched;
-  if (enumerated) searched.swept = settled.at(0);
-  std::vector<Piece> explained;
+  std::vector<Piece> certificates;
   for (const ScenarioQuestion* question : open) {
     DOVETAIL_TRY(std::vector<Piece> own, certificate_pieces(state, *question, progress));
-    append(std::move(own), explained);
+    append(std::move(own), certificates);
   }
+  DOVETAIL_TRY_STATUS(state.memory->work_through(certificates));
+  Answers answers;
   for (const ScenarioQuestion* question : open) {
-    append(explanation_pieces(state, *question, progress), explained);
+    DOVETAIL_TRY(ScenarioAnswer answer, answer_scenario(state, *question, progress));
+    answers.push_back(std::make_shared<const ScenarioAnswer>(std::move(answer)));
   }
-  DOVETAIL_TRY_STATUS(state.memory->work_through(explained));
+  DOVETAIL_TRY_STATUS(explain_ahead(state, answers, progress));
+  return enumerated ? settled.at(0) : Json();
+}
+
+struct Searched {
+  Json swept;  // null for a frozen chip
+  Json scenarios = Json::array();
+};
+
+Result<Searched> search_and_confirm(const StudyState& state, const Prediction& prediction,
+                                    const ProgressSink& progress) {
+  DOVETAIL_TRY(const std::vector<ScenarioQuestion> questions,
+               scenario_questions(state, prediction));
+  Searched searched;
+  DOVETAIL_TRY(searched.swept, search_ahead(state, prediction, questions, progress));
   for (const ScenarioQuestion& question : questions) {
     DOVETAIL_TRY(Json scenario, state.memory->remember(scenario_piece(state, question, progress)));
     searched.scenarios.push_back(std::move(scenario));

@@ -205,7 +205,7 @@ class Faults(unittest.TestCase):
         self.study.finish(out)
         boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         space = os.readlink("/proc/self/ns/pid")
-        self.changed(out, "DELETE FROM results WHERE kind IN ('scenario', 'tornado', 'sweep');"
+        self.changed(out, "DELETE FROM results WHERE kind IN ('scenario', 'tornado_search', 'sweep');"
                           "INSERT INTO leases SELECT kind, key, '%s/%s 4194305 1', 7 FROM results"
                           % (boot, space))
         self.assertEqual(self.study.finish(out), self.whole)

@@ -50,7 +50,6 @@ class Workers(unittest.TestCase):
             _, errors = process.communicate(timeout=600)
             self.assertEqual(process.returncode, 0, errors)
         self.assertEqual((self.out() / "canonical.json").read_bytes(), self.alone)
-        # Both had a share, and nothing was computed twice: every row has one writer.
         self.assertEqual(kinds_at_work(self.out()), [])
 
     def workers_that_hold(self, out, count, process):
