@@ -46,11 +46,12 @@ TEST_F(MemoryTest, AnotherStudyFindsWhatTheFirstComputed) {
 std::vector<Piece> slow_pieces(int count, std::atomic<int>& computed) {
   std::vector<Piece> pieces;
   for (int i = 0; i < count; ++i) {
-    pieces.push_back({.kind = "square", .input = Json(i), .compute = [i, &computed]() -> Result<Json> {
-                        ++computed;
-                        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-                        return Json(i * i);
-                      }});
+    pieces.push_back(
+        {.kind = "square", .input = Json(i), .compute = [i, &computed]() -> Result<Json> {
+           ++computed;
+           std::this_thread::sleep_for(std::chrono::milliseconds(5));
+           return Json(i * i);
+         }});
   }
   return pieces;
 }
@@ -71,7 +72,8 @@ TEST_F(MemoryTest, WorkersComputeEveryPieceOnceAndAllGetEveryResult) {
   std::vector<std::atomic<int>> own(kWorkers);
   {
     std::vector<std::jthread> workers;
-    for (size_t i = 0; i < kWorkers; ++i) workers.emplace_back(work, std::ref(values[i]), std::ref(own[i]));
+    for (size_t i = 0; i < kWorkers; ++i)
+      workers.emplace_back(work, std::ref(values[i]), std::ref(own[i]));
   }
   EXPECT_EQ(computed, kPieces);
   for (size_t i = 0; i < kWorkers; ++i) {
@@ -86,11 +88,12 @@ TEST_F(MemoryTest, WorkersComputeEveryPieceOnceAndAllGetEveryResult) {
 TEST_F(MemoryTest, APieceThatFailedIsFreeForOthers) {
   auto one = Memory::open(at("study.db"), at("shared.db"));
   auto other = Memory::open(at("study.db"), at("shared.db"));
-  const auto failed = one->remember(
-      {"n", Json(1), []() -> Result<Json> { return io_error("disk full"); }, false});
+  const auto failed =
+      one->remember({"n", Json(1), []() -> Result<Json> { return io_error("disk full"); }, false});
   ASSERT_FALSE(failed.has_value());
   EXPECT_EQ(failed.error().message, "disk full");
-  const auto value = other->remember({"n", Json(1), []() -> Result<Json> { return Json(2); }, false});
+  const auto value =
+      other->remember({"n", Json(1), []() -> Result<Json> { return Json(2); }, false});
   ASSERT_TRUE(value.has_value());
   EXPECT_EQ(*value, Json(2));
   EXPECT_EQ(one->find("n", Json(1)).value(), Json(2));
@@ -99,13 +102,13 @@ TEST_F(MemoryTest, APieceThatFailedIsFreeForOthers) {
 
 TEST_F(MemoryTest, APieceMayRememberOthersWhileItComputes) {
   auto memory = Memory::open(at("study.db"), at("shared.db"));
-  const auto outer = memory->remember({"outer", Json(1),
-                                       [&]() -> Result<Json> {
-                                         return memory->remember(
-                                             {"inner", Json(1),
-                                              []() -> Result<Json> { return Json(7); }, false});
-                                       },
-                                       false});
+  const auto outer =
+      memory->remember({"outer", Json(1),
+                        [&]() -> Result<Json> {
+                          return memory->remember(
+                              {"inner", Json(1), []() -> Result<Json> { return Json(7); }, false});
+                        },
+                        false});
   EXPECT_EQ(outer.value(), Json(7));
   EXPECT_EQ(memory->find("inner", Json(1)).value(), Json(7));
 }

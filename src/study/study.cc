@@ -155,11 +155,6 @@ void append(std::vector<Piece> pieces, std::vector<Piece>& to) {
   std::ranges::move(pieces, std::back_inserter(to));
 }
 
-struct Searched {
-  Json swept;  // null for a frozen chip
-  Json scenarios = Json::array();
-};
-
 // The tornado's steps depend on each other; the long pieces of a list come first.
 Status explain_ahead(const StudyState& state, const Answers& answers,
                      const ProgressSink& progress) {

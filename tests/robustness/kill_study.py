@@ -80,6 +80,7 @@ def main():
     arguments.add_argument("--binary", default="build/dovetail")
     arguments.add_argument("--kills", type=int, default=100)
     arguments.add_argument("--seed", type=int, default=1)
+    arguments.add_argument("--verbose", action="store_true", help="a line after every study")
     options = arguments.parse_args()
     choose = random.Random(options.seed)
     hits = collections.Counter({phase: 0 for phase in MUST_HIT})
@@ -113,8 +114,8 @@ def main():
                 return 1
             shutil.rmtree(out)
             studies += 1
-            if sys.stderr.isatty():
-                print(f"\r{sum(hits.values())} kills", end="", file=sys.stderr)
+            if options.verbose:
+                print(f"{sum(hits.values())} kills, {studies} studies: {dict(hits)}", flush=True)
     print(f"{sum(hits.values())} kills over {studies} studies, every one resumed to the same export")
     for phase in [STARTING, *PIECES, BETWEEN, WRITING]:
         print(f"  {phase:16} {hits[phase]}")

@@ -27,10 +27,12 @@ def run(binary, study, folder, workers):
     (folder / "cache").mkdir(parents=True)
     (folder / "cache" / "models").symlink_to(models_folder())
     environment = dict(os.environ, DOVETAIL_CACHE=str(folder / "cache"), DOVETAIL_THREADS="1")
-    started = time.monotonic()
+    started, before = time.monotonic(), os.times()
     subprocess.run([binary, "optimize", study, "--out", folder / "out", "--workers", str(workers)],
                    env=environment, check=True, stdout=subprocess.DEVNULL)
-    return time.monotonic() - started, canonical(folder / "out")
+    took, after = time.monotonic() - started, os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return took, cpu, canonical(folder / "out")
 
 
 def main():
@@ -46,11 +48,12 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         for round_number in range(options.rounds):
             for workers, times in seconds.items():
-                took, export = run(binary, options.study,
+                took, cpu, export = run(binary, options.study,
                                    pathlib.Path(name) / f"{round_number}-{workers}", workers)
                 times.append(took)
                 exports.add(export)
-                print(f"{workers} worker{'s' if workers > 1 else ''}: {took:.1f} s", flush=True)
+                print(f"{workers} worker{'s' if workers > 1 else ''}: {took:.1f} s, "
+                      f"{cpu:.1f} s of CPU", flush=True)
     alone, together = (statistics.median(times) for times in seconds.values())
     print(f"{options.workers} workers are {alone / together:.2f} times as fast as one")
     if len(exports) != 1:

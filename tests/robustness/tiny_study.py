@@ -158,13 +158,18 @@ def query(out, sql):
     if not path.exists():
         return []
     if path not in _looking_at:
-        _looking_at.clear()
+        stop_looking()
         _looking_at[path] = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
     try:
         return _looking_at[path].execute(sql).fetchall()
     except sqlite3.OperationalError:
-        del _looking_at[path]
+        stop_looking()
         return []
+
+
+def stop_looking():
+    while _looking_at:
+        _looking_at.popitem()[1].close()
 
 
 def kinds_at_work(out):
