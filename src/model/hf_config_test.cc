@@ -94,6 +94,9 @@ TEST(HfConfigError, NamesKeyValueAndWhatWasWanted) {
   expect_error("vocab_size", 18446744073709551615ULL, "want an integer");
   expect_error("num_hidden_layers", int64_t{1} << 40,
                "number of layers = 1099511627776, want 1..2^31");
+  // Every recipe has an entry for each layer: two billion were 400 GiB.
+  expect_error("num_hidden_layers", int64_t{1} << 31,
+               "number of layers = 2147483648, want 1..16384");
   expect_error("num_attention_heads", 0, "num_attention_heads = 0");
   expect_error("num_key_value_heads", 3, "want a divisor of the 4 heads");
   expect_error("head_dim", 15, "want an even number");
