@@ -52,6 +52,9 @@ def build():
         if done.returncode != 0:
             print(done.stdout[-6000:], done.stderr[-6000:], file=sys.stderr)
             sys.exit("fuzz: the build failed: " + " ".join(command))
+
+
+def make_seeds():
     subprocess.run([sys.executable, ROOT / "tests" / "fuzz" / "make_seeds.py", SEEDS], check=True)
 
 
@@ -147,6 +150,7 @@ def main():
     options = parse_arguments(re.findall(r'\{"(\w+)", fuzz_', table))
     if not options.no_build:
         build()
+    make_seeds()
     if options.replay:
         return with_input(options.targets[0], options.replay, [])
     if options.shrink:

@@ -320,7 +320,7 @@ def words_of(content):
 
 # Beside the words of the seeds.
 MORE_WORDS = [b"nan", b"inf", b"-inf", b"1e999", b"9223372036854775807", b"18446744073709551616", b"-0",
-              b"\\u0000", b"null", b"true", b"false", b"[[", b"]]", b"\"\"\"", b"_gptq", b"_asym",
+              b"\\u0000", b"\\u001b", b"\\n", b"null", b"true", b"false", b"[[", b"]]", b"\"\"\"", b"_gptq", b"_asym",
               b"+head:", b"+kv:", b"+q:", b"+a:"]
 
 

@@ -85,7 +85,8 @@ void change_child(Json& node, Random& random, const std::vector<Json*>& nodes) {
     }
     default:
       if (child->is_number_integer()) {
-        *child = child->get<int64_t>() + random.below(5) - 2;
+        // As unsigned, where going past the end is defined.
+        *child = static_cast<int64_t>(child->get<uint64_t>() + random.next() % 5 - 2);
       } else {
         std::swap(*child, *node.begin());
       }
