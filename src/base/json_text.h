@@ -1,5 +1,5 @@
-// JSON text from files, nesting limited: the parser copes with any depth, but whoever copies, writes
-// or walks the value recurses.
+// JSON text from files, nesting limited: the parser copes with any depth, but whoever copies,
+// writes or walks the value recurses.
 #pragma once
 
 #include <string>

@@ -6,7 +6,8 @@ namespace dovetail {
 namespace {
 
 std::string nested(int depth) {
-  return std::string(static_cast<size_t>(depth), '[') + std::string(static_cast<size_t>(depth), ']');
+  return std::string(static_cast<size_t>(depth), '[') +
+         std::string(static_cast<size_t>(depth), ']');
 }
 
 TEST(JsonText, NestsAsDeepAsTheLimitAndNoDeeper) {

@@ -28,7 +28,8 @@ std::unexpected<Error> wrong_type(const nlohmann::json& value, const char* key,
 
 Result<nlohmann::json> parse_bounded_json(std::string_view text, const std::string& name) {
   if (json_depth(text, kMaxModelJsonDepth) > kMaxModelJsonDepth) {
-    return invalid_argument(fmt::format("{}: JSON nested more than {} deep", name, kMaxModelJsonDepth));
+    return invalid_argument(
+        fmt::format("{}: JSON nested more than {} deep", name, kMaxModelJsonDepth));
   }
   try {
     return nlohmann::json::parse(text.begin(), text.end());

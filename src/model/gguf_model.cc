@@ -112,8 +112,9 @@ class GgufSource final : public TensorSource {
     if (shape_.family == Family::kLlama && rotated) {
       const int64_t channel_values = name.ends_with(".bias") ? 1 : cols;
       if (rows * cols % (shape_.head_dim * channel_values) != 0) {
-        return invalid_argument(fmt::format("{} has dimensions ({}), want whole heads of {} channels",
-                                            where, fmt::join(tensor.dims, ", "), shape_.head_dim));
+        return invalid_argument(
+            fmt::format("{} has dimensions ({}), want whole heads of {} channels", where,
+                        fmt::join(tensor.dims, ", "), shape_.head_dim));
       }
       rotary_pairs_to_halves(values, shape_.head_dim, channel_values);
     }

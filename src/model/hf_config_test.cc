@@ -108,8 +108,7 @@ TEST(HfConfigError, NamesKeyValueAndWhatWasWanted) {
   expect_error("use_sliding_window", 1, "want true or false");
   expect_error("quantization_config", json{{"bits", 4}}, "want an unquantised");
   json huge = base_config();
-  for (const char* key :
-       {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"}) {
+  for (const char* key : {"hidden_size", "intermediate_size", "num_attention_heads"}) {
     huge[key] = int64_t{1} << 30;
   }
   huge["num_key_value_heads"] = 1;

@@ -43,8 +43,8 @@ Status check_shape(const ModelShape& shape, const std::string& where) {
     }
   }
   if (shape.num_layers > kMaxLayers) {
-    return invalid_argument(fmt::format("{}: number of layers = {}, want 1..{}", where,
-                                        shape.num_layers, kMaxLayers));
+    return invalid_argument(
+        fmt::format("{}: number of layers = {}, want 1..{}", where, shape.num_layers, kMaxLayers));
   }
   if (shape.num_heads % shape.num_kv_heads != 0) {
     return invalid_argument(

@@ -50,8 +50,7 @@ void require_finite_costs(const chip::Chip& chip, const model::ModelShape& shape
   }
   for (const char* treatment : {"bf16", "int4_g128+a:int8_token+kv:int8+head:int8"}) {
     const auto recipe = recipe::parse_uniform_recipe(shape, treatment);
-    const auto report =
-        silicon::estimate_cost(chip, technology(), shape, workload, *recipe, {});
+    const auto report = silicon::estimate_cost(chip, technology(), shape, workload, *recipe, {});
     if (!report.has_value()) {
       require_good_error(report.error());
       continue;

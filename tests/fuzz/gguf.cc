@@ -27,7 +27,8 @@ void require_sound_directory(const model::GgufFile& file, size_t file_bytes) {
   }
   require(tensor_bytes <= file_bytes, "tensors do not overlap");
   size_t kept = 0;  // what metadata takes in memory, in elements; one takes at least a byte
-  for (const auto& [key, value] : file.metadata()) kept += value.numbers.size() + value.texts.size();
+  for (const auto& [key, value] : file.metadata())
+    kept += value.numbers.size() + value.texts.size();
   require(kept <= file_bytes, "metadata is bounded by the file");
 }
 

@@ -34,9 +34,9 @@ bool is_ascii(std::string_view text) {
 }  // namespace
 
 void require_sound(const model::ModelShape& shape) {
-  for (const int64_t count : {shape.num_layers, shape.hidden_size, shape.intermediate_size,
-                              shape.num_heads, shape.num_kv_heads, shape.head_dim, shape.vocab_size,
-                              shape.max_positions}) {
+  for (const int64_t count :
+       {shape.num_layers, shape.hidden_size, shape.intermediate_size, shape.num_heads,
+        shape.num_kv_heads, shape.head_dim, shape.vocab_size, shape.max_positions}) {
     require(count >= 1 && count <= kMaxCount, "every count is 1..2^31");
   }
   require(shape.num_heads % shape.num_kv_heads == 0, "KV heads divide the heads");

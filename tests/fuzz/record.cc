@@ -2,8 +2,8 @@
 // comparison.
 #include <algorithm>
 
-#include "fuzz_target.h"
 #include "base/json_text.h"
+#include "fuzz_target.h"
 #include "report/comparison.h"
 #include "report/html.h"
 #include "report/page_test_record.h"
