@@ -38,7 +38,7 @@ class Runner(unittest.TestCase):
     def test_fill_makes_large_files(self):
         self.assertEqual(self.run_text("fill: a/b.txt 5000 [\n  x = \n"
                                        "command: 'wc -c <$TMP/a/b.txt; head -c 6 $TMP/a/b.txt'\nexit: 0\n"
-                                       "stdout: ^5004$\nstdout: ^x =\\[\\[\n"), [])
+                                       "stdout: ^5005$\nstdout: ^x = \\[\\[$\n"), [])
 
     def test_environment_is_expanded(self):
         self.assertEqual(self.run_text("env: CASE_FOLDER=$SOURCE/x:$CASE_UNSET\ncommand: 'echo $CASE_FOLDER'\n"
