@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "app/command.h"
+#include "base/json_text.h"
 #include "base/paths.h"
 #include "record/study_db.h"
 #include "report/comparison.h"
@@ -26,9 +27,7 @@ struct ReportOptions {
 Result<Json> load_record(const std::string& study) {
   if (std::filesystem::is_regular_file(study)) {
     DOVETAIL_TRY(const std::string text, read_text_file(study, kMaxRecordBytes));
-    Json record = Json::parse(text, nullptr, false);
-    if (record.is_discarded()) return invalid_argument(study + ": is no JSON, want a record");
-    return record;
+    return parse_json(text, study);
   }
   const std::string path = study + "/study.db";
   if (!std::filesystem::is_regular_file(path)) {

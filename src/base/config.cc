@@ -94,6 +94,10 @@ std::optional<std::string> nearest_name(std::string_view word,
   std::optional<std::string> best;
   int64_t best_distance = std::max<int64_t>(2, static_cast<int64_t>(word.size()) / 2) + 1;
   for (const std::string& candidate : candidates) {
+    // The lengths alone differ by more: a word of megabytes must not cost a table of them.
+    const auto length_gap = static_cast<int64_t>(std::max(word.size(), candidate.size()) -
+                                                 std::min(word.size(), candidate.size()));
+    if (length_gap >= best_distance) continue;
     const int64_t distance = edit_distance(word, candidate);
     if (distance < best_distance) {
       best_distance = distance;
@@ -118,8 +122,7 @@ void ConfigReader::fail_missing(std::string_view key, const std::string& wanted)
 
 void ConfigReader::fail(std::string_view key, const std::string& problem) {
   if (error_.has_value()) return;
-  error_ = Error{ErrorCode::kInvalidArgument,
-                 fmt::format("{}: {}{}", node_->file, path_of(key), problem)};
+  error_ = invalid_argument(fmt::format("{}: {}{}", node_->file, path_of(key), problem)).error();
 }
 
 template <typename T>

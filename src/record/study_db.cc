@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/hash.h"
+#include "base/json_text.h"
 #include "record/layout.h"
 #include "record/salvage.h"
 
@@ -44,8 +45,8 @@ struct Row {
 Result<std::optional<Json>> read_row(const SqliteFile& file, std::string_view kind, const Row& row,
                                      std::vector<std::string>& notices) {
   if (row.sum == row_sum(kind, row.key, row.value)) {
-    Json value = Json::parse(row.value, nullptr, false);
-    if (!value.is_discarded()) return std::optional<Json>(std::move(value));
+    Result<Json> value = parse_json(row.value, file.path());
+    if (value.has_value()) return std::optional<Json>(*std::move(value));
   }
   DOVETAIL_TRY(Transaction transaction, Transaction::begin(file));
   for (const char* sql : {"INSERT INTO damaged SELECT kind, key, input, value FROM results"

@@ -322,17 +322,19 @@ std::string comparison_summary(const Comparison& comparison) {
 }
 
 std::string comparison_text(const Comparison& comparison) {
-  std::string text = fmt::format("{} -> {}\n{}\n", comparison.from_name, comparison.to_name,
-                                 comparison_summary(comparison));
+  // Names and values of the records stand in the lines, and they are free.
+  const auto line = [](const std::string& words) { return one_line(words) + "\n"; };
+  std::string text = line(fmt::format("{} -> {}", comparison.from_name, comparison.to_name)) +
+                     line(comparison_summary(comparison));
   constexpr size_t kMaxShown = 25;
   for (const ChangeGroup& group : comparison.groups) {
-    text += fmt::format("\n{}{}\n", group.title, group.input ? " (input)" : "");
+    text += "\n" + line(fmt::format("{}{}", group.title, group.input ? " (input)" : ""));
     for (size_t i = 0; i < std::min(kMaxShown, group.changes.size()); ++i) {
       const Change& change = group.changes[i];
-      text += fmt::format("  {}: {} -> {}{}\n", change.what,
-                          change.from.empty() ? "(none)" : change.from,
-                          change.to.empty() ? "(none)" : change.to,
-                          change.note.empty() ? "" : "  (" + change.note + ")");
+      text += line(fmt::format("  {}: {} -> {}{}", change.what,
+                               change.from.empty() ? "(none)" : change.from,
+                               change.to.empty() ? "(none)" : change.to,
+                               change.note.empty() ? "" : "  (" + change.note + ")"));
     }
     if (group.changes.size() > kMaxShown) {
       text += fmt::format("  and {} more on the page\n", group.changes.size() - kMaxShown);

@@ -52,5 +52,28 @@ TEST(RecordViewError, NamesWhatIsMissing) {
   EXPECT_EQ(check_record(record).error().message, "record: front is number, want an array");
 }
 
+// Each was an exception out of the JSON library before.
+TEST(RecordViewError, NamesWhatHasTheWrongKind) {
+  const auto message_with = [](const char* pointer, const Json& value) {
+    Json record = page_test_record();
+    record[Json::json_pointer(pointer)] = value;
+    const Status status = check_record(record);
+    return status.has_value() ? "accepted" : status.error().message;
+  };
+  EXPECT_EQ(message_with("/scenarios/0/recommendation/products/0/recipe/head", 8),
+            "record: scenarios[0].recommendation.products[0].recipe.head is number, want a text");
+  EXPECT_EQ(message_with("/scenarios/0/recommendation/products/0/recipe", Json::array()),
+            "record: scenarios[0].recommendation.products[0].recipe is array, want an object");
+  EXPECT_EQ(message_with("/scenarios/0/shadow_prices/1", "more"),
+            "record: scenarios[0].shadow_prices[1] is string, want an object");
+  EXPECT_EQ(message_with("/scenarios/0/tornado/0/winner_changes", 1),
+            "record: scenarios[0].tornado[0].winner_changes is number, want true or false");
+  EXPECT_EQ(message_with("/search/exact", "yes"),
+            "record: search.exact is string, want true or false");
+  EXPECT_EQ(message_with("/loss_table/0/loss_nats", 3),
+            "record: loss_table[0].loss_nats is number, want an array");
+  EXPECT_EQ(message_with("/loss_table/0/loss_nats", nullptr), "accepted");
+}
+
 }  // namespace
 }  // namespace dovetail::report
