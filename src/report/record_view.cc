@@ -130,6 +130,17 @@ std::string resource_words(const std::string& resource) {
   return it == kWords.end() ? resource : it->second;
 }
 
+std::string method_words(const std::string& method) {
+  return method == "nsga2" ? "NSGA-II" : method.empty() ? "heuristic" : method;
+}
+
+std::string unit_words(const std::string& unit) {
+  static const std::map<std::string, std::string> kWords = {
+      {"mm2", "mm²"}, {"C", "°C"}, {"pair", "native pair"}};
+  const auto it = kWords.find(unit);
+  return it == kWords.end() ? unit : it->second;
+}
+
 std::string show_ns(double ns) {
   if (ns >= 1e9) return fmt::format("{:.3g} s", ns / 1e9);
   if (ns >= 1e6) return fmt::format("{:.3g} ms", ns / 1e6);

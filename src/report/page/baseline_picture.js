@@ -13,10 +13,11 @@ function baselineSection(selection) {
     plain(node, "There is no baseline in this study, so whether choosing together pays is not established.");
     return;
   }
-  const grid = element("div", { class: "trio" });
+  const grid = element("div", { class: "trio even" });
   node.append(grid);
   const ratios = compared.flatMap(({ scenario }) => scenario.baselines.flatMap((b) => [b.ratio_low, b.ratio_high, b.ratio])).filter(Number.isFinite);
-  const domain = [Math.min(0.99, d3.min(ratios) ?? 1), Math.max(1.02, d3.max(ratios) ?? 1)];
+  const room = 0.03 * Math.max(0.03, (d3.max(ratios) ?? 1) - Math.min(1, d3.min(ratios) ?? 1));
+  const domain = [Math.min(0.995, (d3.min(ratios) ?? 1) - room), Math.max(1.02, (d3.max(ratios) ?? 1) + room)];
   for (const one of compared) new BaselinePanel(grid, selection, one, domain);
 }
 
@@ -26,7 +27,7 @@ class BaselinePanel {
     const measured = scenario.recommendation.products.every((p) => Number.isFinite(p.measured_kl_nats));
     this.figure = new Figure(parent, { title: capital(scenarioWords(scenario)), id: `baselines-${index}`, tiers: [measured ? "measured" : "predicted", "analytical"] });
     this.rows = scenario.baselines;
-    this.plot = new Plot(this.figure.body, { height: 26 + 40 * this.rows.length, margin: { top: 4, right: 14, bottom: 22, left: 6 },
+    this.plot = new Plot(this.figure.body, { height: 42 + 40 * this.rows.length, margin: { top: 4, right: 14, bottom: 38, left: 6 },
       label: `Cost of ${count(this.rows.length, "other way")} of working over the joint answer, ${scenarioWords(scenario)}`, draw: (area) => this.draw(area) });
     this.figure.set(this.content());
     this.plot.refresh();
@@ -34,14 +35,15 @@ class BaselinePanel {
   }
 
   draw({ svg, width, height }) {
-    const x = d3.scaleLinear().domain(this.domain).range([0, width]).nice(4);
+    const x = d3.scaleLinear().domain(this.domain).range([0, width]);
     const band = height / this.rows.length;
     svg.append("g").attr("class", "axis").attr("transform", `translate(0,${height})`)
       .call(d3.axisBottom(x).ticks(Math.max(2, width / 80)).tickFormat((v) => `×${v}`).tickSize(-height).tickPadding(6));
+    svg.append("text").attr("class", "soft").attr("x", width).attr("y", height + 34).attr("text-anchor", "end").text(fit(`its ${words(this.scenario.objective)} over the joint answer's`, width));
     svg.append("line").attr("class", "zero").attr("x1", x(1)).attr("x2", x(1)).attr("y2", height);
     const row = svg.selectAll("g.row").data(this.rows).join("g").attr("class", "row").attr("transform", (_, i) => `translate(0,${i * band})`);
     this.marks = row;
-    row.append("text").attr("x", 0).attr("y", 14).text((b) => fit(capital(words(b.name)), width - 64)).attr("class", "name");
+    row.append("text").attr("x", 0).attr("y", 14).text((b) => fit(capital(words(b.name)), width - 64)).attr("class", "name halo");
     row.append("text").attr("x", width).attr("y", 14).attr("text-anchor", "end").style("font-weight", 600)
       .text((b) => (b.feasible ? (b.verdict === "same point" ? "same" : `×${digits(b.ratio, 4)}`) : "–"))
       .style("fill", (b) => (b.verdict === "established" ? "var(--good)" : "var(--soft)"));
@@ -50,7 +52,7 @@ class BaselinePanel {
       .style("stroke", (b) => (b.verdict === "established" ? "var(--good)" : "var(--soft)")).style("stroke-width", 3).style("stroke-linecap", "round");
     fits.append("circle").attr("class", "mark").attr("cx", (b) => x(b.ratio)).attr("cy", 25).attr("r", 4.5)
       .style("fill", (b) => (b.verdict === "established" ? "var(--good)" : "var(--paper)")).style("stroke", (b) => (b.verdict === "established" ? "var(--good)" : "var(--soft)")).style("stroke-width", 1.6);
-    row.filter((b) => !b.feasible).append("text").attr("class", "soft").attr("y", 29).text((b) => fit(b.why_not || "nothing fits", width));
+    row.filter((b) => !b.feasible).append("text").attr("class", "soft halo").attr("y", 29).text((b) => fit(b.why_not || "nothing fits", width));
     fits.style("cursor", "pointer").on("click", (...args) => this.choose(args.find((a) => a && a.name)));
     hover(row, (b) => [capital(words(b.name)), b.feasible ? `×${digits(b.ratio, 4)}, band ${digits(b.ratio_low, 4)} to ${digits(b.ratio_high, 4)}` : b.why_not, b.verdict, b.fixed_first && `fixed first: ${b.fixed_first}`]);
   }

@@ -10,9 +10,9 @@ function partsOf(product) {
 }
 
 class BreakdownPicture {
-  constructor(parent, selection, [key, title, unit, scale]) {
-    Object.assign(this, { selection, key, unit, scale });
-    this.figure = new Figure(parent, { title, id: `breakdown-${key}`, tiers: ["analytical"] });
+  constructor(parent, selection, product, [key, title, unit, scale]) {
+    Object.assign(this, { selection, product, key, unit, scale });
+    this.figure = new Figure(parent, { title: title + ofProduct(selection.record, product), id: `breakdown-${key}-${product}`, tiers: ["analytical"] });
     this.plot = new Plot(this.figure.body, { height: () => 34 + 21 * Math.max(1, this.names.length), margin: { top: 4, right: 62, bottom: 26, left: 122 }, label: title, draw: (area) => this.draw(area) });
     this.figure.body.append(legend([["prefill", "var(--c1)"], ["decode", "var(--c0)"]]));
     selection.follow((change) => { if (change.point) this.refresh(); });
@@ -20,11 +20,14 @@ class BreakdownPicture {
   }
 
   refresh() {
-    this.parts = partsOf(this.selection.shownProduct).filter((part) => part[this.key] > 0);
+    this.parts = partsOf(this.selection.productAt(this.product));
     this.total = d3.sum(this.parts, (p) => p[this.key]);
     const sums = new Map();
-    for (const part of this.parts) sums.set(part.op, (sums.get(part.op) || 0) + part[this.key]);
-    this.names = [...sums.keys()].sort((a, b) => sums.get(b) - sums.get(a));
+    for (const part of this.parts) sums.set(part.op, (sums.get(part.op) || 0) + (part[this.key] || 0));
+    const top = [...sums.keys()].reduce((a, b) => (sums.get(a) >= sums.get(b) ? a : b), "");
+    // By time in every picture, so that one row is one operation across them.
+    const time = (name) => d3.sum(this.parts.filter((p) => p.op === name), (p) => p.latency_ns);
+    this.names = [...sums.keys()].sort((a, b) => time(b) - time(a));
     this.sums = sums;
     this.plot.node.hidden = !this.parts.length;
     if (!this.parts.length) return this.figure.set({ says: "The record holds no operations for this point." });
@@ -32,8 +35,8 @@ class BreakdownPicture {
     this.plot.refresh({ label: `${this.figure.title}: ${show1(this.total)} over ${count(this.names.length, "operation")}` });
     const decode = d3.sum(this.parts.filter((p) => p.phase === "decode"), (p) => p[this.key]);
     this.figure.set({
-      says: `${show1(this.total)}: ${percent(decode / this.total)} in decode; ${words(this.names[0])} takes ${percent(sums.get(this.names[0]) / this.total)}.`,
-      rows: [...this.parts].sort((a, b) => b[this.key] - a[this.key]),
+      says: `${show1(this.total)}: ${percent(decode / this.total)} in decode; ${words(top)} takes ${percent(sums.get(top) / this.total)}.`,
+      rows: this.parts.filter((p) => p[this.key] > 0).sort((a, b) => b[this.key] - a[this.key]),
       columns: [{ name: "phase", key: "phase" }, { name: "operation", value: (p) => words(p.op) }, { name: "value", key: this.key, show: show1, number: true },
         { name: "share", value: (p) => p[this.key] / this.total, show: (v) => percent(v), number: true }, { name: "bound by", value: (p) => words(p.binding || "–") }],
     });
@@ -54,22 +57,22 @@ class BreakdownPicture {
         left += value;
       }
       svg.append("text").attr("x", -8).attr("y", i * band + band / 2 + 4).attr("text-anchor", "end").text(words(name));
-      svg.append("text").attr("class", "soft").attr("x", x(left) + 6).attr("y", i * band + band / 2 + 4).text(percent(left / this.total));
+      svg.append("text").attr("class", "soft").attr("x", x(left) + 6).attr("y", i * band + band / 2 + 4).text(left ? percent(left / this.total) : "none");
     });
   }
 }
 
 class BindingPicture {
-  constructor(parent, selection) {
-    this.selection = selection;
-    this.figure = new Figure(parent, { title: "Which resource binds where", id: "binding-figure", tiers: ["analytical"] });
+  constructor(parent, selection, product) {
+    Object.assign(this, { selection, product });
+    this.figure = new Figure(parent, { title: `Which resource binds where${ofProduct(selection.record, product)}`, id: `binding-figure-${product}`, tiers: ["analytical"] });
     this.plot = new Plot(this.figure.body, { height: () => 70 + 20 * Math.max(1, this.names.length), margin: { top: 44, right: 6, bottom: 6, left: 122 }, label: "Binding resources", draw: (area) => this.draw(area) });
     selection.follow((change) => { if (change.point) this.refresh(); });
     this.refresh();
   }
 
   refresh() {
-    this.parts = partsOf(this.selection.shownProduct).filter((p) => p.latency_ns > 0 && p.binding);
+    this.parts = partsOf(this.selection.productAt(this.product)).filter((p) => p.latency_ns > 0 && p.binding);
     this.names = [...new Set(this.parts.map((p) => p.op))];
     this.plot.node.hidden = !this.parts.length;
     if (!this.parts.length) return this.figure.set({ says: "The record does not say what binds at this point." });
@@ -113,11 +116,11 @@ class BindingPicture {
 }
 
 class RooflinePicture {
-  constructor(parent, selection) {
-    this.selection = selection;
-    this.figure = new Figure(parent, { title: "Roofline: every operation under the chip's roofs", id: "roofline-figure", tiers: ["analytical"] });
+  constructor(parent, selection, product) {
+    Object.assign(this, { selection, product });
+    this.figure = new Figure(parent, { title: `Roofline: every operation under the chip's roofs${ofProduct(selection.record, product)}`, id: `roofline-figure-${product}`, tiers: ["analytical"] });
     this.plot = new Plot(this.figure.body, { height: (w) => Math.max(320, Math.min(430, w * 0.7)), margin: { top: 26, right: 20, left: 70 }, label: "Roofline", draw: (area) => this.draw(area) });
-    this.figure.body.append(legend([["prefill", "var(--c1)", "round"], ["decode", "var(--c0)", "round"], ["triangle: vector work, in operations", "var(--soft)"]]));
+    this.figure.body.append(legend([["prefill", "var(--c1)", "round"], ["decode", "var(--c0)", "round"], ["triangle: vector work, counted in operations", "var(--soft)", "triangle"]]));
     selection.follow((change) => { if (change.point) this.refresh(); });
     this.refresh();
   }
@@ -126,7 +129,7 @@ class RooflinePicture {
   macsOf(part) {
     if (part.macs_count !== undefined) return part.macs_count;
     const other = this.selection.marked[0];
-    const product = other && other.products[Math.min(this.selection.product, other.products.length - 1)];
+    const product = other && other.products[Math.min(this.product, other.products.length - 1)];
     const group = product && product.groups.find((g) => g.phase === part.phase && g.op === part.op);
     return group ? group.macs_count : 0;
   }
@@ -135,7 +138,7 @@ class RooflinePicture {
     const point = this.selection.point;
     this.roofs = (point && point.roofs) || {};
     const vector = this.roofs.vector_gops_per_s;
-    this.dots = partsOf(this.selection.shownProduct).map((part) => {
+    this.dots = partsOf(this.selection.productAt(this.product)).map((part) => {
       const macs = this.macsOf(part);
       const work = macs > 0 ? macs : vector && part.vector_ns ? part.vector_ns * vector : 0;
       return { ...part, work, macs: macs > 0, rate: work / part.latency_ns, intensity: part.dram_bytes > 0 ? work / part.dram_bytes : Infinity };
@@ -156,7 +159,7 @@ class RooflinePicture {
     const ridge = peak / slope;
     const left = this.dots.filter((d) => d.macs && d.intensity < ridge);
     const share = d3.sum(left, (d) => d.latency_ns) / d3.sum(this.dots, (d) => d.latency_ns);
-    return `DRAM gives ${digits(slope)} GB/s${peak ? ` and the multipliers at most ${digits(peak)} GMAC/s, so below ${digits(ridge)} MACs a byte DRAM sets the pace: ${percent(share)} of the time is spent there` : ""}. A dot on a roof leaves nothing to gain but a higher roof.`;
+    return `DRAM gives ${digits(slope)} GB/s${peak ? ` and the multipliers at most ${digits(peak)} GMAC/s, so below ${digits(ridge)} MACs a byte no operation can run faster than DRAM feeds it: ${percent(share)} of the time is spent there` : ""}. A dot on a roof can gain only from a higher roof.`;
   }
 
   draw(area) {
@@ -168,7 +171,7 @@ class RooflinePicture {
     const slope = this.roofs.dram_gb_per_s;
     const y = d3.scaleLog().domain(domainOf([...this.dots.map((d) => d.rate), ...this.pairs.map((p) => p[1]), ...(this.roofs.vector_gops_per_s ? [this.roofs.vector_gops_per_s] : [])], true)).range([height, 0]);
     drawAxes(area, x, y, { label: "work per DRAM byte, MACs or operations (right edge: no DRAM traffic)", log: true }, { label: "achieved, GMAC/s or Gop/s", log: true });
-    const clip = `roof-${Math.round(width)}`;
+    const clip = `roof-${this.product}`;
     svg.append("clipPath").attr("id", clip).append("rect").attr("width", width).attr("height", height);
     const roofs = svg.append("g").attr("clip-path", `url(#${clip})`);
     if (slope) {
@@ -191,6 +194,21 @@ class RooflinePicture {
       .attr("transform", (d) => `translate(${x(Math.min(d.intensity, edge))},${y(d.rate)})`)
       .attr("d", (d) => d3.symbol().type(d.macs ? d3.symbolCircle : d3.symbolTriangle).size(size(d.latency_ns))())
       .style("fill", (d) => (d.phase === "decode" ? "var(--c0)" : "var(--c1)")).style("fill-opacity", 0.8).style("stroke", "var(--paper)");
+    this.nameDots(svg, width, (d) => x(Math.min(d.intensity, edge)), (d) => y(d.rate));
     hover(dots, (d) => [`${capital(words(d.op))}, ${d.phase}`, `${digits(d.rate)} ${d.macs ? "GMAC/s" : "Gop/s"} at ${digits(d.intensity)} per byte`, `${show("latency_ns", d.latency_ns)}, bound by ${words(d.binding || "–")}`]);
+  }
+
+  // Names beside the dots that take most time, as long as they do not lie on each other.
+  nameDots(svg, width, x, y) {
+    const taken = [];
+    for (const dot of [...this.dots].sort((a, b) => b.latency_ns - a.latency_ns)) {
+      const text = `${words(dot.op)}, ${dot.phase}`;
+      const wide = text.length * 6.6;
+      const left = x(dot) + 12 + wide > width ? x(dot) - 12 - wide : x(dot) + 12;
+      const box = { left, right: left + wide, top: y(dot) - 8, bottom: y(dot) + 8 };
+      if (taken.some((b) => b.left < box.right && box.left < b.right && b.top < box.bottom && box.top < b.bottom)) continue;
+      taken.push(box);
+      svg.append("text").attr("class", "halo").attr("x", left).attr("y", y(dot) + 4).style("font-size", "11px").text(text);
+    }
   }
 }

@@ -94,7 +94,7 @@ function plain(parent, text) {
 
 function legend(entries) {
   return element("ul", { class: "legend" }, entries.map(([label, colour, shape]) =>
-    element("li", {}, element("i", { style: `background:${colour}`, class: shape || null, "aria-hidden": "true" }), label)));
+    element("li", {}, element("i", { style: shape === "hollow" ? `border-color:${colour}` : `background:${colour}`, class: shape || null, "aria-hidden": "true" }), label)));
 }
 
 function picker(label, options, value, onchange) {
