@@ -28,6 +28,8 @@ struct LossLab::Impl {
   Result<const eval::TextWindows*> text_of(eval::TextPart part);
   Result<eval::TextWindows> make_text(eval::TextPart part);
   Result<const eval::KlReference*> reference_of(eval::TextPart part);
+  Result<Json> profile_input();
+  Result<Json> measurement_input(const recipe::Recipe& recipe, eval::TextPart part);
   Result<eval::KlStats> measure_now(const recipe::Recipe& recipe, eval::TextPart part);
 };
 
@@ -115,10 +117,20 @@ Result<const eval::TextWindows*> LossLab::Impl::text_of(eval::TextPart part) {
   return &texts.emplace(part, std::move(windows)).first->second;
 }
 
+Result<Json> LossLab::Impl::profile_input() {
+  DOVETAIL_TRY(const eval::TextWindows* text_windows, text_of(eval::TextPart::kProfile));
+  return Json{
+      {"model", digest}, {"text", text_windows->digest()}, {"method", compress::kProfileMethod}};
+}
+
+Result<std::string> LossLab::profile_row() {
+  DOVETAIL_TRY(const Json input, impl_->profile_input());
+  return record::row_name("profile", input);
+}
+
 Result<compress::LossProfile> LossLab::profile() {
   DOVETAIL_TRY(const eval::TextWindows* text, impl_->text_of(eval::TextPart::kProfile));
-  const Json input = {
-      {"model", impl_->digest}, {"text", text->digest()}, {"method", compress::kProfileMethod}};
+  DOVETAIL_TRY(const Json input, impl_->profile_input());
   DOVETAIL_TRY(const Json stored, impl_->memory->remember("profile", input, [&]() -> Result<Json> {
     const std::vector<host::TokenBatch> batches =
         eval::batches_of(*text, std::numeric_limits<int64_t>::max());
@@ -150,10 +162,18 @@ Result<eval::KlStats> LossLab::Impl::measure_now(const recipe::Recipe& recipe,
   return kl->measure(treated->model());
 }
 
+Result<Json> LossLab::Impl::measurement_input(const recipe::Recipe& recipe, eval::TextPart part) {
+  DOVETAIL_TRY(const eval::TextWindows* text_windows, text_of(part));
+  return Json{{"model", digest}, {"text", text_windows->digest()}, {"recipe", recipe_key(recipe)}};
+}
+
+Result<std::string> LossLab::measurement_row(const recipe::Recipe& recipe, eval::TextPart part) {
+  DOVETAIL_TRY(const Json input, impl_->measurement_input(recipe, part));
+  return record::row_name("kl", input);
+}
+
 Result<eval::KlStats> LossLab::measure(const recipe::Recipe& recipe, eval::TextPart part) {
-  DOVETAIL_TRY(const eval::TextWindows* text, impl_->text_of(part));
-  const Json input = {
-      {"model", impl_->digest}, {"text", text->digest()}, {"recipe", recipe_key(recipe)}};
+  DOVETAIL_TRY(const Json input, impl_->measurement_input(recipe, part));
   DOVETAIL_TRY(const Json stored, impl_->memory->remember("kl", input, [&]() -> Result<Json> {
     DOVETAIL_TRY(const eval::KlStats stats, impl_->measure_now(recipe, part));
     return eval::kl_stats_to_json(stats);
@@ -170,6 +190,7 @@ Result<Json> LossLab::additivity(const recipe::Menu& menu) {
                    shape(), menu,
                    {.num_mixed = impl_->validation_recipes - uniform, .num_uniform = uniform}));
   std::vector<compress::AdditivitySample> samples;
+  std::vector<std::string> rows;
   for (const compress::RandomRecipe& drawn : recipes) {
     report_progress(impl_->progress, "testing the loss prediction on whole recipes",
                     static_cast<double>(samples.size()) / static_cast<double>(recipes.size()));
@@ -179,9 +200,13 @@ Result<Json> LossLab::additivity(const recipe::Menu& menu) {
                        .bits_per_weight = recipe::bits_per_weight(shape(), drawn.recipe),
                        .predicted_nats_per_token = predicted,
                        .measured_nats_per_token = measured.kl_nats_per_token});
+    DOVETAIL_TRY(std::string row, measurement_row(drawn.recipe, eval::TextPart::kSelect));
+    rows.push_back(std::move(row));
   }
   DOVETAIL_TRY(const compress::AdditivityStats stats, compress::additivity_of(std::move(samples)));
-  return compress::additivity_to_json(stats);
+  Json json = compress::additivity_to_json(stats);
+  for (size_t i = 0; i < rows.size(); ++i) json["recipes"][i]["row"] = rows[i];
+  return json;
 }
 
 Result<Json> LossLab::describe_texts() {
