@@ -27,7 +27,7 @@ product_packages=(
 test_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev coinor-libcbc-dev
   clang-format-19 clang-tidy-19 python3-venv git
-  chromium chromium-driver python3-selenium              # the report page in a real browser
+  chromium chromium-driver python3-selenium poppler-utils  # the report page in a real browser and on paper
 )
 
 wanted=("${product_packages[@]}")

@@ -66,10 +66,11 @@ Sentence build_sentence(const Json& record, const Json& scenario) {
   const bool exact = !record.contains("search") || record["search"].value("exact", true);
   return {
       "Build",
-      fmt::format("For {}, build {} ({:.3g} mm², {:.2f} USD with its DRAM) and compress {}: {}.",
-                  scenario_words(scenario), describe_chip(point["chip"]),
-                  number_at(point, "limits.area_mm2"), number_at(point, "limits.price_usd"),
-                  recipes, search_words(record)),
+      fmt::format(
+          "For {}, build a chip in {} ({:.3g} mm², {:.2f} USD with its DRAM) and compress {}: {}.",
+          scenario_words(scenario), describe_chip(point["chip"]),
+          number_at(point, "limits.area_mm2"), number_at(point, "limits.price_usd"), recipes,
+          search_words(record)),
       exact ? "model" : "partly"};
 }
 
@@ -258,7 +259,7 @@ Overturned count_overturned(const Json& rows) {
     }
     const double here =
         std::max(number_at(row, "regret_low_frac"), number_at(row, "regret_high_frac"));
-    if (here < found.regret_frac) continue;
+    if (here <= found.regret_frac) continue;
     found.regret_frac = here;
     found.worst = text_at(row, "constant");
   }
@@ -285,16 +286,19 @@ Sentence robustness_sentence(const Json& scenario) {
                         rows.size(), analytical),
             "partly"};
   }
-  const std::string unfit =
-      found.num_unfit > 0
-          ? fmt::format(", and under {} it would not meet the limits any more", found.num_unfit)
-          : "";
+  std::string how = found.worst.empty()
+                        ? ""
+                        : fmt::format("at worst, {}, this chip costs {} more than the best",
+                                      found.worst, percent(found.regret_frac));
+  if (found.num_unfit > 0) {
+    how += fmt::format("{}under {} it would not meet the limits any more",
+                       how.empty() ? "" : ", and ", found.num_unfit);
+  }
   return {kTopic,
           fmt::format("Another chip would win under {} of {} technology constants taken to an end "
-                      "of their range (at worst, {}, this chip costs {} more than the best{}), and "
-                      "{}",
-                      found.num_changes, rows.size(), found.worst, percent(found.regret_frac),
-                      unfit, analytical),
+                      "of their range ({}), and {}",
+                      found.num_changes, rows.size(), how.empty() ? "another is as good" : how,
+                      analytical),
           found.regret_frac > 0.03 || found.num_unfit > 0 ? "open" : "partly"};
 }
 

@@ -23,6 +23,13 @@ const Json& at_path(const Json& json, const std::string& path) {
   return *node;
 }
 
+// "n7" -> "7 nm".
+std::string node_words(const std::string& node) {
+  const bool sized = node.size() > 1 && node[0] == 'n' &&
+                     node.find_first_not_of("0123456789", 1) == std::string::npos;
+  return sized ? node.substr(1) + " nm" : node;
+}
+
 // The summary and the targets index into these without asking again.
 Status check_scenarios(const Json& scenarios) {
   for (size_t i = 0; i < scenarios.size(); ++i) {
@@ -169,9 +176,10 @@ std::string describe_chip(const Json& chip) {
   }
   return fmt::format(
       "{}, {:.0f} core{} of {} at {:.0f} MHz, {:.0f} lanes, {:g} MiB SRAM, {:.0f} x {}",
-      text_at(chip, "node"), number_at(chip, "cores"), number_at(chip, "cores") > 1 ? "s" : "",
-      unit_words, number_at(chip, "clock_mhz"), number_at(chip, "vector_lanes"),
-      number_at(chip, "sram_mib"), number_at(chip, "dram.channels"), text_at(chip, "dram.kind"));
+      node_words(text_at(chip, "node")), number_at(chip, "cores"),
+      number_at(chip, "cores") > 1 ? "s" : "", unit_words, number_at(chip, "clock_mhz"),
+      number_at(chip, "vector_lanes"), number_at(chip, "sram_mib"),
+      number_at(chip, "dram.channels"), text_at(chip, "dram.kind"));
 }
 
 std::string describe_recipe(const Json& product) {

@@ -52,7 +52,11 @@ class TreemapPicture {
     const cell = svg.selectAll("g").data(root.leaves().filter((l) => l.value > 0)).join("g").attr("transform", (l) => `translate(${l.x0},${l.y0})`);
     cell.append("rect").attr("class", "mark").attr("width", (l) => l.x1 - l.x0).attr("height", (l) => l.y1 - l.y0).attr("rx", 2).style("fill", (l) => `var(--${l.data.colour})`);
     const line = (dy, text, weight) => cell.append("text").attr("x", 7).attr("y", dy).style("font-weight", weight)
-      .style("fill", (l) => inkOn(colour(l.data.colour))).text((l) => (l.x1 - l.x0 > 34 && l.y1 - l.y0 > dy + 5 ? fit(text(l), l.x1 - l.x0 - 12) : ""));
+      .style("fill", (l) => inkOn(colour(l.data.colour))).text((l) => {
+        const room = l.x1 - l.x0 - 12;
+        const shown = l.y1 - l.y0 > dy + 5 ? fit(text(l), room, 12, weight > 400) : "";
+        return shown.length < (weight > 400 ? Math.min(4, text(l).length) : text(l).length) ? "" : shown;
+      });
     line(17, (l) => capital(words(l.data.key)), 600);
     line(32, (l) => `${digits(l.value)} mm²`, 400);
     hover(cell, (l) => [capital(words(l.data.key)), `${digits(l.value)} mm², ${percent(l.value / this.total)} of the die`, l.data.family]);
@@ -111,7 +115,7 @@ class BlockPicture {
     const room = Math.max(0, Math.floor((height - 2) / 14));
     const texts = lines.filter(Boolean).slice(0, room);
     texts.forEach((text, i) => group.append("text").attr("x", width / 2).attr("text-anchor", "middle")
-      .attr("y", height / 2 + 4 + (i - (texts.length - 1) / 2) * 14).style("fill", ink).style("font-weight", i ? 400 : 600).text(width > 30 ? fit(text, width - 6) : ""));
+      .attr("y", height / 2 + 4 + (i - (texts.length - 1) / 2) * 14).style("fill", ink).style("font-weight", i ? 400 : 600).text(width > 30 ? fit(text, width - 4, 12, !i) : ""));
     return group;
   }
 

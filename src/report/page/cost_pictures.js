@@ -73,7 +73,8 @@ class BindingPicture {
 
   refresh() {
     this.parts = partsOf(this.selection.productAt(this.product)).filter((p) => p.latency_ns > 0 && p.binding);
-    this.names = [...new Set(this.parts.map((p) => p.op))];
+    const time = (name) => d3.sum(this.parts.filter((p) => p.op === name), (p) => p.latency_ns);
+    this.names = [...new Set(this.parts.map((p) => p.op))].sort((a, b) => time(b) - time(a));
     this.plot.node.hidden = !this.parts.length;
     if (!this.parts.length) return this.figure.set({ says: "The record does not say what binds at this point." });
     this.plot.refresh({ label: `Busy share of each resource for ${count(this.names.length, "operation")} in prefill and decode` });
@@ -148,8 +149,8 @@ class RooflinePicture {
     this.pairs = Object.entries(this.roofs.gmacs_per_s || {}).sort((a, b) => a[1] - b[1]);
     this.plot.refresh({ label: `Roofline with ${count(this.dots.length, "operation")}` });
     this.figure.set({ says: this.says(), rows: this.dots, columns: [{ name: "phase", key: "phase" }, { name: "operation", value: (d) => words(d.op) },
-      { name: "work per DRAM byte", key: "intensity", show: (v) => digits(v), number: true }, { name: "Gwork/s", key: "rate", show: (v) => digits(v), number: true }, { name: "time", key: "latency_ns", number: true },
-      { name: "counts", value: (d) => (d.macs ? "multiply-accumulates" : "vector operations") }, { name: "bound by", value: (d) => words(d.binding || "–") }] });
+      { name: "work per DRAM byte", key: "intensity", show: (v) => digits(v), number: true }, { name: "Gwork/s", key: "rate", show: (v) => digits(v), number: true }, { name: "time", key: "latency_ns", number: true }, { name: "energy", key: "energy_pj", number: true }, { name: "DRAM", key: "dram_bytes", number: true },
+      { name: "counts", value: (d) => (d.macs ? "MACs" : "vector ops") }, { name: "bound by", value: (d) => words(d.binding || "–") }] });
   }
 
   says() {
@@ -173,12 +174,15 @@ class RooflinePicture {
     drawAxes(area, x, y, { label: "work per DRAM byte, MACs or operations (right edge: no DRAM traffic)", log: true }, { label: "achieved, GMAC/s or Gop/s", log: true });
     const clip = `roof-${this.product}`;
     svg.append("clipPath").attr("id", clip).append("rect").attr("width", width).attr("height", height);
+    const named = [];  // places of the roofs' names
     const roofs = svg.append("g").attr("clip-path", `url(#${clip})`);
     if (slope) {
       const [x0, x1] = x.domain();
       roofs.append("path").attr("class", "roof").attr("d", `M${x(x0)},${y(slope * x0)}L${x(x1)},${y(slope * x1)}`);
       const at = Math.max(x0 * 1.1, (y.domain()[0] * 3) / slope);
-      svg.append("text").attr("class", "soft").attr("x", x(at) + 6).attr("y", Math.min(height - 6, y(slope * at) + 18)).text(`DRAM ${digits(slope)} GB/s`);
+      const place = [x(at) + 6, Math.min(height - 6, y(slope * at) + 18)];
+      named.push({ left: place[0], right: place[0] + 110, top: place[1] - 12, bottom: place[1] + 4 });
+      svg.append("text").attr("class", "soft").attr("x", place[0]).attr("y", place[1]).text(`DRAM ${digits(slope)} GB/s`);
     }
     const flat = [...this.pairs.map(([name, value]) => [name, value]), ...(this.roofs.vector_gops_per_s ? [["vector unit", this.roofs.vector_gops_per_s]] : [])];
     const levels = d3.nest().key((f) => f[1].toPrecision(3)).entries(flat).map((e) => [e.values.map((v) => v[0]).join(", "), e.values[0][1]]).sort((a, b) => b[1] - a[1]);
@@ -187,6 +191,7 @@ class RooflinePicture {
       roofs.append("line").attr("class", "roof").attr("x1", slope && name !== "vector unit" ? x(Math.max(x.domain()[0], Math.min(x.domain()[1], value / slope))) : 0).attr("x2", width).attr("y1", y(value)).attr("y2", y(value)).style("stroke-dasharray", name === "vector unit" ? "5 4" : null);
       const ty = Math.max(y(value) - 5, last + 14);
       last = ty;
+      named.push({ left: width * 0.5, right: width, top: ty - 12, bottom: ty + 4 });
       svg.append("text").attr("class", "soft").attr("x", width).attr("y", ty).attr("text-anchor", "end").text(fit(`${name}  ${digits(value)} G/s`, width * 0.75));
     }
     const size = d3.scaleSqrt().domain([0, d3.max(this.dots, (d) => d.latency_ns)]).range([30, 260]);
@@ -194,14 +199,14 @@ class RooflinePicture {
       .attr("transform", (d) => `translate(${x(Math.min(d.intensity, edge))},${y(d.rate)})`)
       .attr("d", (d) => d3.symbol().type(d.macs ? d3.symbolCircle : d3.symbolTriangle).size(size(d.latency_ns))())
       .style("fill", (d) => (d.phase === "decode" ? "var(--c0)" : "var(--c1)")).style("fill-opacity", 0.8).style("stroke", "var(--paper)");
-    this.nameDots(svg, width, (d) => x(Math.min(d.intensity, edge)), (d) => y(d.rate));
+    this.nameDots(svg, width, named, (d) => x(Math.min(d.intensity, edge)), (d) => y(d.rate));
     hover(dots, (d) => [`${capital(words(d.op))}, ${d.phase}`, `${digits(d.rate)} ${d.macs ? "GMAC/s" : "Gop/s"} at ${digits(d.intensity)} per byte`, `${show("latency_ns", d.latency_ns)}, bound by ${words(d.binding || "–")}`]);
   }
 
   // Names beside the dots that take most time, as long as they do not lie on each other.
-  nameDots(svg, width, x, y) {
-    const taken = [];
-    for (const dot of [...this.dots].sort((a, b) => b.latency_ns - a.latency_ns)) {
+  nameDots(svg, width, named, x, y) {
+    const taken = [...named];
+    for (const dot of this.dots.filter((d) => d.macs).sort((a, b) => b.latency_ns - a.latency_ns)) {
       const text = `${words(dot.op)}, ${dot.phase}`;
       const wide = text.length * 6.6;
       const left = x(dot) + 12 + wide > width ? x(dot) - 12 - wide : x(dot) + 12;

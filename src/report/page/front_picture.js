@@ -130,7 +130,6 @@ class FrontPicture {
     const { margin } = this.plot;
     const [width, height] = [area.width + margin.left + margin.right, area.height + margin.top + margin.bottom];
     Object.assign(this.canvas, { width: width * ratio, height: height * ratio });
-    Object.assign(this.canvas.style, { width: `${width}px`, height: `${height}px` });
     const pen = this.canvas.getContext("2d");
     pen.scale(ratio, ratio);
     pen.translate(margin.left, margin.top);

@@ -31,7 +31,7 @@ function chipCells(point, scenario) {
     ["Die area", show("area_mm2", point.limits.area_mm2), "analytical", ""],
     ["Price with DRAM", show("price_usd", point.limits.price_usd), "analytical", point.limits.die_price_usd ? `die ${show("price_usd", point.limits.die_price_usd)}` : ""],
     ["Peak power", show("peak_power_mw", point.limits.peak_power_mw), "analytical", ""],
-    ["Best other way of working", closest ? (closest.verdict === "same point" ? "same point" : `×${digits(closest.ratio, 4)}`) : "–", "analytical",
+    ["Best other way of working", closest ? (closest.verdict === "same point" ? "same point" : times(closest.ratio)) : "–", "analytical",
       closest ? `${verdict || "not established"}: ${words(closest.name)}` : "no baseline in this study"],
   ];
 }
@@ -78,15 +78,17 @@ function themeButton(redraw) {
   apply();
 }
 
-// On paper there is nothing to unfold: small tables are opened, light colours are used.
+// On paper there is nothing to unfold: small tables are opened, light colours are used. Pictures are drawn
+// for the width of the paper; scaled down, their text could not be read.
 function printing(redraw) {
   let before = null;
   addEventListener("beforeprint", () => {
     before = { theme: document.documentElement.dataset.theme, closed: [] };
     document.documentElement.dataset.theme = "light";
-    for (const details of document.querySelectorAll("figure details.rows:not([open])")) {
+    document.documentElement.dataset.paper = "";
+    for (const details of document.querySelectorAll("figure details.rows:not([open]), #assumptions details.rows:not([open])")) {
       const rows = Number((/\((\d+) row/.exec(details.firstChild.textContent) || [])[1]);
-      if (rows > 40) continue;
+      if (!(rows <= 40) || details.closest(".trio:not(.even)")) continue;
       details.open = true;
       before.closed.push(details);
     }
@@ -95,6 +97,7 @@ function printing(redraw) {
   addEventListener("afterprint", () => {
     if (!before) return;
     document.documentElement.dataset.theme = before.theme;
+    delete document.documentElement.dataset.paper;
     for (const details of before.closed) details.open = false;
     redraw();
   });
@@ -108,7 +111,7 @@ function drawAll(selection) {
   const front = section("front", "The front and its points", "");
   if (selection.point) {
     add(FrontPicture, front, selection);
-    baselineSection(selection);
+    pictures.push(...baselineSection(selection));
     const products = record.products.map((_, index) => index);
     const recipe = section("recipe", "The recipe", "How each place in the model is stored and computed, for the point shown.");
     for (const product of products) add(RecipePicture, recipe, selection, product);
@@ -128,9 +131,9 @@ function drawAll(selection) {
     }
   } else {
     front.append(element("p", { class: "plain" }, "No point fits the limits, so there is nothing to draw."));
-    baselineSection(selection);
+    pictures.push(...baselineSection(selection));
   }
-  predictionSection(selection);
+  pictures.push(...predictionSection(selection));
   add(WorthPicture, null, selection);
   add(TornadoPicture, null, selection);
   add(TargetPicture, null, selection);
@@ -151,6 +154,10 @@ async function main() {
   navigation();
   printing(redraw);
   document.documentElement.dataset.ready = String(Math.round(performance.now() - started));
+  // From the start of the navigation to the frame after the one that shows the pictures.
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    document.documentElement.dataset.drawn = String(Math.round(performance.now()));
+  }));
 }
 
 main().catch((error) => {

@@ -1,5 +1,6 @@
 // Predicted against measured loss, and whether losses of single choices add up.
 
+// Returns its pictures.
 function predictionSection(selection) {
   const { record } = selection;
   const node = section("prediction", "Predicted against measured loss",
@@ -9,9 +10,9 @@ function predictionSection(selection) {
   for (const product of borrowed) plain(node, `${product.name} (${product.model}) has no weights here: its losses are ${product.loss_profile} and were not measured on it.`);
   if (!(additivity.recipes || []).length) {
     plain(node, "No whole recipe was measured in this study, so how well predictions add up is not established.");
-    return;
+    return [];
   }
-  new PredictionPicture(node, selection, additivity);
+  return [new PredictionPicture(node, selection, additivity)];
 }
 
 class PredictionPicture {
@@ -24,9 +25,13 @@ class PredictionPicture {
     this.figure = new Figure(parent, { title: "Whole recipes, predicted and then executed", id: "prediction-figure", tiers: ["predicted", "measured"] });
     this.plot = new Plot(this.figure.body, { height: (w) => Math.max(300, Math.min(420, w * 0.55)), margin: { top: 26, left: 66 }, label: `Measured against predicted loss of ${count(this.recipes.length + this.settled.length, "recipe")}`, draw: (area) => this.draw(area) });
     this.figure.body.append(legend([["recipes drawn for the test", "var(--soft)", "hollow"], ["recommended and baselines, with two standard errors", "var(--accent)", "round"], ["band: smallest to largest ratio in the test", "var(--accent-soft)"], ["dashes: measured as predicted", "var(--soft)", "dashed"]]));
+    this.refresh();
+    selection.follow(() => this.highlight());
+  }
+
+  refresh() {
     this.plot.refresh();
     this.figure.set(this.content());
-    selection.follow(() => this.highlight());
   }
 
   draw(area) {

@@ -15,21 +15,22 @@ function digits(value, count = 3) {
 // With a decimal prefix: si(0.0021, "s") = "2.1 ms".
 function si(value, unit, count = 3) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  if (value === 0 || !Number.isFinite(value)) return `${digits(value)} ${unit}`;
+  if (value === 0 || !Number.isFinite(value)) return `${digits(value)}\u00a0${unit}`;
   const [scale, prefix] = SI.find(([size]) => Math.abs(value) >= size * 0.9995) || SI[SI.length - 1];
-  return `${digits(value / scale, count)} ${prefix}${unit}`;
+  return `${digits(value / scale, count)}\u00a0${prefix}${unit}`;
 }
 
 function percent(frac, count = 2) {
   if (frac === null || frac === undefined || Number.isNaN(frac)) return "–";
-  if (Math.abs(frac) < 5e-6) return "0 %";
-  return `${digits(100 * frac, count)} %`;
+  if (frac === 0) return "0\u00a0%";
+  if (Math.abs(frac) < 5e-6) return "<0.001\u00a0%";
+  return `${digits(100 * frac, count)}\u00a0%`;
 }
 
 function signedPercent(frac) {
   if (frac === null || frac === undefined || Number.isNaN(frac)) return "–";
-  if (Math.abs(frac) < 5e-5) return "0 %";
-  return `${frac > 0 ? "+" : ""}${digits(100 * frac, 2)} %`;
+  if (Math.abs(frac) < 5e-5) return "0\u00a0%";
+  return `${frac > 0 ? "+" : ""}${digits(100 * frac, 2)}\u00a0%`;
 }
 
 // By the unit at the end of a key: latency_ns, energy_pj, area_mm2, price_usd, ...
@@ -83,6 +84,11 @@ const PHRASES = {
 function words(name) {
   if (PHRASES[name]) return PHRASES[name];
   return String(name).replace(/_(mm2|mw|pj|ns|usd|bytes|nats|mhz|kib|mib|gib|frac|w)$/, "").replaceAll("_", " ");
+}
+
+// A ratio, to the third decimal: bands are that narrow.
+function times(ratio) {
+  return `×${ratio.toFixed(3)}`;
 }
 
 // Units as they are written in text: "mm2" -> "mm²".

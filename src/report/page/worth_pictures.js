@@ -8,7 +8,7 @@ class WorthPicture {
     this.absent = plain(this.node, "");
     this.figure = new Figure(this.node, { title: "Shadow prices", id: "worth-figure", tiers: ["analytical"] });
     this.plot = new Plot(this.figure.body, { height: () => 40 + 30 * Math.max(1, this.rows.length), margin: { top: 6, right: 24, bottom: 36, left: 8 }, label: "Shadow prices", draw: (area) => this.draw(area) });
-    this.figure.body.append(legend([["moves a limit of the budget, whole space searched again", "var(--c0)"], ["changes this chip, recipe solved again", "var(--c2)"]]));
+    this.figure.body.append(legend([["moves a limit of the budget, whole space searched again", "var(--c0)"], ["changes this chip, recipe solved again", "var(--c2)"], ["bold: one step makes the answer cheaper", "var(--ink)", "line"]]));
     selection.follow((change) => { if (change.scenario) this.refresh(); });
     this.refresh();
   }
@@ -46,7 +46,7 @@ class WorthPicture {
     const { svg, width, height } = area;
     const most = Math.max(0.002, d3.max(this.rows, (r) => Math.abs(r.objective_change_frac)) || 0);
     const left = Math.min(300, width * 0.46);
-    const x = d3.scaleLinear().domain([Math.min(0, d3.min(this.rows, (r) => r.objective_change_frac)) - most * 0.18, Math.max(0, d3.max(this.rows, (r) => r.objective_change_frac)) + most * 0.18]).range([left, width]).nice(4);
+    const x = d3.scaleLinear().domain([Math.min(0, d3.min(this.rows, (r) => r.objective_change_frac)) - most * (width < 420 ? 0.5 : 0.2), Math.max(0, d3.max(this.rows, (r) => r.objective_change_frac)) + most * (width < 420 ? 0.5 : 0.2)]).range([left, width]).nice(4);
     const band = height / this.rows.length;
     svg.append("g").attr("class", "axis").attr("transform", `translate(0,${height})`).call(d3.axisBottom(x).ticks(Math.max(2, width / 150)).tickFormat((v) => signedPercent(v)).tickSize(-height).tickPadding(6));
     svg.append("text").attr("class", "soft").attr("x", width).attr("y", height + 34).attr("text-anchor", "end").text(fit(`change of ${words(this.scenario.objective)}`, width));
@@ -79,7 +79,7 @@ class TornadoPicture {
     this.absent = plain(this.node, "");
     this.figure = new Figure(this.node, { title: "Tornado: the technology constants at the ends of their ranges", id: "tornado-figure", tiers: ["analytical"] });
     this.plot = new Plot(this.figure.body, { height: () => 42 + 30 * Math.max(1, this.rows.length), margin: { top: 6, right: 24, bottom: 36, left: 8 }, label: "Tornado", draw: (area) => this.draw(area) });
-    this.figure.body.append(legend([["constant at the low end", "var(--c4)"], ["constant at the high end", "var(--c0)"], ["bold, ring: another chip wins at an end", "var(--c5)", "hollow"]]));
+    this.figure.body.append(legend([["constant at the low end", "var(--c4)"], ["constant at the high end", "var(--c0)"], ["bold, ring: this chip is beaten or breaks a limit", "var(--c5)", "hollow"]]));
     selection.follow((change) => { if (change.scenario) this.refresh(); });
     this.refresh();
   }
@@ -110,24 +110,34 @@ class TornadoPicture {
     const row = svg.selectAll("g.row").data(this.rows).join("g").attr("class", "row").attr("transform", (_, i) => `translate(0,${i * band})`);
     row.append("text").attr("x", 14).attr("y", band / 2 + 4).text((r) => fit(r.constant, left - 32)).style("font-weight", (r) => (r.winner_changes ? 600 : 400));
     for (const [key, tone] of [["objective_change_low_frac", "c4"], ["objective_change_high_frac", "c0"]]) {
-      row.append("rect").attr("class", "mark").attr("x", (r) => Math.min(x(0), x(r[key] || 0))).attr("y", band / 2 - 7).attr("height", 14).attr("width", (r) => Math.max(1, Math.abs(x(r[key] || 0) - x(0)))).style("fill", `var(--${tone})`).style("fill-opacity", 0.9);
+      row.filter((r) => Number.isFinite(r[key])).append("rect").attr("class", "mark").attr("x", (r) => Math.min(x(0), x(r[key] || 0))).attr("y", band / 2 - 7).attr("height", 14).attr("width", (r) => Math.max(1, Math.abs(x(r[key] || 0) - x(0)))).style("fill", `var(--${tone})`).style("fill-opacity", 0.9);
     }
     svg.append("line").attr("class", "zero").attr("x1", x(0)).attr("x2", x(0)).attr("y2", height);
+    row.append("text").attr("class", "soft halo").attr("x", width).attr("y", band / 2 + 4).attr("text-anchor", "end").style("font-size", "11px")
+      .text((r) => fit(this.unfit(r), (width - left) * 0.48, 11));
     row.filter((r) => r.winner_changes).append("circle").attr("cx", 4).attr("cy", band / 2).attr("r", 4.5).style("fill", "none").style("stroke", "var(--c5)").style("stroke-width", 2);
     hover(row, (r) => [r.constant, `${digits(r.low)} to ${digits(r.high)} ${unitText(r.unit)}${r.value !== undefined ? `, used ${digits(r.value)}` : ""}`, `best answer ${signedPercent(r.objective_change_low_frac)} at low, ${signedPercent(r.objective_change_high_frac)} at high`,
-      r.winner_changes ? `another chip wins; keeping this one costs up to ${percent(Math.max(r.regret_low_frac || 0, r.regret_high_frac || 0))} more` : "the winner stays", r.searched === "contenders" && "tested on the best chips of the space"]);
+      r.winner_changes ? this.unfit(r) ? `this chip ${this.unfit(r)}` : `another chip wins; keeping this one costs up to ${percent(Math.max(r.regret_low_frac || 0, r.regret_high_frac || 0))} more` : "the winner stays", r.searched === "contenders" && `tested on the ${r.num_contenders || ""} best chips of the space`]);
+  }
+
+  // Where today's chip would break a limit.
+  unfit(row) {
+    const ends = ["low", "high"].filter((end) => row[`winner_fits_${end}`] === false);
+    return ends.length ? `breaks a limit at the ${ends.join(" and the ")} end` : "";
   }
 
   content() {
     const changed = this.all.filter((r) => r.winner_changes);
     const regret = d3.max(changed, (r) => Math.max(r.regret_low_frac || 0, r.regret_high_frac || 0)) || 0;
-    const lost = this.all.filter((r) => r.winner_fits_low === false || r.winner_fits_high === false);
+    const lost = changed.filter((r) => this.unfit(r)).length;
+    const dearer = changed.filter((r) => Math.max(r.regret_low_frac || 0, r.regret_high_frac || 0) > 0).length;
     const says = changed.length
-      ? `Another chip wins under ${changed.length} of ${count(this.all.length, "constant")} (bold); keeping this one would then cost at most ${percent(regret)} more than the best.${lost.length ? ` This chip would not meet the limits any more under ${lost.map((r) => r.constant).join(", ")}.` : ""}`
+      ? [`Under ${changed.length} of ${count(this.all.length, "constant")} (bold, ring) this chip would not be the answer any more:`,
+        [dearer && `under ${dearer} another one is better, by at most ${percent(regret)}`, lost && `under ${lost} this one breaks a limit of the budget at an end of the range`].filter(Boolean).join("; ") || "another one is as good"].join(" ") + "."
       : `The winner stays under all ${count(this.all.length, "constant")} shown, one at a time.`;
     const chip = (value) => (typeof value === "object" && value ? chipWords(value) : value ?? "–");
     return { says, rows: this.all, note: this.all.length > this.rows.length ? `The picture shows the ${this.rows.length} largest swings.` : "", columns: [{ name: "constant", key: "constant" }, { name: "used", key: "value", show: (v) => digits(v, 4), number: true }, { name: "low", key: "low", show: (v) => digits(v, 4), number: true }, { name: "high", key: "high", show: (v) => digits(v, 4), number: true }, { name: "unit", value: (r) => unitText(r.unit) },
       { name: "best at low", key: "objective_change_low_frac", show: signedPercent, number: true }, { name: "best at high", key: "objective_change_high_frac", show: signedPercent, number: true }, { name: "regret at low", key: "regret_low_frac", show: (v) => percent(v), number: true }, { name: "regret at high", key: "regret_high_frac", show: (v) => percent(v), number: true },
-      { name: "winner", value: (r) => (r.winner_changes ? "changes" : "stays") }, { name: "searched", key: "searched" }, { name: "chip at low", value: (r) => chip(r.chip_low) }, { name: "chip at high", value: (r) => chip(r.chip_high) }] };
+      { name: "this chip", value: (r) => this.unfit(r) || (r.winner_changes ? "is beaten" : "stays the best") }, { name: "searched", key: "searched" }, { name: "chip at low", value: (r) => chip(r.chip_low) }, { name: "chip at high", value: (r) => chip(r.chip_high) }] };
   }
 }
