@@ -44,6 +44,12 @@ std::string join_groups(const std::vector<const ChangeGroup*>& groups) {
   return text;
 }
 
+// Losses are measured on texts, for the treatments of a menu, on a model, by a program.
+bool moves_losses(const ChangeGroup* group) {
+  return group->title == "Texts" || group->title == "Menu of treatments" ||
+         group->title == "Products" || group->title == "Program";
+}
+
 const Change* objective_change(const ChangeGroup& group) {
   const auto it = std::ranges::find(group.changes, kObjectiveChange, &Change::what);
   return it == group.changes.end() ? nullptr : &*it;
@@ -90,7 +96,8 @@ std::string objective_bars(const Comparison& comparison) {
   if (rows.empty()) return "";
   return "<section><h2>How the answers moved</h2><p class=\"lead\">Change of each scenario's "
          "objective; to the left is cheaper. Scenarios that did not change are left out.</p>\n"
-         "<table class=\"bars\"><thead><tr><th scope=\"col\">scenario</th><th scope=\"col\">cheaper "
+         "<table class=\"bars\"><thead><tr><th scope=\"col\">scenario</th><th "
+         "scope=\"col\">cheaper "
          "| dearer</th><th scope=\"col\" class=\"number\">change</th></tr></thead><tbody>\n" +
          rows + "</tbody></table></section>\n";
 }
@@ -133,26 +140,31 @@ std::string effect_words(const Comparison& comparison) {
 }
 
 std::string cause_words(const Comparison& comparison) {
-  const auto inputs = groups_of(comparison, Role::kInput);
-  const auto learned = groups_of(comparison, Role::kLearned);
-  const bool answers = !groups_of(comparison, Role::kAnswer).empty();
-  if (inputs.empty() && learned.empty()) {
-    return answers ? "The records hold no cause: no input and no loss changed, so the program did."
-                   : "Nothing that could change an answer changed.";
+  std::vector<const ChangeGroup*> causes = groups_of(comparison, Role::kInput);
+  std::vector<const ChangeGroup*> learned = groups_of(comparison, Role::kLearned);
+  const size_t num_inputs = causes.size();
+  // What was measured is a cause of its own unless an input explains it.
+  if (std::ranges::none_of(causes, moves_losses)) {
+    causes.insert(causes.end(), learned.begin(), learned.end());
+    learned.clear();
+  }
+  if (causes.empty()) {
+    return groups_of(comparison, Role::kAnswer).empty()
+               ? "Nothing that could change an answer changed."
+               : "The records hold no cause: no input and no loss changed, so the program did.";
   }
   const std::string then =
       learned.empty() ? "" : fmt::format(", which also moved {}", join_groups(learned));
-  if (inputs.size() == 1) {
-    return fmt::format("One input changed: {}{}.", group_words(*inputs.front()), then);
-  }
-  if (inputs.empty() && learned.size() == 1) {
-    return fmt::format("No input changed, but what the study measured did: {}.",
-                       group_words(*learned.front()));
+  if (causes.size() == 1) {
+    return fmt::format("{}{}{}.",
+                       num_inputs == 1 ? "One input changed: "
+                                       : "No input changed, but what the study measured did: ",
+                       group_words(*causes.front()), then);
   }
   return fmt::format(
       "Several causes at once, so two records cannot tell which moved what: {}{}; change one at a "
       "time to know.",
-      inputs.empty() ? join_groups(learned) : join_groups(inputs), inputs.empty() ? "" : then);
+      join_groups(causes), then);
 }
 
 std::string comparison_text(const Comparison& comparison) {
@@ -186,10 +198,9 @@ Result<std::string> comparison_html(const Comparison& comparison) {
   const bool same = comparison.groups.empty();
   const std::string effect =
       escape(same ? "Nothing changed: inputs and answers are the same." : effect_words(comparison));
-  const std::string cause =
-      same ? ""
-           : fmt::format("<p class=\"cause\"><strong>Why.</strong> {}</p>",
-                         escape(cause_words(comparison)));
+  const std::string cause = same ? ""
+                                 : fmt::format("<p class=\"cause\"><strong>Why.</strong> {}</p>",
+                                               escape(cause_words(comparison)));
   return fill_template(kComparisonShell, {{"title", title},
                                           {"effect", effect},
                                           {"cause", cause},

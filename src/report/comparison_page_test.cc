@@ -73,6 +73,13 @@ TEST(CauseWords, WhatWasMeasuredFollowsFromTheInput) {
             "bias (bias_ratio 1.3 → 1.4).");
 }
 
+TEST(CauseWords, ABudgetDoesNotMoveLosses) {
+  Json after = base_record();
+  after["budget"]["max_area_mm2"] = 30;
+  after["loss_table"][0]["loss_nats"][0][2] = 0.05;
+  EXPECT_TRUE(cause_words(compare(base_record(), after)).starts_with("Several causes at once"));
+}
+
 TEST(CauseWords, SeveralCausesAreNotTakenForOne) {
   Json after = base_record();
   after["budget"]["max_area_mm2"] = 30;

@@ -440,6 +440,37 @@ class OneScenarioFits(PageTest):
         self.assertEqual(self.count("#baselines figure"), 1)
 
 
+class ComparisonPage(unittest.TestCase):
+    """Two studies that differ in one constant and in what followed from it."""
+
+    def test_names_the_cause_and_shows_every_change(self):
+        import json
+        record, _ = write_page("compared", "--points", "9")
+        before = os.path.join(FOLDER, "compared.json")
+        record["constants"][1]["value"] *= 1.1
+        moved = record["scenarios"][2]["recommendation"]
+        moved["objective_value"] *= 1.02
+        moved["chip"]["sram_mib"] += 2
+        after, page = os.path.join(FOLDER, "after.json"), os.path.join(FOLDER, "compare.html")
+        with open(after, "w", encoding="utf-8") as out:
+            json.dump(record, out)
+        words = run("report", "--compare", before, after, "--out", page)
+        self.assertIn(f"One input changed: Technology constants ({record['constants'][1]['key']}.value", words)
+        window = browser.Browser(dark=True)
+        try:
+            window.driver.get("file://" + page)
+            self.assertEqual(window.console(), [])
+            self.assertEqual([u for u in window.requests() if not u.startswith(("file:", "data:", "chrome:"))], [])
+            self.assertEqual(window.js("return document.querySelectorAll('.bars tbody tr').length"), 1)
+            self.assertGreater(window.js("return document.querySelector('.bars .worse').getBoundingClientRect().width"), 50)
+            rows = window.js("return [...document.querySelectorAll('.changes tbody tr')].map((r) => r.textContent)")
+            self.assertEqual(len(rows), 3, rows)
+            colours = window.js("const s = getComputedStyle(document.body); return [s.backgroundColor, s.color]")
+            self.assertGreater(contrast(*colours), 10)
+        finally:
+            window.close()
+
+
 class TenThousandPoints(PageTest):
     options = ("--points", "10000")
 
