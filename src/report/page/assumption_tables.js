@@ -12,7 +12,7 @@ function keyTable(parent, title, value, says) {
   if (!rows.length) return;
   parent.append(element("details", { class: "rows" }, element("summary", {}, `${title} (${count(rows.length, "row")})`),
     says ? element("p", { class: "note" }, says) : null,
-    table([{ name: "key", key: "key" }, { name: "value", value: (r) => r.value, show: (v, r) => (r.key.includes("max_price") && v >= 1e8 ? "no limit" : show(r.key.split(".").pop(), v)) }], rows, title)));
+    table([{ name: "key", key: "key" }, { name: "value", long: true, value: (r) => r.value, show: (v, r) => (r.key.includes("max_price") && v >= 1e8 ? "no limit" : show(r.key.split(".").pop(), v)) }], rows, title)));
 }
 
 function assumptionSection(record) {
@@ -75,7 +75,7 @@ function rowTable(node, record) {
   if (!rows.length) return;
   node.append(element("details", { class: "rows", id: "database-rows" }, element("summary", {}, `Rows of the study's database behind the numbers (${count(rows.length, "row")})`),
     element("p", { class: "note" }, "Kind and key of each row of study.db, as: SELECT value FROM results WHERE kind = '…' AND key = '…'."),
-    table([{ name: "what", key: "what" }, { name: "kind/key", key: "row" }], rows, "Rows of the database")));
+    table([{ name: "what", key: "what" }, { name: "kind/key", key: "row", long: true }], rows, "Rows of the database")));
 }
 
 function settleTable(node, record) {
@@ -89,5 +89,5 @@ function constantTable(node, record) {
   const rows = record.constants || [];
   if (!rows.length) return;
   node.append(element("details", { class: "rows" }, element("summary", {}, `Technology constants with their sources (${count(rows.length, "row")})`),
-    table([{ name: "constant", key: "key" }, { name: "value", key: "value", show: (v) => digits(v, 4), number: true }, { name: "low", key: "low", show: (v) => digits(v, 4), number: true }, { name: "high", key: "high", show: (v) => digits(v, 4), number: true }, { name: "unit", key: "unit" }, { name: "date", key: "date" }, { name: "source", key: "source" }], rows, "Technology constants")));
+    table([{ name: "constant", key: "key" }, { name: "value", key: "value", show: (v) => digits(v, 4), number: true }, { name: "low", key: "low", show: (v) => digits(v, 4), number: true }, { name: "high", key: "high", show: (v) => digits(v, 4), number: true }, { name: "unit", key: "unit" }, { name: "date", key: "date" }, { name: "source", key: "source", long: true }], rows, "Technology constants")));
 }

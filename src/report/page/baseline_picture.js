@@ -84,7 +84,7 @@ class BaselinePanel {
     return { says, rows: this.rows, columns: [
       { name: "way of working", value: (b) => b, show: (b) => (b.feasible ? element("button", { type: "button", class: "quiet", onclick: () => this.choose(b) }, words(b.name)) : words(b.name)) },
       number("ratio", "ratio"), number("ratio_low", "low"), number("ratio_high", "high"), { name: "verdict", value: (b) => b.verdict || b.why_not },
-      { name: "fixed first", key: "fixed_first" }, { name: "loss", value: (b) => (b.point ? lossWords(fullProduct(b.point.products[0]).numbers) : "–") },
+      { name: "fixed first", key: "fixed_first", long: true }, { name: "loss", value: (b) => (b.point ? lossWords(fullProduct(b.point.products[0]).numbers) : "–") },
       { name: "chip", value: (b) => (b.point ? chipWords(b.point.chip) : "–") }] };
   }
 }

@@ -27,7 +27,7 @@ function tier(name) {
   return element("span", { class: `tier ${label}`, title }, label);
 }
 
-// columns: [{name, key | value(row), show(value, row), number}]
+// columns: [{name, key | value(row), show(value, row), number, long}]; long: may be broken anywhere
 function table(columns, rows, label) {
   const read = (column, row) => (column.value ? column.value(row) : row[column.key]);
   const write = (column, row) => {
@@ -37,7 +37,7 @@ function table(columns, rows, label) {
   };
   const head = columns.map((c) => element("th", { scope: "col", class: c.number ? "number" : null }, c.name));
   const body = rows.map((row) => element("tr", {}, columns.map((c, i) =>
-    element(i ? "td" : "th", { class: c.number ? "number" : null, scope: i ? null : "row" }, write(c, row) ?? "–"))));
+    element(i ? "td" : "th", { class: c.number ? "number" : c.long ? "long" : null, scope: i ? null : "row" }, write(c, row) ?? "–"))));
   return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label },
     element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, body)));
 }

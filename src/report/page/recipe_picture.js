@@ -102,7 +102,7 @@ class RecipePicture {
     const says = `${digits(product.numbers.bits_per_weight)} bits per weight on average; most used: ${counts.slice(0, 3).map(([name, n]) => `${name} (${n})`).join(", ")}. ` +
       (kept ? `${count(kept, "site")} stay in SRAM at least in part. ` : "Nothing stays in SRAM. ") +
       (worst && worst.loss && this.total ? `The dearest single choice is ${worst.site}, with ${percent(worst.loss / this.total)} of the predicted loss.` : "");
-    return { says, rows: this.data, columns: [{ name: "site", key: "site" }, { name: "treatment", key: "treatment" }, { name: "predicted loss, nats/token", key: "loss", show: (v) => digits(v), number: true },
+    return { says, rows: this.data, columns: [{ name: "site", key: "site" }, { name: "treatment", key: "treatment", long: true }, { name: "predicted loss, nats/token", key: "loss", show: (v) => digits(v), number: true },
       { name: "share", value: (c) => (this.total && c.loss !== undefined ? c.loss / this.total : undefined), show: (v) => percent(v), number: true },
       { name: "kept in SRAM", key: "resident", show: (v) => percent(v), number: true }] };
   }
