@@ -28,7 +28,7 @@ test_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev coinor-libcbc-dev
   clang-format-19 clang-tidy-19 python3-venv git
   clang-19 libclang-rt-19-dev                            # fuzzing, and a second compiler (--clang)
-  chromium chromium-driver python3-selenium              # the report page in a real browser
+  chromium chromium-driver python3-selenium poppler-utils  # the report page in a real browser and on paper
 )
 
 wanted=("${product_packages[@]}")

@@ -6,7 +6,7 @@
 #include "base/json_text.h"
 #include "base/paths.h"
 #include "record/study_db.h"
-#include "report/comparison.h"
+#include "report/comparison_page.h"
 #include "report/html.h"
 #include "report/summary.h"
 #include "report/targets.h"

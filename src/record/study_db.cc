@@ -80,6 +80,10 @@ std::string key_of(const Json& input) {
   return sha256_hex(input.dump());
 }
 
+std::string row_name(std::string_view kind, const Json& input) {
+  return std::string(kind) + "/" + key_of(input);
+}
+
 StudyDb::StudyDb(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 StudyDb::StudyDb(StudyDb&&) noexcept = default;
 StudyDb& StudyDb::operator=(StudyDb&&) noexcept = default;

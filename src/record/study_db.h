@@ -21,6 +21,8 @@ namespace dovetail::record {
 
 // SHA-256 of the JSON's text; keys keep their order, so build inputs the same way every time.
 [[nodiscard]] std::string key_of(const Json& input);
+// "kl/<key>": how a record names the row behind a number.
+[[nodiscard]] std::string row_name(std::string_view kind, const Json& input);
 
 class StudyDb {
  public:

@@ -94,6 +94,13 @@ Status check_kind(const Json& node, std::string_view path, Json::value_t type,
   return {};
 }
 
+// "n7" -> "7 nm".
+std::string node_words(const std::string& node) {
+  const bool sized = node.size() > 1 && node[0] == 'n' &&
+                     node.find_first_not_of("0123456789", 1) == std::string::npos;
+  return sized ? node.substr(1) + " nm" : node;
+}
+
 // The summary and the targets index into these without asking again.
 Status check_scenarios(const Json& scenarios) {
   for (size_t i = 0; i < scenarios.size(); ++i) {
@@ -204,6 +211,17 @@ std::string resource_words(const std::string& resource) {
   return it == kWords.end() ? resource : it->second;
 }
 
+std::string method_words(const std::string& method) {
+  return method == "nsga2" ? "NSGA-II" : method.empty() ? "heuristic" : method;
+}
+
+std::string unit_words(const std::string& unit) {
+  static const std::map<std::string, std::string> kWords = {
+      {"mm2", "mm²"}, {"C", "°C"}, {"pair", "native pair"}};
+  const auto it = kWords.find(unit);
+  return it == kWords.end() ? unit : it->second;
+}
+
 std::string show_ns(double ns) {
   if (ns >= 1e9) return fmt::format("{:.3g} s", ns / 1e9);
   if (ns >= 1e6) return fmt::format("{:.3g} ms", ns / 1e6);
@@ -232,9 +250,10 @@ std::string describe_chip(const Json& chip) {
   }
   return fmt::format(
       "{}, {:.0f} core{} of {} at {:.0f} MHz, {:.0f} lanes, {:g} MiB SRAM, {:.0f} x {}",
-      text_at(chip, "node"), number_at(chip, "cores"), number_at(chip, "cores") > 1 ? "s" : "",
-      unit_words, number_at(chip, "clock_mhz"), number_at(chip, "vector_lanes"),
-      number_at(chip, "sram_mib"), number_at(chip, "dram.channels"), text_at(chip, "dram.kind"));
+      node_words(text_at(chip, "node")), number_at(chip, "cores"),
+      number_at(chip, "cores") > 1 ? "s" : "", unit_words, number_at(chip, "clock_mhz"),
+      number_at(chip, "vector_lanes"), number_at(chip, "sram_mib"),
+      number_at(chip, "dram.channels"), text_at(chip, "dram.kind"));
 }
 
 std::string describe_recipe(const Json& product) {

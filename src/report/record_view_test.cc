@@ -20,7 +20,7 @@ TEST(RecordView, DescribesAChipAndARecipeInOneLine) {
   const Json record = page_test_record();
   const Json& point = record["scenarios"][0]["recommendation"];
   EXPECT_EQ(describe_chip(point["chip"]),
-            "n7, 1 core of 8x16x16 w4a8 at 1000 MHz, 32 lanes, 4 MiB SRAM, 4 x lpddr5");
+            "7 nm, 1 core of 8x16x16 w4a8 at 1000 MHz, 32 lanes, 4 MiB SRAM, 4 x lpddr5");
   EXPECT_EQ(describe_recipe(point["products"][0]),
             "4.30 bits/weight: bf16 x1, fp8_e4m3fn x1, int4_g32 x1, int8 x1 and 2 more");
 }

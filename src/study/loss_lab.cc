@@ -186,6 +186,11 @@ Result<std::vector<Piece>> LossLab::profile_pieces() {
   return impl_->parts_of_profile(input, *text);
 }
 
+Result<std::string> LossLab::profile_row() {
+  DOVETAIL_TRY(const eval::TextWindows* text, text_of(eval::TextPart::kProfile));
+  return record::row_name("profile", profile_key(*text));
+}
+
 Result<compress::LossProfile> LossLab::profile() {
   DOVETAIL_TRY(const eval::TextWindows* text, text_of(eval::TextPart::kProfile));
   const Json input = profile_key(*text);
@@ -237,6 +242,11 @@ Result<Piece> LossLab::measure_piece(const recipe::Recipe& recipe, eval::TextPar
   return Piece{.kind = "kl", .input = std::move(input), .compute = compute, .shared = true};
 }
 
+Result<std::string> LossLab::measurement_row(const recipe::Recipe& recipe, eval::TextPart part) {
+  DOVETAIL_TRY(const Piece piece, measure_piece(recipe, part));
+  return record::row_name(piece.kind, piece.input);
+}
+
 Result<eval::KlStats> LossLab::measure(const recipe::Recipe& recipe, eval::TextPart part) {
   DOVETAIL_TRY(const Piece piece, measure_piece(recipe, part));
   DOVETAIL_TRY(const Json stored, impl_->memory->remember(piece));
@@ -266,6 +276,7 @@ Result<Json> LossLab::additivity(const recipe::Menu& menu) {
   DOVETAIL_TRY(const compress::LossProfile profiled, profile());
   DOVETAIL_TRY(const std::vector<compress::RandomRecipe> recipes, impl_->validation(menu));
   std::vector<compress::AdditivitySample> samples;
+  std::vector<std::string> rows;
   for (const compress::RandomRecipe& drawn : recipes) {
     report_progress(impl_->progress, "testing the loss prediction on whole recipes",
                     static_cast<double>(samples.size()) / static_cast<double>(recipes.size()));
@@ -275,9 +286,13 @@ Result<Json> LossLab::additivity(const recipe::Menu& menu) {
                        .bits_per_weight = recipe::bits_per_weight(shape(), drawn.recipe),
                        .predicted_nats_per_token = predicted,
                        .measured_nats_per_token = measured.kl_nats_per_token});
+    DOVETAIL_TRY(std::string row, measurement_row(drawn.recipe, eval::TextPart::kSelect));
+    rows.push_back(std::move(row));
   }
   DOVETAIL_TRY(const compress::AdditivityStats stats, compress::additivity_of(std::move(samples)));
-  return compress::additivity_to_json(stats);
+  Json json = compress::additivity_to_json(stats);
+  for (size_t i = 0; i < rows.size(); ++i) json["recipes"][i]["row"] = rows[i];
+  return json;
 }
 
 Result<Json> LossLab::describe_texts() {

@@ -41,6 +41,10 @@ class LossLab {
   [[nodiscard]] Result<Json> additivity(const recipe::Menu& menu);
   // KL of a recipe on the selection or certification text.
   [[nodiscard]] Result<eval::KlStats> measure(const recipe::Recipe& recipe, eval::TextPart part);
+  // "kl/<key>", "profile/<key>": the rows of the study's database that hold these results.
+  [[nodiscard]] Result<std::string> measurement_row(const recipe::Recipe& recipe,
+                                                    eval::TextPart part);
+  [[nodiscard]] Result<std::string> profile_row();
   // {"profile": {...}, "select": {...}, "certify": {...}}: description, digest, tokens.
   [[nodiscard]] Result<Json> describe_texts();
 

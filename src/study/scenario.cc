@@ -41,10 +41,13 @@ Result<std::vector<MeasuredLoss>> measure_all(const StudyState& state,
     }
     DOVETAIL_TRY(const eval::KlStats stats,
                  product.lab->measure(recipe_of(product, candidate.treatments[i]), part));
+    DOVETAIL_TRY(std::string row,
+                 product.lab->measurement_row(recipe_of(product, candidate.treatments[i]), part));
     losses.push_back({.kl_nats = stats.kl_nats_per_token,
                       .kl_stderr_nats = stats.kl_stderr_nats_per_token.value_or(0.0),
                       .window_kl_nats = stats.window_kl_nats_per_token,
                       .top1_agreement_frac = stats.top1_agreement_frac,
+                      .row = std::move(row),
                       .measured = true});
   }
   return losses;

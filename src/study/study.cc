@@ -226,6 +226,7 @@ Result<Searched> search_and_confirm(const StudyState& state, const Prediction& p
   DOVETAIL_TRY(searched.swept, search_ahead(state, prediction, questions, progress));
   for (const ScenarioQuestion& question : questions) {
     DOVETAIL_TRY(Json scenario, state.memory->remember(scenario_piece(state, question, progress)));
+    scenario["row"] = record::row_name("scenario", question.key);
     searched.scenarios.push_back(std::move(scenario));
   }
   return searched;
@@ -256,7 +257,9 @@ Result<Json> make_record(const StudyState& state, const Prediction& prediction, 
   record["products"] = Json::array();
   record["loss_table"] = Json::array();
   for (const ProductState& product : state.products) {
-    record["products"].push_back(product_to_json(product, config.off_grid_seed));
+    Json described = product_to_json(product, config.off_grid_seed);
+    DOVETAIL_TRY(described["profile_row"], product.lab->profile_row());
+    record["products"].push_back(std::move(described));
     record["loss_table"].push_back(losses_to_json(product));
   }
   DOVETAIL_TRY(record["texts"], state.products[0].lab->describe_texts());
@@ -267,6 +270,11 @@ Result<Json> make_record(const StudyState& state, const Prediction& prediction, 
   record["front"] = enumerated ? swept.at("front") : Json::array();
   record["scenarios"] = scenarios;
   record["constants"] = constants_to_json(state.technology);
+  record["rows"] = {{"study", record::row_name("study", Json(config.name))}};
+  if (enumerated) {
+    record["rows"]["sweep"] =
+        record::row_name("sweep", {{"identity", identity(state, prediction)}});
+  }
   if (enumerated) {
     record["chips_per_s"] =
         swept.at("search").at("num_chips").get<double>() / swept.at("seconds").get<double>();

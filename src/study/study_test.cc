@@ -15,6 +15,7 @@
 #include "base/paths.h"
 #include "compress/tiny_model.h"
 #include "model/test_files.h"
+#include "record/sqlite_file.h"
 
 extern char** environ;
 
@@ -223,6 +224,37 @@ TEST_F(StudyTest, AnImpossibleBudgetSaysWhatKilledTheCandidates) {
     EXPECT_FALSE(scenario.at("feasible").get<bool>());
     EXPECT_NE(scenario.at("why_not").get<std::string>().find("area"), std::string::npos)
         << scenario.at("why_not");
+  }
+}
+
+// The rows that a record names hold the numbers that it names them for.
+TEST_F(StudyTest, RowsBehindTheNumbersAreInTheDatabase) {
+  const auto record = run(at("study.toml"), at("out"));
+  ASSERT_TRUE(record.has_value()) << record.error().message;
+  const auto file = record::SqliteFile::open_for_reading(at("out") + "/study.db");
+  ASSERT_TRUE(file.has_value()) << file.error().message;
+  const auto stored = [&](const Json& name) -> Json {
+    const std::string row = name.get<std::string>();
+    const size_t slash = row.find('/');
+    auto statement = file->prepare("SELECT value FROM results WHERE kind = ? AND key = ?");
+    const auto found =
+        statement->bind(1, row.substr(0, slash)).bind(2, row.substr(slash + 1)).step();
+    EXPECT_TRUE(found.has_value() && *found) << row;
+    return found.has_value() && *found ? Json::parse(statement->text(0)) : Json();
+  };
+  const Json& scenario = record->at("scenarios")[0];
+  const Json& product = scenario.at("recommendation").at("products")[0];
+  EXPECT_EQ(stored(product.at("measured_row")).at("kl_nats_per_token"),
+            product.at("measured_kl_nats"));
+  EXPECT_EQ(stored(product.at("certified_row")).at("kl_nats_per_token"),
+            product.at("certified_kl_nats"));
+  EXPECT_EQ(stored(scenario.at("row")).at("objective"), "latency_area");
+  EXPECT_EQ(stored(record->at("rows").at("sweep")).at("front").size(), record->at("front").size());
+  EXPECT_EQ(stored(record->at("rows").at("study")).at("name"), "tiny");
+  EXPECT_FALSE(stored(record->at("products")[0].at("profile_row")).is_null());
+  for (const Json& recipe : record->at("additivity").at("recipes")) {
+    EXPECT_EQ(stored(recipe.at("row")).at("kl_nats_per_token"),
+              recipe.at("measured_nats_per_token"));
   }
 }
 
