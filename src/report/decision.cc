@@ -36,7 +36,7 @@ std::string scenario_words(const Json& scenario) {
 std::string search_words(const Json& record) {
   const double gap = number_at(record, "optimality_gap_frac");
   if (!has_number(record, "search.num_chips")) {
-    return fmt::format("the chip is given, and its recipe is within {} of the best", percent(gap));
+    return fmt::format("its recipe is within {} of the best", percent(gap));
   }
   const std::string chips = show_count(number_at(record, "search.num_chips"));
   if (record["search"].value("exact", true)) {
@@ -63,14 +63,14 @@ Sentence build_sentence(const Json& record, const Json& scenario) {
             ? fmt::format(", {} a token", show_pj(number_at(product, "cost.energy_pj_per_token")))
             : "");
   }
+  const bool given = !has_number(record, "search.num_chips");
   const bool exact = !record.contains("search") || record["search"].value("exact", true);
   return {
       "Build",
-      fmt::format(
-          "For {}, build a chip in {} ({:.3g} mm², {:.2f} USD with its DRAM) and compress {}: {}.",
-          scenario_words(scenario), describe_chip(point["chip"]),
-          number_at(point, "limits.area_mm2"), number_at(point, "limits.price_usd"), recipes,
-          search_words(record)),
+      fmt::format("For {}, {} in {} ({:.3g} mm², {:.2f} USD with its DRAM) and compress {}: {}.",
+                  scenario_words(scenario), given ? "keep the given chip" : "build a chip",
+                  describe_chip(point["chip"]), number_at(point, "limits.area_mm2"),
+                  number_at(point, "limits.price_usd"), recipes, search_words(record)),
       exact ? "model" : "partly"};
 }
 

@@ -53,7 +53,7 @@ TEST(Decide, SaysHowTheSearchWasDone) {
             std::string::npos)
       << heuristic.text;
   record["search"] = Json::object();
-  EXPECT_NE(decide(record)[0].text.find("the chip is given"), std::string::npos);
+  EXPECT_NE(decide(record)[0].text.find("keep the given chip in 7 nm"), std::string::npos);
 }
 
 TEST(Decide, AWinnerThatWouldNotFitAnyMoreIsSaid) {

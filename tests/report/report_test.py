@@ -422,7 +422,7 @@ class FrozenChipNothingMeasured(PageTest):
     def test_says_what_is_missing_and_draws_the_rest(self):
         self.is_silent_and_offline()
         self.pictures_have_names()
-        self.assertIn("the chip is given", self.text(".sentences"))
+        self.assertIn("keep the given chip", self.text(".sentences"))
         self.assertIn("is not measured", self.text(".sentences"))
         self.assertIn("not established", self.text("#baselines"))
         self.assertIn("not established", self.text("#prediction"))

@@ -137,7 +137,8 @@ class TornadoPicture {
       : `The winner stays under all ${count(this.all.length, "constant")} shown, one at a time.`;
     const chip = (value) => (typeof value === "object" && value ? chipWords(value) : value ?? "–");
     return { says, rows: this.all, note: this.all.length > this.rows.length ? `The picture shows the ${this.rows.length} largest swings.` : "", columns: [{ name: "constant", key: "constant" }, { name: "range", value: (r) => `${digits(r.low, 4)} to ${digits(r.high, 4)}${r.value === undefined ? "" : `, used ${digits(r.value, 4)}`} ${unitText(r.unit)}` },
-      { name: "best at low", key: "objective_change_low_frac", show: signedPercent, number: true }, { name: "best at high", key: "objective_change_high_frac", show: signedPercent, number: true }, { name: "regret at low", key: "regret_low_frac", show: (v) => percent(v), number: true }, { name: "regret at high", key: "regret_high_frac", show: (v) => percent(v), number: true },
+      { name: "best at low, high", value: (r) => `${signedPercent(r.objective_change_low_frac)}, ${signedPercent(r.objective_change_high_frac)}` },
+      { name: "regret at low, high", value: (r) => `${percent(r.regret_low_frac)}, ${percent(r.regret_high_frac)}` },
       { name: "this chip", value: (r) => this.unfit(r) || (r.winner_changes ? "is beaten" : "stays the best") }, { name: "tried", value: (r) => (r.searched === "contenders" ? `${r.num_contenders ?? "the"} best chips` : "all chips") }, { name: "best chip at low, high", value: (r) => `${chip(r.chip_low)}, ${chip(r.chip_high)}` }] };
   }
 }
