@@ -28,6 +28,7 @@ test_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev coinor-libcbc-dev
   clang-format-19 clang-tidy-19 python3-venv git
   chromium chromium-driver python3-selenium              # the report page in a real browser
+  zsh fish mandoc                                        # completion and the man page
 )
 
 wanted=("${product_packages[@]}")

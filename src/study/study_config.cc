@@ -44,6 +44,8 @@ Status check_name(const std::string& name) {
       name));
 }
 
+}  // namespace
+
 Status check_study(const StudyConfig& config) {
   DOVETAIL_TRY_STATUS(check_name(config.name));
   DOVETAIL_TRY_STATUS(check_products(config));
@@ -71,8 +73,6 @@ Status check_study(const StudyConfig& config) {
   if (!menu.has_value()) return std::unexpected(menu.error());
   return {};
 }
-
-}  // namespace
 
 Result<StudyConfig> load_study(const std::string& path) {
   DOVETAIL_TRY(StudyConfig config, read_config<StudyConfig>(path));
