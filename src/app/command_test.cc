@@ -94,6 +94,7 @@ const Verb* find_verb(const Verb& root, std::string_view path) {
   return nullptr;
 }
 
+#ifdef DOVETAIL_TORCH  // elsewhere the verbs that run models are missing on purpose
 TEST(HelpTexts, EveryVerbOfThemExistsAndEveryExampleParses) {
   Action action;
   for (const HelpText& text : help_texts()) {
@@ -119,6 +120,8 @@ TEST(HelpTexts, EveryVerbOfThemExistsAndEveryExampleParses) {
     }
   }
 }
+
+#endif
 
 void expect_taught(const Verb& verb) {
   EXPECT_FALSE(verb.purpose.empty()) << verb.path;

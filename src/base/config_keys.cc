@@ -197,8 +197,7 @@ std::string commented_toml(const Json& values, const std::vector<ConfigKey>& key
 }
 
 Json json_schema(const std::string& title, const std::vector<ConfigKey>& keys) {
-  Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
-                 {"title", title},
+  Json schema = {{"title", title},
                  {"type", "object"},
                  {"properties", Json::object()},
                  {"additionalProperties", false}};
