@@ -132,6 +132,20 @@ std::string kind_of(const std::string& site) {
   return dot == std::string::npos ? site : site.substr(dot + 1);
 }
 
+// "layers.12.mlp_down" -> "12"; "" for the head.
+std::string layer_of(const std::string& site) {
+  const size_t begin = site.find('.');
+  const size_t end = site.rfind('.');
+  return begin < end && end != std::string::npos ? site.substr(begin + 1, end - begin - 1) : "";
+}
+
+// " (layers 0, 29)"; nothing where they are too many to read.
+std::string layer_words(const std::vector<std::string>& layers) {
+  constexpr size_t kMaxNamed = 6;
+  if (layers.empty() || layers.front().empty() || layers.size() > kMaxNamed) return "";
+  return fmt::format(" (layer{} {})", layers.size() == 1 ? "" : "s", fmt::join(layers, ", "));
+}
+
 std::optional<size_t> index_of(const Json& list, const std::string& name) {
   for (size_t i = 0; i < list.size(); ++i) {
     if (list[i] == name) return i;
@@ -143,6 +157,7 @@ std::optional<size_t> index_of(const Json& list, const std::string& name) {
 struct WideSites {
   std::string treatment;
   int64_t count = 0;
+  std::vector<std::string> layers;
   double loss_nats = 0;           // as they are
   double narrower_loss_nats = 0;  // with the common treatment
   double bits = 0;                // of them all
@@ -179,10 +194,10 @@ std::string wide_words(const Json& product, const std::string& kind, const WideS
                                 ? fmt::format("and save about {} ({} of the request) of DRAM time",
                                               show_ns(saved_ns), percent(saved_ns / latency_ns))
                                 : "and save next to no DRAM time";
-  return fmt::format("{} x{} keep{} {}: as {} {} would lose {:.4f} nats instead of {:.4f} {}.",
-                     kind, wide.count, wide.count == 1 ? "s" : "", wide.treatment, common,
-                     wide.count == 1 ? "it" : "they", wide.narrower_loss_nats, wide.loss_nats,
-                     saved);
+  return fmt::format("{} x{}{} keep{} {}: as {} {} would lose {:.4f} nats instead of {:.4f} {}.",
+                     kind, wide.count, layer_words(wide.layers), wide.count == 1 ? "s" : "",
+                     wide.treatment, common, wide.count == 1 ? "it" : "they",
+                     wide.narrower_loss_nats, wide.loss_nats, saved);
 }
 
 // Sites of one product, each kind and treatment one line, the dearest in loss first.
@@ -210,6 +225,7 @@ void add_wide_sites(const Json& record, size_t product_index, const Json& produc
     WideSites& group = wide[{kind, treatment}];
     group.treatment = treatment;
     ++group.count;
+    group.layers.push_back(layer_of(site));
     group.bits += bits_of(treatment);
     group.loss_nats += *loss;
     group.narrower_loss_nats += *narrower;

@@ -123,8 +123,10 @@ TEST(Explain, SitesWithMoreBitsAreWeighedLossAgainstTime) {
   // mlp_down: 0.05 + 0.06 as int4 against 0.001 + 0.002; its 40 ms of DRAM time are all at 8 bits,
   // 4 would halve them: 20 ms of the 100 ms.
   EXPECT_THAT(text, HasSubstr("most sites take int4_g32"));
-  EXPECT_THAT(text, HasSubstr("mlp_down x2 keep int8: as int4_g32 they would lose 0.1100 nats "
-                              "instead of 0.0030 and save about 20 ms (20 % of the request)"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("mlp_down x2 (layers 0, 1) keep int8: as int4_g32 they would lose 0.1100 nats "
+                "instead of 0.0030 and save about 20 ms (20 % of the request)"));
   EXPECT_THAT(text, Not(HasSubstr("head x1 keeps")));
 }
 

@@ -55,6 +55,11 @@ Status check_study(const StudyConfig& config) {
   if (config.objectives.empty()) {
     return invalid_argument("objectives is empty, want at least one");
   }
+  // Fewer give no rank correlation: said here and not after minutes of profiling.
+  if (config.validation_recipes == 1 || config.validation_recipes == 2) {
+    return invalid_argument(fmt::format("validation_recipes = {}, want 0 (none) or at least 3",
+                                        config.validation_recipes));
+  }
   if (config.chip.empty() && !config.space.has_value()) {
     return invalid_argument(
         "space is missing, want [space], or chip = \"FILE\" to freeze the chip");

@@ -63,7 +63,7 @@ def thinned(text):
                            (r"^(\w+) = \[([\d.]+)(?:, [\d.]+)*, ([\d.]+)\]$", r"\1 = [\2, \3]"),
                            (r"^(confirmations|validation_recipes) = .*\n", "")):
         text = re.sub(pattern, short, text, flags=re.M)
-    return "confirmations = 1\nvalidation_recipes = 2\n" + text
+    return "confirmations = 1\nvalidation_recipes = 4\n" + text
 
 
 class Workspace:
