@@ -137,10 +137,9 @@ class Examples(unittest.TestCase):
                      "eval ppl", "completion"):
             self.assertIn(f"dovetail {verb}", commands)
 
-    def test_examples_alone(self):
+    def test_every_example_runs(self):
+        # First what needs no model: it also writes the study that a later example reads.
         self.run_all([line for line in example_commands() if not NEEDS_MODEL.match(line)])
-
-    def test_examples_with_a_model(self):
         if not WORKSPACE.has_model:
             self.skipTest(f"{MODEL} was not pulled: run build/dovetail pull {MODEL}")
         self.run_all([line for line in example_commands() if NEEDS_MODEL.match(line)])
