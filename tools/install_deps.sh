@@ -29,6 +29,7 @@ test_packages=(
   clang-format-19 clang-tidy-19 python3-venv git
   clang-19 libclang-rt-19-dev                            # fuzzing, and a second compiler (--clang)
   chromium chromium-driver python3-selenium poppler-utils  # the report page in a real browser and on paper
+  zsh fish mandoc                                        # completion and the man page
 )
 
 wanted=("${product_packages[@]}")

@@ -10,6 +10,8 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include "base/config_keys.h"
+
 namespace dovetail {
 
 struct ConfigReader::Node {
@@ -22,13 +24,6 @@ namespace {
 
 // A configuration is written by hand; anything larger is not one.
 constexpr std::streamsize kMaxConfigBytes = 8 << 20;
-
-std::string describe_range(const NumberSpec& spec) {
-  if (std::isinf(spec.min) && std::isinf(spec.max)) return "a number";
-  if (std::isinf(spec.max)) return fmt::format("a number >= {:g}", spec.min);
-  if (std::isinf(spec.min)) return fmt::format("a number <= {:g}", spec.max);
-  return fmt::format("{:.10g}..{:.10g}", spec.min, spec.max);
-}
 
 std::string show(const toml::node& node) {
   std::ostringstream out;
@@ -88,6 +83,13 @@ bool in_range(T value, const NumberSpec& spec) {
 }
 
 }  // namespace
+
+std::string describe_range(const NumberSpec& spec) {
+  if (std::isinf(spec.min) && std::isinf(spec.max)) return "a number";
+  if (std::isinf(spec.max)) return fmt::format("a number >= {:g}", spec.min);
+  if (std::isinf(spec.min)) return fmt::format("a number <= {:g}", spec.max);
+  return fmt::format("{:.10g}..{:.10g}", spec.min, spec.max);
+}
 
 std::optional<std::string> nearest_name(std::string_view word,
                                         const std::vector<std::string>& candidates) {

@@ -84,8 +84,9 @@ Result<std::string> data_file(const std::string& kind, const std::string& name_o
     return fmt::format("{}/{}/{}.toml", data_folder(), kind, name_or_path);
   }
   const auto near = nearest_name(name_or_path, names);
+  const size_t plural = kind.ends_with("sses") ? 2 : 1;  // "chips", but "classes"
   return not_found(fmt::format("{} \"{}\" is not in data/{}, want a TOML file or one of {}{}",
-                               kind.substr(0, kind.size() - 1), name_or_path, kind,
+                               kind.substr(0, kind.size() - plural), name_or_path, kind,
                                fmt::join(names, ", "),
                                near.has_value() ? fmt::format(" (did you mean {}?)", *near) : ""));
 }

@@ -125,6 +125,9 @@ struct StudyConfig {
 // Reads and checks what ranges alone cannot say. Errors name file, key, value, what was wanted.
 [[nodiscard]] Result<StudyConfig> load_study(const std::string& path);
 
+// What ranges alone cannot say. Errors: kInvalidArgument naming key and value.
+[[nodiscard]] Status check_study(const StudyConfig& config);
+
 // The menu with bf16 first in both lists, duplicates refused.
 // Errors: kInvalidArgument naming the entry.
 [[nodiscard]] Result<recipe::Menu> make_menu(const MenuConfig& config);
