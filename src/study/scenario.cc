@@ -73,7 +73,8 @@ Result<std::optional<search::Candidate>> joint_at(const Arena& arena, double pre
   DOVETAIL_TRY(
       search::EnumerateResult result,
       search::enumerate(arena.products, *arena.state.config.space, arena.state.config.budget,
-                        {scenario}, {.keep_front = false}, arena.progress));
+                        {scenario}, {.keep_front = false, .method = arena.state.config.search},
+                        arena.progress));
   if (!result.scenarios[0].feasible) {
     why_not = result.infeasible_reason;
     return std::optional<search::Candidate>();
@@ -114,7 +115,8 @@ Result<SideAnswer> settle_baseline(const Arena& arena, const std::string& name) 
     DOVETAIL_TRY(search::BaselineResult result,
                  search::solve_baseline(name, arena.products, *arena.state.config.space,
                                         arena.state.config.budget, arena.scenario_at(cap),
-                                        arena.question.reference_chips, {.keep_front = false},
+                                        arena.question.reference_chips,
+                                        {.keep_front = false, .method = arena.state.config.search},
                                         arena.progress));
     if (!result.feasible) {
       why_not = result.why_not;
