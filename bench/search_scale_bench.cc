@@ -3,9 +3,10 @@
 // Run in the repository root; every row is a process of its own, so its CPU time and peak memory
 // are its own too. Without arguments all rows of docs/design/0004-scale.md are printed; with
 //   search_scale_bench CHIPS LAYERS TREATMENTS QUESTION
-// one row. QUESTION: "sweep" (two objectives at three caps with fronts, as a study asks first), "one"
-// (one objective at one cap, as every later question), "baselines" (all five), "nsga2" (as "one").
-// CHIPS below 0: the space of many small blocks instead of few large ones (docs/design/0002).
+// one row. QUESTION: "sweep" (two objectives at three caps with fronts, as a study asks first),
+// "one" (one objective at one cap, as every later question), "baselines" (all five), "nsga2" (as
+// "one"). CHIPS below 0: the space of many small blocks instead of few large ones
+// (docs/design/0002).
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -124,10 +125,10 @@ Space thinned(Space space, int64_t count) {
 
 recipe::Menu menu_of(int64_t num_treatments) {
   recipe::Menu menu = synthetic::quickstart_menu();
-  for (const char* weight : {"int2_g32", "int2_g64", "int3_g128", "int3_asym_g32", "int3_asym_g64",
-                             "int4_asym_g64", "int4_asym_g128", "int5_asym_g32", "int5_g128",
-                             "int6_g32", "int6_asym_g64", "int8_g64", "int8_g32", "int8_asym_g128",
-                             "int5_asym_g64"}) {
+  for (const char* weight :
+       {"int2_g32", "int2_g64", "int3_g128", "int3_asym_g32", "int3_asym_g64", "int4_asym_g64",
+        "int4_asym_g128", "int5_asym_g32", "int5_g128", "int6_g32", "int6_asym_g64", "int8_g64",
+        "int8_g32", "int8_asym_g128", "int5_asym_g64"}) {
     for (const char* activation : {"", "+a:int8_token"}) {
       const auto treatment = recipe::parse_linear_treatment(std::string(weight) + activation);
       if (treatment.has_value()) menu.linear.push_back(*treatment);
@@ -178,7 +179,8 @@ Result<EnumerateStats> ask(const Row& row, const Product& product, const Space& 
 int answer(const Row& row) {
   recipe::Workload workload{
       .name = "cloud_1024_256_b32", .prompt_tokens = 1024, .output_tokens = 256, .batch = 32};
-  const auto model = synthetic::make_model(llama_405b(row.layers), workload, menu_of(row.treatments), 1);
+  const auto model =
+      synthetic::make_model(llama_405b(row.layers), workload, menu_of(row.treatments), 1);
   if (!model.has_value()) {
     std::fprintf(stderr, "%s\n", model.error().message.c_str());
     return 1;
@@ -211,7 +213,8 @@ int answer(const Row& row) {
 int run(const std::vector<Row>& rows) {
   std::printf("threads: %lld\n", static_cast<long long>(num_threads()));
   std::printf(
-      "| question | chips | layers | treatments | in budget | allocated | wall s | CPU s | CPU/wall "
+      "| question | chips | layers | treatments | in budget | allocated | wall s | CPU s | "
+      "CPU/wall "
       "| peak MiB |\n|---|---|---|---|---|---|---|---|---|---|\n");
   std::fflush(stdout);
   for (const Row& row : rows) {

@@ -84,8 +84,8 @@ std::vector<NamedRecipe> gentlest_recipe(const Context& x, const char* linear, s
 // The chip is built for the uniform models with the kv and head choices that keep each within the
 // cap, or with the gentlest ones if none does: the linears are what this way of working fixes.
 Fixed fix_uniform_linears(const Context& x, const std::string& baseline, const char* linear) {
-  Fixed fixed{.baseline = baseline, .recipes = {}, .why_not = {}, .recipe_stays = false,
-              .mixed = true};
+  Fixed fixed{
+      .baseline = baseline, .recipes = {}, .why_not = {}, .recipe_stays = false, .mixed = true};
   fixed.recipes = uniform_recipes(x.products, linear, x.scenario.max_loss);
   for (size_t p = 0; p < x.products.size(); ++p) {
     if (offers(fixed.recipes, p)) continue;

@@ -114,10 +114,10 @@ TEST(Baselines, CorrectnessBestUniformEqualsBruteForce) {
 // best of each is added up.
 TEST(Baselines, CorrectnessBestUniformOfTwoProductsEqualsBruteForce) {
   const synthetic::Model chat = make_model(3);
-  auto other = synthetic::make_model(
-      synthetic::small_shape(3),
-      {.name = "reader", .prompt_tokens = 96, .output_tokens = 4, .batch = 1},
-      synthetic::small_menu(), 8);
+  auto other =
+      synthetic::make_model(synthetic::small_shape(3),
+                            {.name = "reader", .prompt_tokens = 96, .output_tokens = 4, .batch = 1},
+                            synthetic::small_menu(), 8);
   ASSERT_TRUE(other.has_value());
   std::vector<Product> products = {chat.product, other->product};
   products[0].weight = 3;

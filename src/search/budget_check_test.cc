@@ -10,10 +10,9 @@ namespace {
 
 // Against the screen that the sweep uses, limit by limit, over a whole space.
 TEST(BudgetCheck, AgreesWithTheScreenOfTheSweep) {
-  const auto model =
-      synthetic::make_model(synthetic::small_shape(2),
-                            {.name = "w", .prompt_tokens = 32, .output_tokens = 4},
-                            synthetic::small_menu(), 1);
+  const auto model = synthetic::make_model(synthetic::small_shape(2),
+                                           {.name = "w", .prompt_tokens = 32, .output_tokens = 4},
+                                           synthetic::small_menu(), 1);
   ASSERT_TRUE(model.has_value());
   const std::vector<Product> products = {model->product};
   const Space space = synthetic::random_space(5);
@@ -31,8 +30,8 @@ TEST(BudgetCheck, AgreesWithTheScreenOfTheSweep) {
       candidate.limits = model->costs->limits(candidate.chip).value();
       const auto want = screen.classify_exactly(split_index(axis_lengths(space), i));
       ASSERT_TRUE(want.has_value());
-      candidate.treatments = {std::vector<int32_t>(
-          static_cast<size_t>(model->product.losses.num_sites()), 0)};
+      candidate.treatments = {
+          std::vector<int32_t>(static_cast<size_t>(model->product.losses.num_sites()), 0)};
       candidate.resident_frac = {std::vector<float>(candidate.treatments[0].size(), 0.0F)};
       const bool has_bf16 = candidate.chip.units[0].pairs.size() > 1;
       if (!has_bf16) continue;  // treatment 0 is bf16
@@ -47,10 +46,9 @@ TEST(BudgetCheck, AgreesWithTheScreenOfTheSweep) {
 }
 
 TEST(BudgetCheck, SustainedPowerIsTheRecipes) {
-  const auto model =
-      synthetic::make_model(synthetic::small_shape(2),
-                            {.name = "w", .prompt_tokens = 32, .output_tokens = 4},
-                            synthetic::small_menu(), 1);
+  const auto model = synthetic::make_model(synthetic::small_shape(2),
+                                           {.name = "w", .prompt_tokens = 32, .output_tokens = 4},
+                                           synthetic::small_menu(), 1);
   ASSERT_TRUE(model.has_value());
   const std::vector<Product> products = {model->product};
   const Space space = synthetic::random_space(5);

@@ -39,7 +39,7 @@ class ChipSolver {
 
 // A design point closed to a stated gap. `candidate.metric` is infinite if nothing fits.
 struct ClosedPoint {
-  Candidate candidate;  // without chip, limits and objective
+  Candidate candidate;            // without chip, limits and objective
   std::vector<int64_t> variants;  // per product: which recipe of a frozen question; joint: none
 };
 

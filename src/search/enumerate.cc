@@ -95,9 +95,8 @@ Result<Attempt> attempt(const std::vector<Product>& products, const Space& space
                                     .top_k = ranking_length,
                                     .keep_front = params.keep_front,
                                     .front_epsilon_frac = params.front_epsilon_frac};
-  DOVETAIL_TRY(SweepOutcome outcome,
-               find_chips(*questions, space, budget, plan.targets, sweep_params, params.method,
-                          progress));
+  DOVETAIL_TRY(SweepOutcome outcome, find_chips(*questions, space, budget, plan.targets,
+                                                sweep_params, params.method, progress));
   Attempt answer;
   answer.result.stats = std::move(outcome.stats);
   Closing closing(*questions, space, budget, params.max_gap_frac);
@@ -167,8 +166,7 @@ Result<EnumerateResult> enumerate(const std::vector<Product>& products, const Sp
     result.infeasible_reason += (result.infeasible_reason.empty() ? "" : "\n") + reason;
   }
   if (!result.stats.exact) {
-    DOVETAIL_TRY(result.stats.bound_gap_frac,
-                 bound_gap(products, space, budget, result.scenarios));
+    DOVETAIL_TRY(result.stats.bound_gap_frac, bound_gap(products, space, budget, result.scenarios));
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   result.stats.seconds = seconds.count();

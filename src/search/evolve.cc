@@ -25,14 +25,14 @@
 namespace dovetail::search {
 namespace {
 
-constexpr int64_t kPopulation = 100;        // a multiple of 4, as pagmo wants
+constexpr int64_t kPopulation = 100;  // a multiple of 4, as pagmo wants
 constexpr int64_t kMinGenerations = 2;
-constexpr double kPolishingShare = 0.1;     // of the evaluations
-constexpr double kSeedShare = 0.5;          // of the first population; the rest is random
-constexpr double kOutOfBudget = 1e30;       // fitness, times how far the budget is exceeded
+constexpr double kPolishingShare = 0.1;  // of the evaluations
+constexpr double kSeedShare = 0.5;       // of the first population; the rest is random
+constexpr double kOutOfBudget = 1e30;    // fitness, times how far the budget is exceeded
 constexpr double kWorstExcess = 1e6;
-constexpr double kNothingFits = 1e40;       // fitness where no recipe fits
-constexpr double kCoarseEpsilon = 0.05;     // grid of the coarse grid's front
+constexpr double kNothingFits = 1e40;    // fitness where no recipe fits
+constexpr double kCoarseEpsilon = 0.05;  // grid of the coarse grid's front
 
 // NSGA-II's own settings: those of its authors, with a mutation of about one axis per chip.
 constexpr double kCrossover = 0.95;
@@ -106,8 +106,7 @@ Result<Priced> Pricing::price_one(int64_t index, Scratch& scratch) const {
   for (size_t q = 0; q < scratch.wanted.size(); ++q) {
     if (scratch.wanted[q] == 0) priced.solved.ranges[q] = {kImpossible, kImpossible};
   }
-  DOVETAIL_TRY(const silicon::ChipLimits limits,
-               questions_.products().front().costs->limits(chip));
+  DOVETAIL_TRY(const silicon::ChipLimits limits, questions_.products().front().costs->limits(chip));
   priced.solved.chip_index = index;
   priced.solved.area_mm2 = limits.area_mm2;
   priced.solved.price_usd = limits.die_price_usd + limits.dram_price_usd;
@@ -165,9 +164,9 @@ class ChipProblemOfPagmo {
     if (!status.has_value() && status_->has_value()) *status_ = status;
     pagmo::vector_double fitness;
     for (const int64_t chip : chips) {
-      const std::vector<double> one =
-          status.has_value() ? pricing_->at(chip).fitness
-                             : std::vector<double>(get_nobj(), kNothingFits);
+      const std::vector<double> one = status.has_value()
+                                          ? pricing_->at(chip).fitness
+                                          : std::vector<double>(get_nobj(), kNothingFits);
       fitness.insert(fitness.end(), one.begin(), one.end());
     }
     return fitness;
@@ -238,8 +237,8 @@ Result<std::vector<std::vector<int64_t>>> Evolution::search_grid() {
   params.prune = true;
   params.keep_front = true;
   params.front_epsilon_frac = kCoarseEpsilon;
-  DOVETAIL_TRY(const SweepOutcome coarse, sweep(questions_, grid.space, screen_.budget(), targets_,
-                                                params, progress_));
+  DOVETAIL_TRY(const SweepOutcome coarse,
+               sweep(questions_, grid.space, screen_.budget(), targets_, params, progress_));
   outcome_.found.stats = coarse.stats;
   std::vector<std::vector<int64_t>> seeds(static_cast<size_t>(questions_.count()));
   const auto add = [&](size_t question, const std::vector<SweepEntry>& entries) {
@@ -367,12 +366,11 @@ Result<EvolveOutcome> evolve(const ChipQuestions& questions, const Space& space,
   const auto least = static_cast<int64_t>(
       std::ceil(static_cast<double>(kMinGenerations * kPopulation) / (1 - kPolishingShare)));
   if (evolve.evaluations < least) {
-    return invalid_argument(
-        fmt::format("evaluations = {}, want >= {}", evolve.evaluations, least));
+    return invalid_argument(fmt::format("evaluations = {}, want >= {}", evolve.evaluations, least));
   }
   if (evolve.seed < 0 || evolve.seed > std::numeric_limits<uint32_t>::max()) {
-    return invalid_argument(fmt::format("seed = {}, want 0..{}", evolve.seed,
-                                        std::numeric_limits<uint32_t>::max()));
+    return invalid_argument(
+        fmt::format("seed = {}, want 0..{}", evolve.seed, std::numeric_limits<uint32_t>::max()));
   }
   if (num_chips(space) < 2) {
     return invalid_argument("the space has a single chip, want at least two for nsga2");

@@ -24,8 +24,8 @@ struct EvolveParams {
 // One line per question and batch of chips.
 struct EvolveLine {
   int64_t question = 0;
-  int64_t num_priced = 0;    // so far
-  double least_metric = 0;   // so far, ns or pJ; infinite before anything fits
+  int64_t num_priced = 0;   // so far
+  double least_metric = 0;  // so far, ns or pJ; infinite before anything fits
   bool operator==(const EvolveLine&) const = default;
 };
 

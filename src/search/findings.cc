@@ -19,9 +19,9 @@ Findings::Findings(const std::vector<SweepTarget>& targets, int64_t num_question
     : targets_(targets), contenders_(targets.size()), thin_at_(targets.size(), kFirstThinning) {
   incumbents_.rankings.assign(targets.size(), Ranking(params.top_k));
   if (params.keep_front) {
-    incumbents_.fronts.assign(static_cast<size_t>(num_questions),
-                              Staircase(min_area_mm2, std::max(min_area_mm2, max_area_mm2),
-                                        params.front_epsilon_frac));
+    incumbents_.fronts.assign(
+        static_cast<size_t>(num_questions),
+        Staircase(min_area_mm2, std::max(min_area_mm2, max_area_mm2), params.front_epsilon_frac));
   }
 }
 
@@ -30,12 +30,11 @@ void Findings::add(const SolvedChip& chip) {
   incumbents_.add(targets_, chip);
   for (size_t t = 0; t < targets_.size(); ++t) {
     const CostRange& range = chip.ranges[static_cast<size_t>(targets_[t].question)];
-    const SweepEntry entry{
-        .chip_index = chip.chip_index,
-        .area_mm2 = chip.area_mm2,
-        .factor = scale_factor(targets_[t].scale, chip.area_mm2, chip.price_usd),
-        .lower = range.lower,
-        .upper = range.upper};
+    const SweepEntry entry{.chip_index = chip.chip_index,
+                           .area_mm2 = chip.area_mm2,
+                           .factor = scale_factor(targets_[t].scale, chip.area_mm2, chip.price_usd),
+                           .lower = range.lower,
+                           .upper = range.upper};
     if (!(entry.factor * entry.lower < best_value(incumbents_.rankings[t]))) continue;
     contenders_[t].push_back(entry);
     if (contenders_[t].size() >= thin_at_[t]) thin(t);

@@ -195,8 +195,7 @@ Status Sweep::screen_blocks() {
   for (int64_t first = 0; first < num_tasks; first += kTasksAtOnce) {
     report_progress(progress_, "screening chips",
                     static_cast<double>(first) / static_cast<double>(num_tasks));
-    std::vector<Screened> screened(
-        static_cast<size_t>(std::min(kTasksAtOnce, num_tasks - first)));
+    std::vector<Screened> screened(static_cast<size_t>(std::min(kTasksAtOnce, num_tasks - first)));
     FirstError error;
     parallel_for(std::ssize(screened), [&](int64_t task, int64_t) {
       const Status status = screen_task(first + task, screened[static_cast<size_t>(task)]);

@@ -17,9 +17,9 @@ constexpr double kRoundingFrac = 1e-9;
 constexpr double kMilliwattPerWatt = 1e3;
 
 // Axes that T0 reads; the others only make a chip larger.
-constexpr std::array kNumberAxes = {Axis::kDramChannels, Axis::kClock, Axis::kSram, Axis::kCores,
-                                    Axis::kRows,         Axis::kCols,  Axis::kDepth,
-                                    Axis::kVectorLanes};
+constexpr std::array kNumberAxes = {Axis::kDramChannels, Axis::kClock,      Axis::kSram,
+                                    Axis::kCores,        Axis::kRows,       Axis::kCols,
+                                    Axis::kDepth,        Axis::kVectorLanes};
 constexpr std::array kNameAxes = {Axis::kNode, Axis::kDramKind, Axis::kFormatSet};
 // More of these costs energy of its own (leakage, longer wires, a higher voltage), so that only a
 // box with one value of each has a bound on energy.
@@ -40,7 +40,8 @@ struct Later {
 };
 
 template <typename T>
-void rank(const std::vector<T>& list, std::vector<int64_t>& position_of, std::vector<double>& values) {
+void rank(const std::vector<T>& list, std::vector<int64_t>& position_of,
+          std::vector<double>& values) {
   position_of.resize(list.size());
   std::iota(position_of.begin(), position_of.end(), 0);
   if constexpr (std::is_arithmetic_v<T>) {
@@ -116,7 +117,9 @@ Status Bounding::judge(const SweepTarget& target, Scratch& scratch, Box& box) co
   const silicon::CostModel& costs = *questions_.products().front().costs;
   DOVETAIL_TRY(const silicon::ChipLimits least, costs.limits(corner(box.first)));
   const double price = least.die_price_usd + least.dram_price_usd;
-  const auto breaks = [](double value, double limit) { return value > limit * (1 + kRoundingFrac); };
+  const auto breaks = [](double value, double limit) {
+    return value > limit * (1 + kRoundingFrac);
+  };
   if (breaks(least.area_mm2, budget_.max_area_mm2) || breaks(price, budget_.max_price_usd) ||
       breaks(least.dram_gb_per_s, budget_.max_dram_gb_per_s) ||
       breaks(least.peak_power_mw, budget_.max_peak_power_w * kMilliwattPerWatt)) {

@@ -82,8 +82,8 @@ TEST(WholeSpaceBound, CorrectnessIsBelowEveryChipAndRisesWithMoreBoxes) {
       }
     }
     for (size_t t = 0; t < targets.size(); ++t) {
-      const double least = least_by_brute_force(model.product, space, synthetic::edge_budget(),
-                                                targets[t], *solver);
+      const double least =
+          least_by_brute_force(model.product, space, synthetic::edge_budget(), targets[t], *solver);
       EXPECT_LE(last[t], least * (1 + 1e-9)) << "seed " << seed << ", target " << t;
       EXPECT_GE(last[t], 0.5 * least) << "seed " << seed << ", target " << t;  // says something
     }
@@ -113,8 +113,8 @@ TEST(WholeSpaceBound, CorrectnessNothingFitsIsInfinite) {
   Budget tiny = synthetic::edge_budget();
   tiny.max_area_mm2 = 0.5;
   const auto questions = joint_questions({model.product}, {{Metric::kLatency, 0.2}});
-  const auto bounds = whole_space_bounds(*questions, synthetic::random_space(1), tiny,
-                                         {{0, Scale::kNone}}, 10'000);
+  const auto bounds =
+      whole_space_bounds(*questions, synthetic::random_space(1), tiny, {{0, Scale::kNone}}, 10'000);
   ASSERT_TRUE(bounds.has_value());
   EXPECT_EQ((*bounds)[0], kImpossible);
 }

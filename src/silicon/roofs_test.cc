@@ -31,12 +31,14 @@ TEST_F(RoofsTest, NoOpIsAboveARoof) {
     ASSERT_TRUE(chip.has_value());
     const CostReport made = report(*chip, "int4_g128+a:int8_token");
     double most_gmacs = 0;
-    for (const auto& [pair, gmacs] : made.roofs.gmacs_per_s) most_gmacs = std::max(most_gmacs, gmacs);
+    for (const auto& [pair, gmacs] : made.roofs.gmacs_per_s)
+      most_gmacs = std::max(most_gmacs, gmacs);
     double nearest_dram = 0;
     for (const OpReport& op : made.ops) {
       const double gb_per_s = op.cost.dram_bytes / op.cost.latency_ns;
       EXPECT_LE(gb_per_s, made.roofs.dram_gb_per_s * (1 + 1e-9)) << name << " " << op.name;
-      EXPECT_LE(op.cost.macs / op.cost.latency_ns, most_gmacs * (1 + 1e-9)) << name << " " << op.name;
+      EXPECT_LE(op.cost.macs / op.cost.latency_ns, most_gmacs * (1 + 1e-9))
+          << name << " " << op.name;
       nearest_dram = std::max(nearest_dram, gb_per_s / made.roofs.dram_gb_per_s);
     }
     EXPECT_GT(nearest_dram, 0.8) << name << ": decode should come near the roof";

@@ -49,8 +49,7 @@ class ExplanationTest : public ::testing::TestWithParam<int> {
     const double area = best_chip(state_.technology, state_.config.budget).limits.area_mm2;
     state_.config.budget.max_area_mm2 = area * 0.97;
     answer_.joint.settled.candidate = best_chip(state_.technology, state_.config.budget);
-    answer_.joint.settled.feasible =
-        std::isfinite(answer_.joint.settled.candidate.objective);
+    answer_.joint.settled.feasible = std::isfinite(answer_.joint.settled.candidate.objective);
     ASSERT_TRUE(answer_.joint.settled.feasible);
   }
 
