@@ -10,6 +10,7 @@ set(DOVETAIL_EXTRA_LIBS_base PkgConfig::TOMLPLUSPLUS)
 set(DOVETAIL_EXTRA_LIBS_record PkgConfig::SQLITE)
 set(DOVETAIL_EXTRA_LIBS_model PkgConfig::PCRE2 PkgConfig::ICU)
 set(DOVETAIL_EXTRA_LIBS_report PkgConfig::ZLIB)
+set(DOVETAIL_EXTRA_LIBS_search Pagmo::pagmo)
 
 function(dovetail_add_folder name deps)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)

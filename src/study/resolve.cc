@@ -28,7 +28,8 @@ Result<std::vector<search::Candidate>> search_again(const Question& question,
                                                     const std::vector<int64_t>& seeds,
                                                     int64_t num_runners_up,
                                                     const ProgressSink& progress) {
-  search::EnumerateParams params{.top_k = num_runners_up + 1, .keep_front = false};
+  const search::EnumerateParams params{
+      .top_k = num_runners_up + 1, .keep_front = false, .method = question.state.config.search};
   (void)seeds;
   DOVETAIL_TRY(search::EnumerateResult result,
                search::enumerate(products, *question.state.config.space, budget,

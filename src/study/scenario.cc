@@ -78,10 +78,10 @@ Result<std::optional<search::Candidate>> joint_at(const Arena& arena, double pre
     }
     return std::optional<search::Candidate>(std::move(candidate));
   }
-  DOVETAIL_TRY(
-      search::EnumerateResult result,
-      search::enumerate(arena.products, *arena.state.config.space, arena.state.config.budget,
-                        {scenario}, {.keep_front = false}, arena.progress));
+  DOVETAIL_TRY(search::EnumerateResult result,
+               search::enumerate(
+                   arena.products, *arena.state.config.space, arena.state.config.budget, {scenario},
+                   {.keep_front = false, .method = arena.state.config.search}, arena.progress));
   if (!result.scenarios[0].feasible) {
     why_not = result.infeasible_reason;
     return std::optional<search::Candidate>();
@@ -120,10 +120,10 @@ Result<SideAnswer> settle_baseline(const Arena& arena, const std::string& name) 
   std::string fixed_first;
   const Side side = [&](double cap) -> Result<std::optional<search::Candidate>> {
     DOVETAIL_TRY(search::BaselineResult result,
-                 search::solve_baseline(name, arena.products, *arena.state.config.space,
-                                        arena.state.config.budget, arena.scenario_at(cap),
-                                        arena.question.reference_chips, {.keep_front = false},
-                                        arena.progress));
+                 search::solve_baseline(
+                     name, arena.products, *arena.state.config.space, arena.state.config.budget,
+                     arena.scenario_at(cap), arena.question.reference_chips,
+                     {.keep_front = false, .method = arena.state.config.search}, arena.progress));
     if (!result.feasible) {
       why_not = result.why_not;
       return std::optional<search::Candidate>();

@@ -76,7 +76,7 @@ Result<search::EnumerateResult> sweep(const StudyState& state, double bias,
     for (const double cap : state.config.kl_caps_nats) scenarios.push_back({objective, cap / bias});
   }
   return search::enumerate(search_products(state), *state.config.space, state.config.budget,
-                           scenarios, {}, progress);
+                           scenarios, {.method = state.config.search}, progress);
 }
 
 // What a result of this study depends on, for the keys of its rows.
