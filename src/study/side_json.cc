@@ -10,6 +10,7 @@ Json loss_to_json(const MeasuredLoss& loss) {
           {"kl_stderr_nats", loss.kl_stderr_nats},
           {"window_kl_nats", loss.window_kl_nats},
           {"top1_agreement_frac", loss.top1_agreement_frac},
+          {"row", loss.row},
           {"measured", loss.measured}};
 }
 
@@ -18,6 +19,7 @@ MeasuredLoss loss_from_json(const Json& json) {
           .kl_stderr_nats = json.at("kl_stderr_nats").get<double>(),
           .window_kl_nats = json.at("window_kl_nats").get<std::vector<double>>(),
           .top1_agreement_frac = json.at("top1_agreement_frac").get<double>(),
+          .row = json.at("row").get<std::string>(),
           .measured = json.at("measured").get<bool>()};
 }
 

@@ -4,7 +4,7 @@
 
 #include "base/json_text.h"
 #include "fuzz_target.h"
-#include "report/comparison.h"
+#include "report/comparison_page.h"
 #include "report/html.h"
 #include "report/page_test_record.h"
 #include "report/summary.h"
