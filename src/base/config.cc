@@ -336,19 +336,6 @@ Status ConfigReader::finish() {
   return {};
 }
 
-void ConfigDocumenter::row(std::string_view key, std::string_view kind, const NumberSpec& spec,
-                           const std::string& value) {
-  markdown_ += fmt::format("| `{}{}` | {} | {} | {} | {} |\n", prefix_, key, kind,
-                           describe_range(spec), spec.required ? "required" : value, spec.help);
-}
-
-void ConfigDocumenter::row(std::string_view key, std::string_view kind, const TextSpec& spec,
-                           const std::string& value) {
-  markdown_ +=
-      fmt::format("| `{}{}` | {} | {} | {} | {} |\n", prefix_, key, kind,
-                  fmt::join(spec.choices, ", "), spec.required ? "required" : value, spec.help);
-}
-
 Result<ConfigReader> parse_config(std::string_view text, const std::string& name) {
   std::shared_ptr<toml::table> root;
   try {

@@ -51,18 +51,22 @@ Result<std::optional<Json>> Memory::attempt(const Piece& piece) {
   return std::optional<Json>(std::move(first));
 }
 
-Result<std::vector<Json>> Memory::remember_all(const std::vector<Piece>& pieces) {
+Result<std::vector<Json>> Memory::remember_all(const std::vector<Piece>& pieces,
+                                               const OnDone& on_done) {
   std::vector<std::optional<Json>> values(pieces.size());
-  for (;;) {
+  const int64_t total = std::ssize(pieces);
+  int64_t done = 0;
+  if (on_done) on_done(done, total);
+  while (done < total) {
     bool progressed = false;
     for (size_t i = 0; i < pieces.size(); ++i) {
       if (values[i].has_value()) continue;
       DOVETAIL_TRY(values[i], attempt(pieces[i]));
-      progressed = progressed || values[i].has_value();
+      if (!values[i].has_value()) continue;
+      progressed = true;
+      ++done;
+      if (on_done) on_done(done, total);
     }
-    const auto missing = std::ranges::count_if(
-        values, [](const std::optional<Json>& value) { return !value.has_value(); });
-    if (missing == 0) break;
     if (!progressed) std::this_thread::sleep_for(kPause);
   }
   std::vector<Json> all;
@@ -70,8 +74,8 @@ Result<std::vector<Json>> Memory::remember_all(const std::vector<Piece>& pieces)
   return all;
 }
 
-Status Memory::work_through(const std::vector<Piece>& pieces) {
-  DOVETAIL_TRY([[maybe_unused]] const std::vector<Json> values, remember_all(pieces));
+Status Memory::work_through(const std::vector<Piece>& pieces, const OnDone& on_done) {
+  DOVETAIL_TRY([[maybe_unused]] const std::vector<Json> values, remember_all(pieces, on_done));
   return {};
 }
 

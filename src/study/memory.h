@@ -36,11 +36,14 @@ class Memory {
   // The results of all pieces, in order. This process computes those that are not stored and that
   // no other is at, the first ones first, then waits for the others or takes over from the dead.
   // A piece may remember pieces of other kinds while it computes, never its own kind.
-  // Errors: of computing (the piece is free for others then), kIo, damage.
-  [[nodiscard]] Result<std::vector<Json>> remember_all(const std::vector<Piece>& pieces);
+  // on_done(done, total): whenever another result is there. Errors: of computing (the piece is free
+  // for others then), kIo, damage.
+  using OnDone = std::function<void(int64_t done, int64_t total)>;
+  [[nodiscard]] Result<std::vector<Json>> remember_all(const std::vector<Piece>& pieces,
+                                                       const OnDone& on_done = {});
   [[nodiscard]] Result<Json> remember(const Piece& piece);
   // The same for results that are asked for later.
-  [[nodiscard]] Status work_through(const std::vector<Piece>& pieces);
+  [[nodiscard]] Status work_through(const std::vector<Piece>& pieces, const OnDone& on_done = {});
   // What is stored in the study or in the shared cache, or nothing.
   [[nodiscard]] Result<std::optional<Json>> find(std::string_view kind, const Json& input) const;
 

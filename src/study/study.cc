@@ -12,6 +12,7 @@
 #include "report/html.h"
 #include "report/targets.h"
 #include "silicon/constants.h"
+#include "study/list_progress.h"
 #include "study/point_json.h"
 #include "study/products.h"
 #include "study/record_json.h"
@@ -158,18 +159,22 @@ void append(std::vector<Piece> pieces, std::vector<Piece>& to) {
 // The tornado's steps depend on each other; the long pieces of a list come first.
 Status explain_ahead(const StudyState& state, const Answers& answers,
                      const ProgressSink& progress) {
-  for (const TornadoStep step :
-       {TornadoStep::kContenders, TornadoStep::kContests, TornadoStep::kSearches}) {
+  const std::pair<TornadoStep, const char*> steps[] = {
+      {TornadoStep::kContenders, "asking what each resource is worth"},
+      {TornadoStep::kContests, "moving constants"},
+      {TornadoStep::kSearches, "searching under moved constants"}};
+  for (const auto& [step, what] : steps) {
+    const ListProgress stage(what, progress);
     std::vector<Piece> pieces;
     for (const auto& answer : answers) {
       if (step != TornadoStep::kContenders) break;
-      pieces.push_back(shadow_prices_piece(state, answer, progress));
+      pieces.push_back(shadow_prices_piece(state, answer, stage.inside()));
     }
     for (const auto& answer : answers) {
-      DOVETAIL_TRY(std::vector<Piece> own, tornado_pieces(step, state, answer, progress));
+      DOVETAIL_TRY(std::vector<Piece> own, tornado_pieces(step, state, answer, stage.inside()));
       append(std::move(own), pieces);
     }
-    DOVETAIL_TRY_STATUS(state.memory->work_through(pieces));
+    DOVETAIL_TRY_STATUS(state.memory->work_through(pieces, stage.counter()));
   }
   return {};
 }
@@ -191,19 +196,23 @@ Result<Json> search_ahead(const StudyState& state, const Prediction& prediction,
                           const ProgressSink& progress) {
   DOVETAIL_TRY(const std::vector<const ScenarioQuestion*> open, unanswered(state, questions));
   const bool enumerated = state.config.space.has_value();
+  const ListProgress settling("settling every side at measured loss", progress);
   std::vector<Piece> sides;
-  if (enumerated) sides.push_back(sweep_piece(state, prediction, progress));
+  if (enumerated) sides.push_back(sweep_piece(state, prediction, settling.inside()));
   for (const ScenarioQuestion* question : open) {
-    DOVETAIL_TRY(std::vector<Piece> own, side_pieces(state, *question, progress));
+    DOVETAIL_TRY(std::vector<Piece> own, side_pieces(state, *question, settling.inside()));
     append(std::move(own), sides);
   }
-  DOVETAIL_TRY(const std::vector<Json> settled, state.memory->remember_all(sides));
+  DOVETAIL_TRY(const std::vector<Json> settled,
+               state.memory->remember_all(sides, settling.counter()));
+  const ListProgress certifying("certifying on the third text", progress);
   std::vector<Piece> certificates;
   for (const ScenarioQuestion* question : open) {
-    DOVETAIL_TRY(std::vector<Piece> own, certificate_pieces(state, *question, progress));
+    DOVETAIL_TRY(std::vector<Piece> own,
+                 certificate_pieces(state, *question, certifying.inside()));
     append(std::move(own), certificates);
   }
-  DOVETAIL_TRY_STATUS(state.memory->work_through(certificates));
+  DOVETAIL_TRY_STATUS(state.memory->work_through(certificates, certifying.counter()));
   Answers answers;
   for (const ScenarioQuestion* question : open) {
     DOVETAIL_TRY(ScenarioAnswer answer, answer_scenario(state, *question, progress));

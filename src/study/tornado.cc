@@ -88,17 +88,13 @@ Result<End> contest(const Base& base, const silicon::Technology& technology) {
   return end;
 }
 
-// The whole space; the contenders make it quick.
+// The whole space.
 Result<End> search_end(const Base& base, const silicon::Technology& technology) {
   const StudyState& state = base.question.state;
   DOVETAIL_TRY(const PricedProducts priced, PricedProducts::create(state, technology));
-  std::vector<int64_t> seeds;
-  for (const search::Candidate& contender : base.contenders) {
-    seeds.push_back(contender.chip_index);
-  }
   DOVETAIL_TRY(
       const std::vector<search::Candidate> found,
-      search_again(base.question, priced.products(), state.config.budget, seeds, 0, base.progress));
+      search_again(base.question, priced.products(), state.config.budget, 0, base.progress));
   DOVETAIL_TRY(const OnChip winner,
                solve_again(base.question, priced.products(), state.config.budget,
                            base.winner().chip, kReportedGapFrac));
@@ -262,12 +258,12 @@ std::vector<Piece> search_pieces(const std::shared_ptr<const Base>& base,
   return pieces;
 }
 
-Piece contenders_piece(const std::shared_ptr<const Base>& base, int64_t joint_chip) {
-  const auto compute = [base, joint_chip]() -> Result<Json> {
+Piece contenders_piece(const std::shared_ptr<const Base>& base) {
+  const auto compute = [base]() -> Result<Json> {
     const StudyState& state = base->question.state;
     DOVETAIL_TRY(const std::vector<search::Candidate> found,
                  search_again(base->question, search_products(state), state.config.budget,
-                              {joint_chip}, kNumContenders - 1, base->progress));
+                              kNumContenders - 1, base->progress));
     return candidates_to_json(found);
   };
   return {.kind = "tornado_contenders", .input = base->key, .compute = compute};
