@@ -4,12 +4,13 @@
 # are left out with -DDOVETAIL_TORCH=OFF.
 
 set(DOVETAIL_TORCH_FOLDERS host compress eval study)
-# Verbs that run models, left out of app/ as well.
-set(DOVETAIL_TORCH_VERBS "app/cmd_(eval|optimize)\\.cc$")
+# Verbs that run models or write studies, left out of app/ as well; the reference names them all.
+set(DOVETAIL_TORCH_VERBS "app/(cmd_(eval|optimize|init|docs)|reference_pages)\\.cc$")
 set(DOVETAIL_EXTRA_LIBS_base PkgConfig::TOMLPLUSPLUS)
 set(DOVETAIL_EXTRA_LIBS_record PkgConfig::SQLITE)
 set(DOVETAIL_EXTRA_LIBS_model PkgConfig::PCRE2 PkgConfig::ICU)
 set(DOVETAIL_EXTRA_LIBS_report PkgConfig::ZLIB)
+set(DOVETAIL_EXTRA_LIBS_search Pagmo::pagmo)
 
 function(dovetail_add_folder name deps)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
@@ -92,6 +93,9 @@ function(dovetail_add_folders)
   endif()
   if(EXISTS ${CMAKE_SOURCE_DIR}/tests/CMakeLists.txt AND DOVETAIL_TESTS)
     add_subdirectory(${CMAKE_SOURCE_DIR}/tests)
+  endif()
+  if(DOVETAIL_FUZZ)
+    add_subdirectory(${CMAKE_SOURCE_DIR}/tests/fuzz)
   endif()
   if(DOVETAIL_BENCH)
     find_package(benchmark QUIET)

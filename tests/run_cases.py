@@ -17,7 +17,7 @@ CRASH = re.compile(r"terminate called|Assertion .* failed|AddressSanitizer|runti
                    re.IGNORECASE)
 SINGLE = ("description", "command", "exit", "timeout_s", "stderr_lines")
 REPEATED = ("stdout", "stderr", "not_stdout", "not_stderr", "copy", "edit", "truncate", "file", "hex",
-            "env", "needs")
+            "fill", "env", "needs")
 
 
 @dataclasses.dataclass
@@ -58,7 +58,7 @@ def parse_cases(text, file_name):
                 raise CaseError(f"{where}: a second '{key}' in case '{cases[-1].name}'")
             cases[-1].fields[key] = value
         elif key in REPEATED:
-            block = [] if key in ("file", "hex") else None
+            block = [] if key in ("file", "hex", "fill") else None
             cases[-1].steps.append((key, value, block if block is not None else []))
         else:
             raise CaseError(f"{where}: unknown key '{key}', want one of name, "
@@ -111,6 +111,9 @@ def prepare(case, source, folder):
             inside(folder, value).write_text("\n".join(lines).rstrip("\n") + "\n")
         elif key == "hex":
             inside(folder, value).write_bytes(bytes.fromhex(" ".join(lines)))
+        elif key == "fill":
+            name, count, character = value.split()
+            inside(folder, name).write_text("\n".join(lines).rstrip("\n") + character * int(count) + "\n")
         elif key == "copy":
             origin, _, name = value.partition(" ")
             shutil.copy(source / origin, inside(folder, name.strip() or pathlib.Path(origin).name))
@@ -121,7 +124,7 @@ def prepare(case, source, folder):
             os.truncate(inside(folder, name), int(size))
         elif key == "env":
             name, _, text = value.partition("=")
-            added[name.strip()] = expand(text.strip(), source, folder)
+            added[name.strip()] = os.path.expandvars(expand(text.strip(), source, folder))
     return added
 
 

@@ -20,6 +20,7 @@ product_packages=(
   libtorch-dev libopenblas-dev                           # running models on the host
   libfmt-dev libtomlplusplus-dev nlohmann-json3-dev libcli11-dev
   libpcre2-dev libicu-dev                                # tokenizers
+  libpagmo-dev                                           # search of spaces too large to enumerate
   libsqlite3-dev zlib1g-dev                              # studies, wheels, report pages
   node-d3                                                # charts of the report page, bundled into it
   python3 python3-pip                                    # fetching models from package registries
@@ -27,7 +28,9 @@ product_packages=(
 test_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev coinor-libcbc-dev
   clang-format-19 clang-tidy-19 python3-venv git
-  chromium chromium-driver python3-selenium              # the report page in a real browser
+  clang-19 libclang-rt-19-dev                            # fuzzing, and a second compiler (--clang)
+  chromium chromium-driver python3-selenium poppler-utils  # the report page in a real browser and on paper
+  zsh fish mandoc                                        # completion and the man page
 )
 
 wanted=("${product_packages[@]}")

@@ -26,8 +26,12 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
 #ifdef DOVETAIL_TORCH
   add_eval_command(*app, action);
   add_optimize_command(*app, action);
+  add_init_command(*app, action);
+  add_docs_command(*app, action);
 #endif
+  add_explain_command(*app, action);
   add_report_command(*app, action);
+  add_completion_command(*app, action);
   teach(*app);
   return app;
 }

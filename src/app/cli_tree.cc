@@ -43,7 +43,8 @@ Argument describe_option(const CLI::Option& option) {
   argument.name = name_of(option);
   argument.help = option.get_description();
   argument.required = option.get_required();
-  argument.repeats = option.get_expected_max() > 1;
+  argument.repeats = !argument.positional && option.get_expected_max() == 1 &&
+                     option.get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll;
   if (option.get_expected_min() == 0 && option.get_items_expected_max() == 0) return argument;
   const std::string type = option.get_type_name();
   const size_t colon = std::min(type.find(':'), type.size());
@@ -96,34 +97,6 @@ std::string two_columns(const std::string& left, const std::string& right, size_
     beside = false;
   }
   return text + "\n";
-}
-
-std::string argument_words(const Argument& argument) {
-  std::string words = argument.help;
-  if (!argument.choices.empty()) {
-    words += fmt::format(" (one of {})", fmt::join(argument.choices, ", "));
-  }
-  if (!argument.range.empty()) words += fmt::format(" ({})", argument.range);
-  if (!argument.fallback.empty()) words += fmt::format(" [{}]", argument.fallback);
-  if (argument.required) words += " (required)";
-  if (argument.repeats) words += "; may be given several times";
-  return words;
-}
-
-std::string usage_of(const Verb& verb) {
-  std::string usage = "dovetail" + (verb.path.empty() ? "" : " " + verb.path);
-  bool has_options = false;
-  for (const Argument& argument : verb.arguments) {
-    if (argument.positional) {
-      usage += argument.required ? " " + argument.name : fmt::format(" [{}]", argument.name);
-    } else if (argument.required) {
-      usage += fmt::format(" {} {}", argument.name, argument.value);
-    } else {
-      has_options = true;
-    }
-  }
-  if (!verb.verbs.empty()) usage += " VERB";
-  return usage + (has_options ? " [OPTIONS]" : "");
 }
 
 std::string arguments_text(const Verb& verb, bool positional) {
@@ -199,6 +172,34 @@ std::unexpected<Error> unknown_option(const CLI::App& app, const std::string& na
 }
 
 }  // namespace
+
+std::string argument_words(const Argument& argument) {
+  std::string words = argument.help;
+  if (!argument.choices.empty()) {
+    words += fmt::format(" (one of {})", fmt::join(argument.choices, ", "));
+  }
+  if (!argument.range.empty()) words += fmt::format(" ({})", argument.range);
+  if (!argument.fallback.empty()) words += fmt::format(" [{}]", argument.fallback);
+  if (argument.required) words += " (required)";
+  if (argument.repeats) words += "; may be given several times";
+  return words;
+}
+
+std::string usage_of(const Verb& verb) {
+  std::string usage = "dovetail" + (verb.path.empty() ? "" : " " + verb.path);
+  bool has_options = false;
+  for (const Argument& argument : verb.arguments) {
+    if (argument.positional) {
+      usage += argument.required ? " " + argument.name : fmt::format(" [{}]", argument.name);
+    } else if (argument.required) {
+      usage += fmt::format(" {} {}", argument.name, argument.value);
+    } else {
+      has_options = true;
+    }
+  }
+  if (!verb.verbs.empty()) usage += " VERB";
+  return usage + (has_options ? " [OPTIONS]" : "");
+}
 
 Verb describe_verb(const CLI::App& app) {
   Verb verb;

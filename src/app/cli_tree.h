@@ -49,6 +49,10 @@ void teach(CLI::App& app);
 // does; CLI11 itself only says that something was not expected.
 [[nodiscard]] Status check_words(const CLI::App& app, const std::vector<std::string>& words);
 
+// "dovetail cost --chip CHIP [OPTIONS]".
+[[nodiscard]] std::string usage_of(const Verb& verb);
+// Help of an argument with its choices, range and default.
+[[nodiscard]] std::string argument_words(const Argument& argument);
 // What --help prints. Headings are bold where `color`.
 [[nodiscard]] std::string help_text(const Verb& verb, bool color);
 

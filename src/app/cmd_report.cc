@@ -3,9 +3,9 @@
 #include <memory>
 
 #include "app/command.h"
+#include "app/study_record.h"
 #include "base/paths.h"
-#include "record/study_db.h"
-#include "report/comparison.h"
+#include "report/comparison_page.h"
 #include "report/html.h"
 #include "report/summary.h"
 #include "report/targets.h"
@@ -13,36 +13,12 @@
 namespace dovetail::app {
 namespace {
 
-constexpr int64_t kMaxRecordBytes = int64_t{1} << 30;
-
 struct ReportOptions {
   std::string study;
   std::vector<std::string> compare;
   std::string out;
   bool json = false;
 };
-
-// A study's folder, or a file that `dovetail optimize --json` wrote.
-Result<Json> load_record(const std::string& study) {
-  if (std::filesystem::is_regular_file(study)) {
-    DOVETAIL_TRY(const std::string text, read_text_file(study, kMaxRecordBytes));
-    Json record = Json::parse(text, nullptr, false);
-    if (record.is_discarded()) return invalid_argument(study + ": is no JSON, want a record");
-    return record;
-  }
-  const std::string path = study + "/study.db";
-  if (!std::filesystem::is_regular_file(path)) {
-    return not_found(path + ": not found, want the folder of a finished study");
-  }
-  DOVETAIL_TRY(const record::StudyDb db, record::StudyDb::open(path));
-  DOVETAIL_TRY(std::vector<Json> records, db.all("study"));
-  if (records.empty()) {
-    return invalid_argument(path +
-                            ": holds no finished study; run dovetail optimize again, it "
-                            "continues where it stopped");
-  }
-  return std::move(records.front());
-}
 
 // Beside the record unless --out says otherwise.
 std::string page_path(const ReportOptions& options, const std::string& study, const char* name) {
@@ -52,7 +28,7 @@ std::string page_path(const ReportOptions& options, const std::string& study, co
 }
 
 Status write_study(const ReportOptions& options) {
-  DOVETAIL_TRY(const Json record, load_record(options.study));
+  DOVETAIL_TRY(const Json record, load_study_record(options.study));
   if (options.json) {
     print_json(record);
     return {};
@@ -70,8 +46,8 @@ Status write_study(const ReportOptions& options) {
 }
 
 Status write_comparison(const ReportOptions& options) {
-  DOVETAIL_TRY(const Json before, load_record(options.compare[0]));
-  DOVETAIL_TRY(const Json after, load_record(options.compare[1]));
+  DOVETAIL_TRY(const Json before, load_study_record(options.compare[0]));
+  DOVETAIL_TRY(const Json after, load_study_record(options.compare[1]));
   DOVETAIL_TRY(const report::Comparison comparison, report::compare_records(before, after));
   if (options.json) {
     print_json(report::to_json(comparison));

@@ -82,10 +82,13 @@ ProgressSink terminal_progress() {
     if (!new_phase && seconds_between(state.last_print, now) < kMinSecondsBetweenPrints) return;
     state.last_print = now;
     state.line_open = true;
-    std::fputs(fmt::format("\r\033[K{} {:3.0f} %{}", progress.what, 100 * progress.done_frac,
-                           time_left(seconds_between(state.phase_start, now), progress.done_frac))
-                   .c_str(),
-               stderr);
+    // A phase that cannot tell how far it is reports nothing done: no "0 %" that never moves.
+    const std::string share =
+        progress.done_frac > 0
+            ? fmt::format(" {:3.0f} %{}", 100 * progress.done_frac,
+                          time_left(seconds_between(state.phase_start, now), progress.done_frac))
+            : "";
+    std::fputs(fmt::format("\r\033[K{}{}", progress.what, share).c_str(), stderr);
     std::fflush(stderr);
   };
 }

@@ -28,9 +28,20 @@ std::vector<HelpText> make_texts() {
       {.verb = "init",
        .group = kStart,
        .purpose = "Writes a commented study file from a few questions, or from flags.",
-       .notes = "On a terminal it asks for what no flag gives; --yes takes the defaults. The file "
-                "explains every key and is yours to edit. An existing file stays unless --force.",
+       .notes = "On a terminal it asks for what no flag gives; --yes takes the defaults of the "
+                "class. The file explains every key and is yours to edit. A file that is there "
+                "stays unless --force.",
        .exits = kExits,
+       .values = {{"file", "FILE"},
+                  {"--model", "MODEL"},
+                  {"--class", "CLASS"},
+                  {"--workload", "WORKLOAD"},
+                  {"--objective", "OBJECTIVE"},
+                  {"--kl-cap", "NATS"},
+                  {"--area-mm2", "MM2"},
+                  {"--power-w", "W"},
+                  {"--dram-gb-per-s", "GB_PER_S"},
+                  {"--loss-profile", "MODEL"}},
        .examples =
            {{"answer questions, then edit study.toml", "init"},
             {"no questions: a small model on an edge chip",
@@ -52,26 +63,27 @@ std::vector<HelpText> make_texts() {
        .group = kAsk,
        .purpose = "Finds the recipe and the chip that fit each other, and what the usual orders of "
                   "work would have reached.",
-       .notes = "A study that was stopped continues where it stopped. The result folder then holds "
-                "report.html, targets.json, record.json, canonical.json (without times) and "
-                "study.db.",
+       .notes =
+           "A study that was stopped continues where it stopped; a second process that is given "
+           "the same study and folder takes over part of the work. The result folder then holds "
+           "report.html, targets.json, record.json, canonical.json (without times) and "
+           "study.db.",
        .exits = "0 done, also when no chip fits (the answer then says why), 1 the work failed, 2 "
                 "the input is wrong",
-       .values = {{"study", "STUDY.toml"}, {"--out", "FOLDER"}},
+       .values = {{"study", "STUDY.toml"}, {"--out", "FOLDER"}, {"--workers", "N"}},
        .examples = {{"results go to out/quickstart", "optimize studies/quickstart.toml"},
+                    {"two processes share the work",
+                     "optimize studies/quickstart.toml --workers 2"},
                     {"8B by shape alone, results elsewhere",
-                     "optimize studies/edge_prefill_8b.toml --out /tmp/edge_8b"},
+                     "optimize studies/edge_prefill_8b.toml --out out/edge_8b"},
                     {"the whole record for a script", "optimize studies/quickstart.toml --json"}}},
-      {.verb = "work",
-       .group = kAsk,
-       .purpose = "Helps with a study that another process works on."},
       {.verb = "explain",
        .group = kAsk,
        .purpose = "Says in words why this chip and this recipe: what binds, what each site's bits "
                   "buy, what the alternatives cost, what is not certain.",
-       .notes = "A point is OBJECTIVE@CAP (the recommendation), OBJECTIVE@CAP/BASELINE, front:N or "
-                "the name of a chip of the front. Without one, lists what can be explained. "
-                "Everything comes from the record of the study.",
+       .notes = "A point is OBJECTIVE@CAP or the number of a scenario (its recommendation), "
+                "OBJECTIVE@CAP/BASELINE, front:N or the name of a chip of the front. Without one, "
+                "lists what can be explained. Everything comes from the record of the study.",
        .exits = kExits,
        .values = {{"study", "STUDY_FOLDER"}, {"point", "POINT"}},
        .examples = {{"what can be explained", "explain out/quickstart"},
@@ -81,10 +93,14 @@ std::vector<HelpText> make_texts() {
                      "explain out/quickstart latency@0.15/size_first"}}},
       {.verb = "report",
        .group = kAsk,
-       .purpose = "Writes the page and the targets of a finished study again.",
+       .purpose = "Writes the page and the targets of a finished study again, or what changed "
+                  "between two studies and why.",
        .exits = kExits,
-       .values = {{"folder", "STUDY_FOLDER"}},
+       .values = {{"study", "STUDY_FOLDER"},
+                  {"--compare", "STUDY_FOLDER STUDY_FOLDER"},
+                  {"--out", "PAGE"}},
        .examples = {{"out/quickstart/report.html and targets.json", "report out/quickstart"},
+                    {"what a larger budget changed", "report --compare out/small out/large"},
                     {"the record for a script", "report out/quickstart --json"}}},
       {.verb = "inspect",
        .group = kLook,
@@ -149,11 +165,14 @@ std::vector<HelpText> make_texts() {
       {.verb = "completion",
        .group = kShell,
        .purpose = "Prints a completion script for a shell.",
-       .notes =
-           "It completes verbs, options, choices, files, and the names of chips, workloads and "
-           "models that were there when it was printed.",
+       .notes = "It completes verbs, options, choices, files, and the names of chips, classes, "
+                "workloads "
+                "and models that were there when it was printed. For bash, this shell only: "
+                "source <(dovetail completion bash).",
        .exits = kExits,
-       .examples = {{"bash, this session only (quote for ~/.bashrc)", "completion bash"},
+       .values = {{"shell", "SHELL"}},
+       .examples = {{"bash: into ~/.local/share/bash-completion/completions/dovetail",
+                     "completion bash"},
                     {"zsh: into a folder of $fpath, as _dovetail", "completion zsh"},
                     {"fish: into ~/.config/fish/completions/dovetail.fish", "completion fish"}}},
       {.verb = "docs",

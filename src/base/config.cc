@@ -10,6 +10,8 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include "base/config_keys.h"
+
 namespace dovetail {
 
 struct ConfigReader::Node {
@@ -22,13 +24,6 @@ namespace {
 
 // A configuration is written by hand; anything larger is not one.
 constexpr std::streamsize kMaxConfigBytes = 8 << 20;
-
-std::string describe_range(const NumberSpec& spec) {
-  if (std::isinf(spec.min) && std::isinf(spec.max)) return "a number";
-  if (std::isinf(spec.max)) return fmt::format("a number >= {:g}", spec.min);
-  if (std::isinf(spec.min)) return fmt::format("a number <= {:g}", spec.max);
-  return fmt::format("{:.10g}..{:.10g}", spec.min, spec.max);
-}
 
 std::string show(const toml::node& node) {
   std::ostringstream out;
@@ -89,11 +84,22 @@ bool in_range(T value, const NumberSpec& spec) {
 
 }  // namespace
 
+std::string describe_range(const NumberSpec& spec) {
+  if (std::isinf(spec.min) && std::isinf(spec.max)) return "a number";
+  if (std::isinf(spec.max)) return fmt::format("a number >= {:g}", spec.min);
+  if (std::isinf(spec.min)) return fmt::format("a number <= {:g}", spec.max);
+  return fmt::format("{:.10g}..{:.10g}", spec.min, spec.max);
+}
+
 std::optional<std::string> nearest_name(std::string_view word,
                                         const std::vector<std::string>& candidates) {
   std::optional<std::string> best;
   int64_t best_distance = std::max<int64_t>(2, static_cast<int64_t>(word.size()) / 2) + 1;
   for (const std::string& candidate : candidates) {
+    // The lengths alone differ by more: a word of megabytes must not cost a table of them.
+    const auto length_gap = static_cast<int64_t>(std::max(word.size(), candidate.size()) -
+                                                 std::min(word.size(), candidate.size()));
+    if (length_gap >= best_distance) continue;
     const int64_t distance = edit_distance(word, candidate);
     if (distance < best_distance) {
       best_distance = distance;
@@ -118,8 +124,7 @@ void ConfigReader::fail_missing(std::string_view key, const std::string& wanted)
 
 void ConfigReader::fail(std::string_view key, const std::string& problem) {
   if (error_.has_value()) return;
-  error_ = Error{ErrorCode::kInvalidArgument,
-                 fmt::format("{}: {}{}", node_->file, path_of(key), problem)};
+  error_ = invalid_argument(fmt::format("{}: {}{}", node_->file, path_of(key), problem)).error();
 }
 
 template <typename T>
@@ -329,19 +334,6 @@ Status ConfigReader::finish() {
   }
   if (error_.has_value()) return std::unexpected(*error_);
   return {};
-}
-
-void ConfigDocumenter::row(std::string_view key, std::string_view kind, const NumberSpec& spec,
-                           const std::string& value) {
-  markdown_ += fmt::format("| `{}{}` | {} | {} | {} | {} |\n", prefix_, key, kind,
-                           describe_range(spec), spec.required ? "required" : value, spec.help);
-}
-
-void ConfigDocumenter::row(std::string_view key, std::string_view kind, const TextSpec& spec,
-                           const std::string& value) {
-  markdown_ +=
-      fmt::format("| `{}{}` | {} | {} | {} | {} |\n", prefix_, key, kind,
-                  fmt::join(spec.choices, ", "), spec.required ? "required" : value, spec.help);
 }
 
 Result<ConfigReader> parse_config(std::string_view text, const std::string& name) {

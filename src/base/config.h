@@ -157,61 +157,6 @@ class ConfigWriter {
   Json json_ = Json::object();
 };
 
-// Lists every key of a struct as one Markdown table row: key, kind, range, default, help.
-class ConfigDocumenter {
- public:
-  template <typename T>
-  void number(std::string_view key, const T& value, const NumberSpec& spec) {
-    row(key, "number", spec, Json(value).dump());
-  }
-  void flag(std::string_view key, bool value, const TextSpec& spec) {
-    row(key, "true or false", spec, value ? "true" : "false");
-  }
-  void text(std::string_view key, const std::string& value, const TextSpec& spec) {
-    row(key, "text", spec, value);
-  }
-  template <typename T>
-  void numbers(std::string_view key, const std::vector<T>& v, const NumberSpec& spec) {
-    row(key, "list of numbers", spec, Json(v).dump());
-  }
-  void texts(std::string_view key, const std::vector<std::string>& v, const TextSpec& spec) {
-    row(key, "list of texts", spec, Json(v).dump());
-  }
-  template <typename T>
-  void group(std::string_view key, const T& value, const TextSpec& spec) {
-    row(key, "table", spec, "");
-    nested(key, ".", value);
-  }
-  template <typename T>
-  void group(std::string_view key, const std::optional<T>&, const TextSpec& spec) {
-    row(key, "table, may be absent", spec, "");
-    const T value{};
-    nested(key, ".", value);
-  }
-  template <typename T>
-  void list(std::string_view key, const std::vector<T>&, const TextSpec& spec) {
-    row(key, "list of tables", spec, "");
-    const T value{};
-    nested(key, "[].", value);
-  }
-  [[nodiscard]] const std::string& markdown() const { return markdown_; }
-
- private:
-  template <typename T>
-  void nested(std::string_view key, std::string_view separator, const T& value) {
-    const std::string outer = prefix_;
-    prefix_ += std::string(key) + std::string(separator);
-    T::visit(*this, value);
-    prefix_ = outer;
-  }
-  void row(std::string_view key, std::string_view kind, const NumberSpec& spec,
-           const std::string& value);
-  void row(std::string_view key, std::string_view kind, const TextSpec& spec,
-           const std::string& value);
-  std::string prefix_;
-  std::string markdown_;
-};
-
 // Parses TOML text or a file. `name` stands in front of every error message.
 // Errors: kNotFound if the file does not exist, kInvalidArgument for anything wrong inside it.
 [[nodiscard]] Result<ConfigReader> open_config(const std::string& path);

@@ -74,6 +74,15 @@ TEST(ConfigError, NamesFileKeyValueAndWhatWasWanted) {
   EXPECT_FALSE(read_config<Machine>("no/such/file.toml").has_value());
 }
 
+TEST(ConfigError, KeysOfAFileMoveNoCursorAndCostNoTime) {
+  EXPECT_EQ(error_of("name = 'a'\n\"f\\u001b[2J\\nused\" = true\n"),
+            "m.toml: f [2J used: unknown key, did you mean fused?");
+  // A table of the edit distance to a word of eight million letters would take minutes.
+  const std::string error = error_of("name = 'a'\n" + std::string(8 << 20, 'x') + " = 1\n");
+  EXPECT_TRUE(error.starts_with("m.toml: xxx")) << error.substr(0, 100);
+  EXPECT_LT(error.size(), 3000U);
+}
+
 TEST(ConfigError, DeepNestingIsRefused) {
   EXPECT_NE(error_of("name = " + std::string(100000, '[')), "no error");
 }

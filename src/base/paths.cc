@@ -1,9 +1,12 @@
 #include "base/paths.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -13,6 +16,7 @@
 #include <fmt/format.h>
 
 #include "base/config.h"
+#include "base/durable_file.h"
 
 namespace dovetail {
 namespace {
@@ -21,6 +25,30 @@ namespace {
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? std::string() : std::string(value);
+}
+
+// A file beside another one that is being written, locked as long as its writer lives.
+struct Part {
+  std::string name;
+  int file = -1;
+};
+
+Result<Part> open_part(const std::string& path) {
+  static std::atomic<int64_t> number = 0;
+  Part part{.name = fmt::format("{}.part{}-{}", path, ::getpid(), ++number)};
+  for (;;) {
+    part.file = ::open(part.name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (part.file < 0) {
+      return io_error(
+          fmt::format("{}: opening for writing failed: {}", path, std::strerror(errno)));
+    }
+    // Another writer of the same file may have taken it for abandoned before it was locked.
+    struct stat found = {};
+    if (::flock(part.file, LOCK_EX) != 0 || ::fstat(part.file, &found) != 0 || found.st_nlink > 0) {
+      return part;
+    }
+    ::close(part.file);
+  }
 }
 
 }  // namespace
@@ -56,8 +84,9 @@ Result<std::string> data_file(const std::string& kind, const std::string& name_o
     return fmt::format("{}/{}/{}.toml", data_folder(), kind, name_or_path);
   }
   const auto near = nearest_name(name_or_path, names);
+  const size_t plural = kind.ends_with("sses") ? 2 : 1;  // "chips", but "classes"
   return not_found(fmt::format("{} \"{}\" is not in data/{}, want a TOML file or one of {}{}",
-                               kind.substr(0, kind.size() - 1), name_or_path, kind,
+                               kind.substr(0, kind.size() - plural), name_or_path, kind,
                                fmt::join(names, ", "),
                                near.has_value() ? fmt::format(" (did you mean {}?)", *near) : ""));
 }
@@ -84,28 +113,25 @@ Status write_text_file(const std::string& path, const std::string& text) {
   const auto failed = [&](const char* step) {
     return io_error(fmt::format("{}: {} failed: {}", path, step, std::strerror(errno)));
   };
-  const std::string part = fmt::format("{}.part{}", path, ::getpid());
-  const int file = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file < 0) return failed("opening for writing");
+  remove_abandoned_parts(path);
+  DOVETAIL_TRY(const Part part, open_part(path));
   size_t written = 0;
   while (written < text.size()) {
-    const ssize_t n = ::write(file, text.data() + written, text.size() - written);
+    const ssize_t n = ::write(part.file, text.data() + written, text.size() - written);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {
       const auto error = failed("writing");
-      ::close(file);
-      ::unlink(part.c_str());
+      ::close(part.file);
+      ::unlink(part.name.c_str());
       return error;
     }
     written += static_cast<size_t>(n);
   }
-  const bool synced = ::fsync(file) == 0;
-  if (::close(file) != 0 || !synced || ::rename(part.c_str(), path.c_str()) != 0) {
-    const auto error = failed("writing");
-    ::unlink(part.c_str());
-    return error;
-  }
-  return {};
+  Status published = publish_file(part.name, path);
+  // Some file systems tell only now that the disk is full; the lock ends here, too.
+  if (::close(part.file) != 0 && published.has_value()) published = failed("writing");
+  if (!published.has_value()) ::unlink(part.name.c_str());
+  return published;
 }
 
 }  // namespace dovetail

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <expected>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace dovetail {
@@ -32,17 +33,22 @@ using Status = Result<void>;
 // "invalid_argument", "not_found", ...; stable, used in JSON.
 [[nodiscard]] std::string to_string(ErrorCode code);
 
-[[nodiscard]] inline std::unexpected<Error> invalid_argument(std::string message) {
-  return std::unexpected(Error{ErrorCode::kInvalidArgument, std::move(message)});
+// What a terminal and a record can show: one line without control characters, valid UTF-8, the
+// middle left out if it is long. Messages quote files, and a file may hold anything.
+[[nodiscard]] std::string one_line(std::string_view text);
+
+[[nodiscard]] std::unexpected<Error> make_error(ErrorCode code, std::string_view message);
+[[nodiscard]] inline std::unexpected<Error> invalid_argument(std::string_view message) {
+  return make_error(ErrorCode::kInvalidArgument, message);
 }
-[[nodiscard]] inline std::unexpected<Error> not_found(std::string message) {
-  return std::unexpected(Error{ErrorCode::kNotFound, std::move(message)});
+[[nodiscard]] inline std::unexpected<Error> not_found(std::string_view message) {
+  return make_error(ErrorCode::kNotFound, message);
 }
-[[nodiscard]] inline std::unexpected<Error> io_error(std::string message) {
-  return std::unexpected(Error{ErrorCode::kIo, std::move(message)});
+[[nodiscard]] inline std::unexpected<Error> io_error(std::string_view message) {
+  return make_error(ErrorCode::kIo, message);
 }
-[[nodiscard]] inline std::unexpected<Error> unavailable(std::string message) {
-  return std::unexpected(Error{ErrorCode::kUnavailable, std::move(message)});
+[[nodiscard]] inline std::unexpected<Error> unavailable(std::string_view message) {
+  return make_error(ErrorCode::kUnavailable, message);
 }
 
 // Puts `context` and ": " before the message, so that an error names the file it came from.

@@ -69,48 +69,60 @@ Status check(const host::TokenBatch& tokens, const KvInjectionParams& params) {
 
 }  // namespace
 
+Result<KvInjector> KvInjector::create(const host::HostModel& reference,
+                                      const host::TokenBatch& tokens,
+                                      std::vector<KvTreatment> treatments,
+                                      const KvInjectionParams& params) {
+  DOVETAIL_TRY_STATUS(check(tokens, params));
+  KvInjector injector(reference);
+  injector.part_ = cut(tokens, std::min(tokens.batch, params.max_sequences),
+                       std::min(tokens.seq, params.max_length));
+  injector.scored_ = spread_rows(injector.part_.rows(), params.scored_positions);
+  injector.injected_ = to_inject(treatments, params.add_query_loss);
+  injector.treatments_ = std::move(treatments);
+  DOVETAIL_TRY(injector.inputs_, reference.layer_inputs(injector.part_));
+  DOVETAIL_TRY(const model::Matrix hidden, reference.hidden_states(injector.part_));
+  DOVETAIL_TRY(injector.reference_logits_, reference.logits(pick_rows(hidden, injector.scored_)));
+  return injector;
+}
+
+Result<LossByName> KvInjector::losses_of(int64_t layer) const {
+  LossByName ran;
+  for (const KvTreatment& treatment : injected_) {
+    const host::LayerNumerics numerics{.linear = {}, .kv = treatment};
+    DOVETAIL_TRY(const model::Matrix hidden,
+                 reference_->forward_from(layer, inputs_[static_cast<size_t>(layer)], part_.batch,
+                                          numerics));
+    DOVETAIL_TRY(const host::KlResult kl,
+                 host::kl_divergence(reference_logits_, *reference_, pick_rows(hidden, scored_)));
+    const double sum =
+        std::accumulate(kl.kl_nats_per_position.begin(), kl.kl_nats_per_position.end(), 0.0);
+    // A KL is never below 0; tiny ones can come out so by rounding.
+    ran[recipe::treatment_name(treatment)] =
+        std::max(0.0, sum / static_cast<double>(scored_.size()));
+  }
+  LossByName losses;
+  for (const KvTreatment& treatment : treatments_) {
+    if (treatment == KvTreatment{}) continue;
+    losses[recipe::treatment_name(treatment)] = loss_of(ran, treatment);
+  }
+  return losses;
+}
+
 Result<KvLosses> inject_kv(const host::HostModel& reference, const host::TokenBatch& tokens,
                            const std::vector<KvTreatment>& treatments,
                            const KvInjectionParams& params, const ProgressSink& progress) {
-  DOVETAIL_TRY_STATUS(check(tokens, params));
-  const host::TokenBatch part = cut(tokens, std::min(tokens.batch, params.max_sequences),
-                                    std::min(tokens.seq, params.max_length));
-  const std::vector<int64_t> scored = spread_rows(part.rows(), params.scored_positions);
-  const std::vector<KvTreatment> injected = to_inject(treatments, params.add_query_loss);
+  DOVETAIL_TRY(const KvInjector injector,
+               KvInjector::create(reference, tokens, treatments, params));
+  KvLosses losses{.by_layer = {}, .num_positions = injector.num_positions()};
   const int64_t num_layers = reference.shape().num_layers;
-  DOVETAIL_TRY(std::vector<model::Matrix> inputs, reference.layer_inputs(part));
-  model::Matrix reference_logits;
-  {
-    DOVETAIL_TRY(const model::Matrix hidden, reference.hidden_states(part));
-    DOVETAIL_TRY(reference_logits, reference.logits(pick_rows(hidden, scored)));
-  }
-  KvLosses losses{.by_layer = std::vector<LossByName>(static_cast<size_t>(num_layers)),
-                  .num_positions = static_cast<int64_t>(scored.size())};
   // Layer l runs num_layers - l layers again: the work done goes with the triangle numbers.
   double done = 0;
   const double all = 0.5 * static_cast<double>(num_layers * (num_layers + 1));
   for (int64_t layer = 0; layer < num_layers; ++layer) {
     report_progress(progress, fmt::format("injecting kv of layer {}", layer), done / all);
-    LossByName ran;
-    for (const KvTreatment& treatment : injected) {
-      const host::LayerNumerics numerics{.linear = {}, .kv = treatment};
-      DOVETAIL_TRY(
-          const model::Matrix hidden,
-          reference.forward_from(layer, inputs[static_cast<size_t>(layer)], part.batch, numerics));
-      DOVETAIL_TRY(const host::KlResult kl,
-                   host::kl_divergence(reference_logits, reference, pick_rows(hidden, scored)));
-      const double sum =
-          std::accumulate(kl.kl_nats_per_position.begin(), kl.kl_nats_per_position.end(), 0.0);
-      // A KL is never below 0; tiny ones can come out so by rounding.
-      ran[recipe::treatment_name(treatment)] =
-          std::max(0.0, sum / static_cast<double>(scored.size()));
-    }
-    for (const KvTreatment& treatment : treatments) {
-      if (treatment == KvTreatment{}) continue;
-      losses.by_layer[static_cast<size_t>(layer)][recipe::treatment_name(treatment)] =
-          loss_of(ran, treatment);
-    }
-    inputs[static_cast<size_t>(layer)] = {};
+    DOVETAIL_TRY(LossByName of_layer, injector.losses_of(layer));
+    losses.by_layer.push_back(std::move(of_layer));
     done += static_cast<double>(num_layers - layer);
   }
   report_progress(progress, "injected kv", 1);

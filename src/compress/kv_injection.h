@@ -30,9 +30,33 @@ struct KvLosses {
   int64_t num_positions = 0;         // scored
 };
 
-// Treatments that are bf16 throughout are skipped. Memory: num_layers * rows * hidden floats of
-// layer inputs and scored_positions * vocab floats of reference logits. Errors: kInvalidArgument
-// (parameters, tokens out of range).
+// The layers one by one, so that several workers can share them. Treatments that are bf16
+// throughout are skipped. Memory: num_layers * rows * hidden floats of layer inputs and
+// scored_positions * vocab floats of reference logits.
+class KvInjector {
+ public:
+  // `reference` must stay. Errors: kInvalidArgument (parameters, tokens out of range).
+  [[nodiscard]] static Result<KvInjector> create(const host::HostModel& reference,
+                                                 const host::TokenBatch& tokens,
+                                                 std::vector<recipe::KvTreatment> treatments,
+                                                 const KvInjectionParams& params);
+  // nats per token, by recipe::treatment_name; `layer` in 0..num_layers-1. A later layer is
+  // quicker.
+  [[nodiscard]] Result<LossByName> losses_of(int64_t layer) const;
+  [[nodiscard]] int64_t num_positions() const { return std::ssize(scored_); }
+
+ private:
+  explicit KvInjector(const host::HostModel& reference) : reference_(&reference) {}
+  const host::HostModel* reference_;
+  std::vector<recipe::KvTreatment> treatments_;
+  std::vector<recipe::KvTreatment> injected_;
+  host::TokenBatch part_;
+  std::vector<int64_t> scored_;
+  std::vector<model::Matrix> inputs_;  // by layer
+  model::Matrix reference_logits_;
+};
+
+// All layers. Errors: as KvInjector::create.
 [[nodiscard]] Result<KvLosses> inject_kv(const host::HostModel& reference,
                                          const host::TokenBatch& tokens,
                                          const std::vector<recipe::KvTreatment>& treatments,

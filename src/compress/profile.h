@@ -50,4 +50,10 @@ struct ProfileParams {
                                           const ProfileParams& params,
                                           const ProgressSink& progress = {});
 
+// The two parts, for workers that share a profile: all but the kv sites, whose entries stay empty;
+// and those, by KvInjector (kv_injection.h).
+[[nodiscard]] Result<LossProfile> profile_linears(
+    const std::shared_ptr<const model::Weights>& weights, const recipe::Menu& menu,
+    const ProfileText& text, const ProfileParams& params, const ProgressSink& progress = {});
+
 }  // namespace dovetail::compress

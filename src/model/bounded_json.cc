@@ -4,31 +4,11 @@
 
 #include <fmt/format.h>
 
+#include "base/json_text.h"
 #include "base/paths.h"
 
 namespace dovetail::model {
 namespace {
-
-// Deepest nesting of brackets outside strings.
-int depth_of(std::string_view text) {
-  int depth = 0;
-  int deepest = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size() && deepest <= kMaxJsonDepth; ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      deepest = std::max(deepest, ++depth);
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return deepest;
-}
 
 // The member, or null if it is absent or null.
 const nlohmann::json* member(const nlohmann::json& object, const char* key) {
@@ -47,8 +27,9 @@ std::unexpected<Error> wrong_type(const nlohmann::json& value, const char* key,
 }  // namespace
 
 Result<nlohmann::json> parse_bounded_json(std::string_view text, const std::string& name) {
-  if (depth_of(text) > kMaxJsonDepth) {
-    return invalid_argument(fmt::format("{}: JSON nested more than {} deep", name, kMaxJsonDepth));
+  if (json_depth(text, kMaxModelJsonDepth) > kMaxModelJsonDepth) {
+    return invalid_argument(
+        fmt::format("{}: JSON nested more than {} deep", name, kMaxModelJsonDepth));
   }
   try {
     return nlohmann::json::parse(text.begin(), text.end());

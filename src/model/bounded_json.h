@@ -12,7 +12,7 @@
 
 namespace dovetail::model {
 
-inline constexpr int kMaxJsonDepth = 32;
+inline constexpr int kMaxModelJsonDepth = 32;
 inline constexpr int64_t kMaxJsonFileBytes = int64_t{256} << 20;
 
 // `name` stands in front of every error message. Errors: kInvalidArgument.

@@ -17,8 +17,8 @@ TEST(BoundedJson, DepthIsLimitedAtTheStatedBound) {
     const auto count = static_cast<size_t>(depth);
     return std::string(count, '[') + std::string(count, ']');
   };
-  EXPECT_TRUE(parse_bounded_json(nested(kMaxJsonDepth), "x").has_value());
-  EXPECT_EQ(parse_bounded_json(nested(kMaxJsonDepth + 1), "x").error().message,
+  EXPECT_TRUE(parse_bounded_json(nested(kMaxModelJsonDepth), "x").has_value());
+  EXPECT_EQ(parse_bounded_json(nested(kMaxModelJsonDepth + 1), "x").error().message,
             "x: JSON nested more than 32 deep");
 }
 

@@ -110,8 +110,13 @@ class GgufSource final : public TensorSource {
     const bool rotated =
         name.find("q_proj") != std::string::npos || name.find("k_proj") != std::string::npos;
     if (shape_.family == Family::kLlama && rotated) {
-      const bool is_bias = name.ends_with(".bias");
-      rotary_pairs_to_halves(values, shape_.head_dim, is_bias ? 1 : cols);
+      const int64_t channel_values = name.ends_with(".bias") ? 1 : cols;
+      if (rows * cols % (shape_.head_dim * channel_values) != 0) {
+        return invalid_argument(
+            fmt::format("{} has dimensions ({}), want whole heads of {} channels", where,
+                        fmt::join(tensor.dims, ", "), shape_.head_dim));
+      }
+      rotary_pairs_to_halves(values, shape_.head_dim, channel_values);
     }
     return values;
   }

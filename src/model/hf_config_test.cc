@@ -94,6 +94,9 @@ TEST(HfConfigError, NamesKeyValueAndWhatWasWanted) {
   expect_error("vocab_size", 18446744073709551615ULL, "want an integer");
   expect_error("num_hidden_layers", int64_t{1} << 40,
                "number of layers = 1099511627776, want 1..2^31");
+  // Every recipe has an entry for each layer: two billion were 400 GiB.
+  expect_error("num_hidden_layers", int64_t{1} << 31,
+               "number of layers = 2147483648, want 1..16384");
   expect_error("num_attention_heads", 0, "num_attention_heads = 0");
   expect_error("num_key_value_heads", 3, "want a divisor of the 4 heads");
   expect_error("head_dim", 15, "want an even number");
@@ -105,8 +108,7 @@ TEST(HfConfigError, NamesKeyValueAndWhatWasWanted) {
   expect_error("use_sliding_window", 1, "want true or false");
   expect_error("quantization_config", json{{"bits", 4}}, "want an unquantised");
   json huge = base_config();
-  for (const char* key :
-       {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"}) {
+  for (const char* key : {"hidden_size", "intermediate_size", "num_attention_heads"}) {
     huge[key] = int64_t{1} << 30;
   }
   huge["num_key_value_heads"] = 1;

@@ -89,6 +89,9 @@ TEST(LoadShape, OfLargeModelsNeedsNoWeights) {
   const auto large = load_shape(data_folder() + "/models/llama-3-70b/config.json");
   ASSERT_TRUE(large.has_value()) << large.error().message;
   EXPECT_EQ(large->num_parameters(), 70553706496);  // as published: 70.6 billion
+  const auto largest = load_shape(data_folder() + "/models/llama-3-405b/config.json");
+  ASSERT_TRUE(largest.has_value()) << largest.error().message;
+  EXPECT_EQ(largest->num_parameters(), 405853388800);  // as published: 405.9 billion
   EXPECT_NE(load_weights(folder).error().message.find("neither model.safetensors"),
             std::string::npos);
   EXPECT_NE(load_weights(folder + "/config.json").error().message.find("holds no weights"),

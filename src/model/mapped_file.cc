@@ -10,10 +10,34 @@
 
 #include <fmt/format.h>
 
+#ifdef DOVETAIL_GUARD_MAPPED_FILES
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace dovetail::model {
+namespace {
+
+// The last page goes on behind the file, so reading too far would go unnoticed. Under the address
+// sanitizer it is an error; elsewhere this does nothing.
+void guard_tail([[maybe_unused]] const uint8_t* start, [[maybe_unused]] size_t size,
+                [[maybe_unused]] bool on) {
+#ifdef DOVETAIL_GUARD_MAPPED_FILES
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t tail = (page - size % page) % page;
+  if (on) {
+    __asan_poison_memory_region(start + size, tail);
+  } else {
+    __asan_unpoison_memory_region(start, size + tail);
+  }
+#endif
+}
+
+}  // namespace
 
 MappedFile::~MappedFile() {
-  if (start_ != nullptr) munmap(const_cast<uint8_t*>(start_), size_);
+  if (start_ == nullptr) return;
+  guard_tail(start_, size_, false);
+  munmap(const_cast<uint8_t*>(start_), size_);
 }
 
 Result<std::shared_ptr<const MappedFile>> map_file(const std::string& path) {
@@ -37,6 +61,7 @@ Result<std::shared_ptr<const MappedFile>> map_file(const std::string& path) {
       return io_error(fmt::format("{}: cannot be mapped: {}", path, reason));
     }
     start = static_cast<const uint8_t*>(mapping);
+    guard_tail(start, size, true);
   }
   close(fd);
   return std::shared_ptr<const MappedFile>(new MappedFile(path, start, size));

@@ -13,8 +13,8 @@ namespace dovetail::model {
 
 enum class Family : uint8_t { kLlama, kQwen2 };
 
-// Shapes alone; a config.json gives one without weights. Every count is 1..2^31 and checked so that
-// no product of two dimensions and 8 overflows.
+// Shapes alone; a config.json gives one without weights. Every count is 1..2^31 (layers 1..2^14)
+// and checked so that no product of two dimensions and 8 overflows.
 struct ModelShape {
   Family family = Family::kLlama;
   std::string name;  // "smollm2-135m"

@@ -11,6 +11,8 @@ namespace dovetail::model {
 namespace {
 
 constexpr int64_t kMaxCount = int64_t{1} << 31;
+// Recipes and tables have entries for every layer, so a short file must not ask for billions.
+constexpr int64_t kMaxLayers = int64_t{1} << 14;
 // As doubles, so that the check itself cannot overflow.
 constexpr double kMaxParameters = 0x1.0p60;
 
@@ -39,6 +41,10 @@ Status check_shape(const ModelShape& shape, const std::string& where) {
     if (value < 1 || value > kMaxCount) {
       return invalid_argument(fmt::format("{}: {} = {}, want 1..2^31", where, name, value));
     }
+  }
+  if (shape.num_layers > kMaxLayers) {
+    return invalid_argument(
+        fmt::format("{}: number of layers = {}, want 1..{}", where, shape.num_layers, kMaxLayers));
   }
   if (shape.num_heads % shape.num_kv_heads != 0) {
     return invalid_argument(

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "base/durable_file.h"
 #include "base/hash.h"
 #include "base/paths.h"
 #include "base/subprocess.h"
@@ -187,8 +188,7 @@ Result<std::string> pull_model(const std::string& name, const ProgressSink& prog
   const std::string joined = folder.path() + "/joined";
   DOVETAIL_TRY_STATUS(fetch_and_join(entry, joined, folder.path(), progress));
   DOVETAIL_TRY_STATUS(check_sum(entry, joined));
-  fs::rename(joined, target, code);
-  if (code) return io_error(fmt::format("{}: {}", target, code.message()));
+  DOVETAIL_TRY_STATUS(publish_file(joined, target));
   DOVETAIL_TRY_STATUS(write_text_file(target + ".verified", fingerprint(target, entry.sha256)));
   return target;
 }

@@ -47,7 +47,7 @@ Status create_tables(const SqliteFile& file) {
       "CREATE TABLE IF NOT EXISTS damaged (kind TEXT NOT NULL, key TEXT NOT NULL,"
       " input TEXT NOT NULL, value TEXT NOT NULL);"
       "CREATE TABLE IF NOT EXISTS leases (kind TEXT NOT NULL, key TEXT NOT NULL,"
-      " worker TEXT NOT NULL, deadline_ms INTEGER NOT NULL, PRIMARY KEY (kind, key));");
+      " worker TEXT NOT NULL, beat INTEGER NOT NULL, PRIMARY KEY (kind, key));");
 }
 
 Status add_sums(const SqliteFile& file) {
@@ -76,6 +76,7 @@ Status prepare_layout(const SqliteFile& file) {
   DOVETAIL_TRY(Transaction transaction, Transaction::begin(file));
   DOVETAIL_TRY(const int layout, layout_of(file));
   if (layout == 1) DOVETAIL_TRY_STATUS(add_sums(file));
+  if (layout == 2) DOVETAIL_TRY_STATUS(file.execute("DROP TABLE leases"));
   DOVETAIL_TRY_STATUS(create_tables(file));
   DOVETAIL_TRY_STATUS(file.execute(
       fmt::format("INSERT OR REPLACE INTO meta VALUES ('schema_version', '{}')", kLayoutVersion)));

@@ -39,22 +39,44 @@ std::string free_name(const std::string& path) {
   }
 }
 
-// The largest row number, or one that is surely larger where that page is unreadable.
-int64_t last_row(const SqliteFile& damaged, const std::string& path) {
+// Rows up to this number are asked for one by one: as many as the file can hold, and gaps that
+// replaced rows left. A damaged page may claim any number, so no number read bounds a loop.
+int64_t num_likely_rows(const std::string& path) {
   constexpr int64_t kSmallestRowBytes = 64;  // its key alone
-  constexpr int64_t kReplacements = 4;       // rows that were replaced left gaps
-  if (auto query = damaged.prepare("SELECT max(rowid) FROM results"); query.has_value()) {
-    const auto found = query->step();
-    if (found.has_value() && *found) return query->integer(0);
-  }
+  constexpr int64_t kReplacements = 4;
   std::error_code code;
   const auto bytes = static_cast<int64_t>(fs::file_size(path, code));
   return code ? 0 : kReplacements * bytes / kSmallestRowBytes;
 }
 
+// The next row that SQLite finds behind `rowid`; nothing at the end or where a page is unreadable.
+std::optional<int64_t> next_row(Statement& query, int64_t rowid) {
+  query.reset();
+  const auto found = query.bind(1, rowid).step();
+  if (!found.has_value() || !*found || query.integer(0) <= rowid) return std::nullopt;
+  return query.integer(0);
+}
+
 bool is_good(bool has_sums, const Statement& row) {
   if (has_sums) return row.text(4) == row_sum(row.text(0), row.text(1), row.text(3));
   return Json::accept(row.text(3));
+}
+
+// Moves one row if it is there and good.
+Status copy_row(int64_t rowid, bool has_sums, Statement& row, Statement& insert, Salvaged& result) {
+  row.reset();
+  const auto found = row.bind(1, rowid).step();
+  if (found.has_value() && !*found) return {};
+  if (!found.has_value() || !is_good(has_sums, row)) {
+    ++result.num_lost;
+    return {};
+  }
+  insert.reset();
+  const std::string sum = row_sum(row.text(0), row.text(1), row.text(3));
+  insert.bind(1, row.text(0)).bind(2, row.text(1)).bind(3, row.text(2));
+  DOVETAIL_TRY_STATUS(insert.bind(4, row.text(3)).bind(5, sum).run());
+  ++result.num_kept;
+  return {};
 }
 
 // Row by row through the numbers, so that a damaged page costs its own rows alone.
@@ -65,23 +87,17 @@ Status copy_rows(const SqliteFile& damaged, const SqliteFile& fresh, Salvaged& r
                                   " NOT INDEXED WHERE rowid = ?",
                                   has_sums ? ", sum" : ""));
   if (!row.has_value()) return {};  // the table itself cannot be found
+  DOVETAIL_TRY(Statement next, damaged.prepare("SELECT rowid FROM results NOT INDEXED"
+                                               " WHERE rowid > ? ORDER BY rowid LIMIT 1"));
   DOVETAIL_TRY(Transaction transaction, Transaction::begin(fresh));
   DOVETAIL_TRY(Statement insert,
                fresh.prepare("INSERT OR IGNORE INTO results VALUES (?, ?, ?, ?, ?)"));
-  const int64_t last = last_row(damaged, damaged.path());
+  const int64_t last = num_likely_rows(damaged.path());
   for (int64_t rowid = 1; rowid <= last; ++rowid) {
-    row->reset();
-    const auto found = row->bind(1, rowid).step();
-    if (found.has_value() && !*found) continue;
-    if (!found.has_value() || !is_good(has_sums, *row)) {
-      ++result.num_lost;
-      continue;
-    }
-    insert.reset();
-    const std::string sum = row_sum(row->text(0), row->text(1), row->text(3));
-    insert.bind(1, row->text(0)).bind(2, row->text(1)).bind(3, row->text(2));
-    DOVETAIL_TRY_STATUS(insert.bind(4, row->text(3)).bind(5, sum).run());
-    ++result.num_kept;
+    DOVETAIL_TRY_STATUS(copy_row(rowid, has_sums, *row, insert, result));
+  }
+  for (auto rowid = next_row(next, last); rowid.has_value(); rowid = next_row(next, *rowid)) {
+    DOVETAIL_TRY_STATUS(copy_row(*rowid, has_sums, *row, insert, result));
   }
   return transaction.commit();
 }
@@ -109,6 +125,12 @@ Status rename_with_log(const std::string& from, const std::string& to) {
     if (!fs::exists(from + suffix)) continue;
     fs::rename(from + suffix, to + suffix, code);
     if (code) return io_error(fmt::format("{}: {}", from + suffix, code.message()));
+  }
+  // In this order on the disk, too.
+  const int folder = open_folder(to);
+  if (folder >= 0) {
+    (void)::fsync(folder);
+    ::close(folder);
   }
   return {};
 }

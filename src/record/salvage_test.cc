@@ -110,6 +110,26 @@ TEST_F(SalvageTest, AnyDamageEndsInGoodRowsOrAnErrorThatNamesTheFile) {
   EXPECT_GT(salvaged, 10) << refused << " refused";
 }
 
+// A number read from a damaged page must not become the length of a loop; rows of such numbers that
+// are really there are found all the same.
+TEST_F(SalvageTest, ARowOfAnEnormousNumberIsKeptWithoutCountingUpToIt) {
+  {
+    const auto file = SqliteFile::open(path_);
+    ASSERT_TRUE(file.has_value());
+    ASSERT_TRUE(file->execute("UPDATE results SET rowid = 4611686018427387904 WHERE rowid = 7")
+                    .has_value());
+  }
+  std::string damaged = bytes();
+  std::fill_n(damaged.begin() + 10 * std::ptrdiff_t{4096}, 4096, '\x5a');
+  write(damaged);
+  const auto db = StudyDb::open(path_);
+  ASSERT_TRUE(db.has_value()) << db.error().message;
+  const auto moved = db->get("n", Json(6));  // row 7 was written seventh
+  ASSERT_TRUE(moved.has_value() && moved->has_value());
+  EXPECT_EQ(**moved, value_of(6));
+  EXPECT_GT(num_right(*db), kRows * 9 / 10);
+}
+
 TEST_F(SalvageTest, ASalvageThatWasKilledBetweenItsRenamesIsEnded) {
   fs::rename(path_, path_ + ".salvaged");
   std::ofstream(path_ + "-wal") << "the log of the damaged file";

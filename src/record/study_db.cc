@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/hash.h"
+#include "base/json_text.h"
 #include "record/layout.h"
 #include "record/salvage.h"
 
@@ -44,8 +45,8 @@ struct Row {
 Result<std::optional<Json>> read_row(const SqliteFile& file, std::string_view kind, const Row& row,
                                      std::vector<std::string>& notices) {
   if (row.sum == row_sum(kind, row.key, row.value)) {
-    Json value = Json::parse(row.value, nullptr, false);
-    if (!value.is_discarded()) return std::optional<Json>(std::move(value));
+    Result<Json> value = parse_json(row.value, file.path());
+    if (value.has_value()) return std::optional<Json>(*std::move(value));
   }
   DOVETAIL_TRY(Transaction transaction, Transaction::begin(file));
   for (const char* sql : {"INSERT INTO damaged SELECT kind, key, input, value FROM results"
@@ -77,6 +78,10 @@ Result<bool> insert(const SqliteFile& file, const char* verb, std::string_view k
 
 std::string key_of(const Json& input) {
   return sha256_hex(input.dump());
+}
+
+std::string row_name(std::string_view kind, const Json& input) {
+  return std::string(kind) + "/" + key_of(input);
 }
 
 StudyDb::StudyDb(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -127,6 +132,20 @@ Result<Json> StudyDb::add(std::string_view kind, const Json& input, Json value) 
   if (first.has_value()) return *std::move(first);
   DOVETAIL_TRY_STATUS(put(kind, input, value));  // the first one was damaged
   return value;
+}
+
+Result<Json> StudyDb::finish(std::string_view kind, const Json& input, Json value,
+                             const std::string& worker) {
+  bool stored = false;
+  {
+    DOVETAIL_TRY(Transaction transaction, Transaction::begin(impl_->file));
+    DOVETAIL_TRY(stored, insert(impl_->file, "INSERT OR IGNORE", kind, input, value));
+    DOVETAIL_TRY(Statement lease, impl_->file.prepare("DELETE FROM leases WHERE kind = ? AND"
+                                                      " key = ? AND worker = ?"));
+    DOVETAIL_TRY_STATUS(lease.bind(1, kind).bind(2, key_of(input)).bind(3, worker).run());
+    DOVETAIL_TRY_STATUS(transaction.commit());
+  }
+  return stored ? std::move(value) : add(kind, input, std::move(value));
 }
 
 Result<std::vector<Json>> StudyDb::all(std::string_view kind) const {

@@ -21,6 +21,8 @@ namespace dovetail::record {
 
 // SHA-256 of the JSON's text; keys keep their order, so build inputs the same way every time.
 [[nodiscard]] std::string key_of(const Json& input);
+// "kl/<key>": how a record names the row behind a number.
+[[nodiscard]] std::string row_name(std::string_view kind, const Json& input);
 
 class StudyDb {
  public:
@@ -42,6 +44,10 @@ class StudyDb {
   // Stores unless a row is there, and returns what stands then: when two processes computed the
   // same, both go on with the same. Errors: kIo.
   [[nodiscard]] Result<Json> add(std::string_view kind, const Json& input, Json value);
+  // As add(), and ends the lease of `worker` in the same transaction (work_queue.h). A lease that
+  // another has taken over stays with it. Errors: kIo.
+  [[nodiscard]] Result<Json> finish(std::string_view kind, const Json& input, Json value,
+                                    const std::string& worker);
   // Every value of a kind, ordered by key. Errors: kIo, damage.
   [[nodiscard]] Result<std::vector<Json>> all(std::string_view kind) const;
 

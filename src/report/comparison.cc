@@ -7,8 +7,6 @@
 
 #include <fmt/format.h>
 
-#include "report/page_assets.h"
-#include "report/page_text.h"
 #include "report/record_view.h"
 
 namespace dovetail::report {
@@ -38,7 +36,16 @@ void collect_leaves(const Json& json, const std::string& path, Leaves& leaves) {
   }
 }
 
-std::string show_value(const Json& value) {
+// By the unit at the end of the last key of a path.
+std::string show_value(const std::string& path, const Json& value) {
+  const std::string key = path.substr(path.find_last_of(". ") + 1);
+  if (value.is_number() && key.ends_with("_ns")) return show_ns(value.get<double>());
+  if (value.is_number() && (key.ends_with("_pj") || key.ends_with("_pj_per_token"))) {
+    return show_pj(value.get<double>());
+  }
+  if (value.is_number() && key.ends_with("_mw")) {
+    return fmt::format("{:.4g} W", value.get<double>() / 1000);
+  }
   if (value.is_number_float()) return fmt::format("{:.6g}", value.get<double>());
   if (value.is_string()) return value.get<std::string>();
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -69,15 +76,16 @@ void compare_leaves(const Json& from, const Json& to, const std::string& prefix,
   for (const auto& [path, value] : before) {
     const auto it = after_by_path.find(path);
     if (it == after_by_path.end()) {
-      changes.push_back({prefix + path, show_value(value), "", ""});
+      changes.push_back({prefix + path, show_value(path, value), "", ""});
     } else if (!same(value, *it->second)) {
-      changes.push_back({prefix + path, show_value(value), show_value(*it->second),
+      changes.push_back({prefix + path, show_value(path, value), show_value(path, *it->second),
                          relative_note(value, *it->second)});
     }
     if (it != after_by_path.end()) after_by_path.erase(it);
   }
   for (const auto& [path, value] : after) {
-    if (after_by_path.contains(path)) changes.push_back({prefix + path, "", show_value(value), ""});
+    if (after_by_path.contains(path))
+      changes.push_back({prefix + path, "", show_value(path, value), ""});
   }
 }
 
@@ -100,20 +108,25 @@ Json by_text(const Json& list, const char* key) {
 
 ChangeGroup input_group(const Json& from, const Json& to, const std::string& title,
                         const char* key) {
-  ChangeGroup group{title, true};
+  ChangeGroup group{title, Role::kInput};
   compare_leaves(at_key(from, key), at_key(to, key), "", group.changes);
   return group;
 }
 
 ChangeGroup products_group(const Json& from, const Json& to) {
-  ChangeGroup group{"Products", true};
-  compare_leaves(by_text(from["products"], "name"), by_text(to["products"], "name"), "",
-                 group.changes);
+  ChangeGroup group{"Products", Role::kInput};
+  // The name of a row follows from the texts and the model; they are compared themselves.
+  const auto declared = [](const Json& record) {
+    Json products = by_text(record["products"], "name");
+    for (Json& product : products) product.erase("profile_row");
+    return products;
+  };
+  compare_leaves(declared(from), declared(to), "", group.changes);
   return group;
 }
 
 ChangeGroup constants_group(const Json& from, const Json& to) {
-  ChangeGroup group{"Technology constants", true};
+  ChangeGroup group{"Technology constants", Role::kInput};
   compare_leaves(by_text(list_at(from, "constants"), "key"),
                  by_text(list_at(to, "constants"), "key"), "", group.changes);
   return group;
@@ -126,8 +139,8 @@ std::string scenario_key(const Json& scenario) {
 
 void add_change(ChangeGroup& group, const std::string& what, const Json& a, const Json& b) {
   if (same(a, b)) return;
-  group.changes.push_back({what, a.is_null() ? "" : show_value(a), b.is_null() ? "" : show_value(b),
-                           relative_note(a, b)});
+  group.changes.push_back({what, a.is_null() ? "" : show_value(what, a),
+                           b.is_null() ? "" : show_value(what, b), relative_note(a, b)});
 }
 
 // Sites that are treated in another way, counted by what they were and what they became.
@@ -138,8 +151,8 @@ void compare_recipes(const std::string& name, const Json& from, const Json& to,
   int64_t num_sites = 0;
   for (const auto& [site, treatment] : to.items()) {
     ++num_sites;
-    const std::string before = from.contains(site) ? show_value(from[site]) : "(none)";
-    const std::string after = show_value(treatment);
+    const std::string before = from.contains(site) ? show_value("", from[site]) : "(none)";
+    const std::string after = show_value("", treatment);
     if (before == after) continue;
     ++num_changed;
     ++moves[{before, after}];
@@ -202,8 +215,27 @@ Json without_name(Json chip) {
   return chip;
 }
 
+std::string show_objective(const std::string& objective, double value) {
+  if (objective == "latency") return show_ns(value);
+  if (objective == "energy") return show_pj(value);
+  if (objective == "latency_area") return fmt::format("{:.4g} ms x mm2", value / 1e6);
+  if (objective == "latency_price") return fmt::format("{:.4g} ms x USD", value / 1e6);
+  if (objective == "energy_area") return fmt::format("{:.4g} mJ x mm2", value / 1e9);
+  return fmt::format("{:.6g}", value);
+}
+
+void add_objective(const std::string& objective, const Json& before, const Json& after,
+                   ChangeGroup& group) {
+  if (same(before, after)) return;
+  const auto show = [&](const Json& value) {
+    return value.is_number() ? show_objective(objective, value.get<double>()) : std::string();
+  };
+  group.changes.push_back(
+      {kObjectiveChange, show(before), show(after), relative_note(before, after)});
+}
+
 ChangeGroup scenario_group(const std::string& key, const Json& from, const Json& to) {
-  ChangeGroup group{"Answer: " + key, false};
+  ChangeGroup group{"Answer: " + key, Role::kAnswer};
   add_change(group, "fits", from["feasible"], to["feasible"]);
   if (!from["feasible"].get<bool>() || !to["feasible"].get<bool>()) {
     add_change(group, "why not", at_key(from, "why_not"), at_key(to, "why_not"));
@@ -211,8 +243,8 @@ ChangeGroup scenario_group(const std::string& key, const Json& from, const Json&
   }
   const Json& before = from["recommendation"];
   const Json& after = to["recommendation"];
-  add_change(group, "objective", at_key(before, "objective_value"),
-             at_key(after, "objective_value"));
+  add_objective(text_at(to, "objective"), at_key(before, "objective_value"),
+                at_key(after, "objective_value"), group);
   compare_leaves(without_name(before["chip"]), without_name(after["chip"]),
                  "chip: ", group.changes);
   compare_leaves(at_key(before, "limits"), at_key(after, "limits"), "", group.changes);
@@ -224,7 +256,7 @@ ChangeGroup scenario_group(const std::string& key, const Json& from, const Json&
 void add_scenarios(const Json& from, const Json& to, Comparison& comparison) {
   std::map<std::string, const Json*> before;
   for (const Json& scenario : from["scenarios"]) before[scenario_key(scenario)] = &scenario;
-  ChangeGroup asked{"Scenarios asked", true};
+  ChangeGroup asked{"Scenarios asked", Role::kInput};
   std::vector<ChangeGroup> answers;
   for (const Json& scenario : to["scenarios"]) {
     const std::string key = scenario_key(scenario);
@@ -241,18 +273,71 @@ void add_scenarios(const Json& from, const Json& to, Comparison& comparison) {
   std::ranges::move(answers, std::back_inserter(comparison.groups));
 }
 
-ChangeGroup loss_model_group(const Json& from, const Json& to) {
-  ChangeGroup group{"Loss model", false};
-  for (const char* key :
-       {"spearman", "r2_log", "bias_ratio", "bias_min_ratio", "bias_max_ratio", "num_recipes"}) {
+ChangeGroup bias_group(const Json& from, const Json& to) {
+  ChangeGroup group{"Prediction bias", Role::kLearned};
+  for (const char* key : {"bias_ratio", "bias_spread_ratio", "bias_min_ratio", "bias_max_ratio",
+                          "spearman", "r2_log", "num_recipes"}) {
     add_change(group, key, at_key(at_key(from, "additivity"), key),
                at_key(at_key(to, "additivity"), key));
   }
   return group;
 }
 
+// After over before of every loss that both tables hold and that changed.
+std::vector<double> loss_ratios(const Json& from, const Json& to) {
+  std::map<std::string, const Json*> before;
+  const Json& old_sites = list_at(from, "sites");
+  const Json& old_rows = list_at(from, "loss_nats");
+  for (size_t i = 0; i < std::min(old_sites.size(), old_rows.size()); ++i) {
+    before[show_value("", old_sites[i])] = &old_rows[i];
+  }
+  std::vector<double> ratios;
+  const Json& sites = list_at(to, "sites");
+  const Json& rows = list_at(to, "loss_nats");
+  for (size_t i = 0; i < std::min(sites.size(), rows.size()); ++i) {
+    const auto it = before.find(show_value("", sites[i]));
+    if (it == before.end()) continue;
+    for (size_t t = 0; t < std::min(rows[i].size(), it->second->size()); ++t) {
+      const Json& a = (*it->second)[t];
+      const Json& b = rows[i][t];
+      if (!a.is_number() || !b.is_number() || same(a, b) || a.get<double>() <= 0) continue;
+      ratios.push_back(b.get<double>() / a.get<double>());
+    }
+  }
+  std::ranges::sort(ratios);
+  return ratios;
+}
+
+// One line a product: thousands of losses say nothing one by one. Tables of other menus have other
+// columns, so only those of equal menus are compared.
+ChangeGroup loss_table_group(const Json& from, const Json& to) {
+  ChangeGroup group{"Loss table", Role::kLearned};
+  if (at_key(from, "menu") != at_key(to, "menu")) return group;
+  const Json before = by_text(list_at(from, "loss_table"), "product");
+  for (const Json& table : list_at(to, "loss_table")) {
+    const std::string name = text_at(table, "product");
+    if (!before.contains(name)) continue;
+    const std::vector<double> ratios = loss_ratios(before[name], table);
+    if (ratios.empty()) continue;
+    group.changes.push_back(
+        {name + ": losses of single sites", "",
+         fmt::format("{} losses changed, median x{:.3g}", ratios.size(), ratios[ratios.size() / 2]),
+         fmt::format("x{:.3g} to x{:.3g}", ratios.front(), ratios.back())});
+  }
+  return group;
+}
+
+// Other code may answer otherwise; its times and threads may not.
+ChangeGroup program_group(const Json& from, const Json& to) {
+  ChangeGroup group{"Program", Role::kInput};
+  const Json& before = at_key(at_key(from, "run"), "version");
+  const Json& after = at_key(at_key(to, "run"), "version");
+  if (!before.is_null() && !after.is_null()) add_change(group, "version", before, after);
+  return group;
+}
+
 ChangeGroup search_group(const Json& from, const Json& to) {
-  ChangeGroup group{"Search", false};
+  ChangeGroup group{"Search", Role::kAnswer};
   add_change(group, "num_chips", at_key(from, "num_chips"), at_key(to, "num_chips"));
   add_change(group, "optimality_gap_frac", at_key(from, "optimality_gap_frac"),
              at_key(to, "optimality_gap_frac"));
@@ -261,29 +346,13 @@ ChangeGroup search_group(const Json& from, const Json& to) {
   return group;
 }
 
-int64_t count_changes(const Comparison& comparison, bool input) {
-  int64_t num_changes = 0;
-  for (const ChangeGroup& group : comparison.groups) {
-    if (group.input == input) num_changes += static_cast<int64_t>(group.changes.size());
-  }
-  return num_changes;
-}
-
-std::string input_titles(const Comparison& comparison) {
-  std::string titles;
-  for (const ChangeGroup& group : comparison.groups) {
-    if (group.input) titles += (titles.empty() ? "" : ", ") + group.title;
-  }
-  return titles;
-}
-
 }  // namespace
 
 Result<Comparison> compare_records(const Json& from, const Json& to) {
   DOVETAIL_TRY_STATUS(check_record(from));
   DOVETAIL_TRY_STATUS(check_record(to));
   Comparison comparison{text_at(from, "name"), text_at(to, "name")};
-  ChangeGroup study{"Question", true};
+  ChangeGroup study{"Question", Role::kInput};
   add_change(study, "question", at_key(from, "question"), at_key(to, "question"));
   add_change(study, "schema_version", at_key(from, "schema_version"), at_key(to, "schema_version"));
   comparison.groups.push_back(std::move(study));
@@ -294,92 +363,13 @@ Result<Comparison> compare_records(const Json& from, const Json& to) {
   comparison.groups.push_back(input_group(from, to, "Space", "space"));
   comparison.groups.push_back(constants_group(from, to));
   add_scenarios(from, to, comparison);
-  comparison.groups.push_back(loss_model_group(from, to));
+  comparison.groups.push_back(program_group(from, to));
+  comparison.groups.push_back(loss_table_group(from, to));
+  comparison.groups.push_back(bias_group(from, to));
   comparison.groups.push_back(search_group(from, to));
   std::erase_if(comparison.groups, [](const ChangeGroup& group) { return group.changes.empty(); });
-  std::ranges::stable_partition(comparison.groups, [](const ChangeGroup& g) { return g.input; });
+  std::ranges::stable_sort(comparison.groups, {}, &ChangeGroup::role);
   return comparison;
-}
-
-std::string comparison_summary(const Comparison& comparison) {
-  const int64_t num_inputs = count_changes(comparison, true);
-  const int64_t num_answers = count_changes(comparison, false);
-  if (num_inputs == 0 && num_answers == 0) {
-    return "Nothing changed: inputs and answers are the same.";
-  }
-  if (num_inputs == 0) {
-    return fmt::format(
-        "No input changed, yet {} numbers of the answers did: the program or its "
-        "constants' code changed between the two.",
-        num_answers);
-  }
-  if (num_answers == 0) {
-    return fmt::format("{} inputs changed ({}), and no answer did.", num_inputs,
-                       input_titles(comparison));
-  }
-  return fmt::format("{} inputs changed ({}), and with them {} numbers of the answers.", num_inputs,
-                     input_titles(comparison), num_answers);
-}
-
-std::string comparison_text(const Comparison& comparison) {
-  std::string text = fmt::format("{} -> {}\n{}\n", comparison.from_name, comparison.to_name,
-                                 comparison_summary(comparison));
-  constexpr size_t kMaxShown = 25;
-  for (const ChangeGroup& group : comparison.groups) {
-    text += fmt::format("\n{}{}\n", group.title, group.input ? " (input)" : "");
-    for (size_t i = 0; i < std::min(kMaxShown, group.changes.size()); ++i) {
-      const Change& change = group.changes[i];
-      text += fmt::format("  {}: {} -> {}{}\n", change.what,
-                          change.from.empty() ? "(none)" : change.from,
-                          change.to.empty() ? "(none)" : change.to,
-                          change.note.empty() ? "" : "  (" + change.note + ")");
-    }
-    if (group.changes.size() > kMaxShown) {
-      text += fmt::format("  and {} more on the page\n", group.changes.size() - kMaxShown);
-    }
-  }
-  return text;
-}
-
-Result<std::string> comparison_html(const Comparison& comparison) {
-  std::string body;
-  for (const ChangeGroup& group : comparison.groups) {
-    body += fmt::format("<section><h2>{}</h2><p class=\"lead\">{}</p>\n", escape(group.title),
-                        group.input ? "Given to the study." : "Found by the study.");
-    for (const Change& change : group.changes) {
-      body += fmt::format(
-          "<div class=\"change\"><span>{}</span><span class=\"from\">{}</span><span>→</span>"
-          "<span>{}{}</span></div>\n",
-          escape(change.what), change.from.empty() ? "none" : escape(change.from),
-          change.to.empty() ? "none" : escape(change.to),
-          change.note.empty()
-              ? ""
-              : fmt::format(" <span class=\"note\">{}</span>", escape(change.note)));
-    }
-    body += "</section>\n";
-  }
-  const std::string title =
-      escape(fmt::format("{} → {}", comparison.from_name, comparison.to_name));
-  const std::string summary = escape(comparison_summary(comparison));
-  return fill_template(
-      kComparisonShell,
-      {{"title", title}, {"summary", summary}, {"style", kPageStyle}, {"body", body}});
-}
-
-Json to_json(const Comparison& comparison) {
-  Json groups = Json::array();
-  for (const ChangeGroup& group : comparison.groups) {
-    Json changes = Json::array();
-    for (const Change& change : group.changes) {
-      changes.push_back(
-          {{"what", change.what}, {"from", change.from}, {"to", change.to}, {"note", change.note}});
-    }
-    groups.push_back({{"title", group.title}, {"input", group.input}, {"changes", changes}});
-  }
-  return Json{{"from", comparison.from_name},
-              {"to", comparison.to_name},
-              {"summary", comparison_summary(comparison)},
-              {"groups", groups}};
 }
 
 }  // namespace dovetail::report

@@ -15,27 +15,30 @@ struct Change {
   std::string note;  // by how much, if that has a number: "-12 %"
 };
 
+enum class Role {
+  kInput,    // given to the study
+  kLearned,  // measured by the study before it chose: loss table, prediction bias
+  kAnswer,   // found by it
+};
+
 struct ChangeGroup {
   std::string title;
-  bool input = false;  // given to the study, not found by it
+  Role role = Role::kAnswer;
   std::vector<Change> changes = {};
 };
+
+// `what` of the change of a scenario's objective.
+inline constexpr const char* kObjectiveChange = "objective";
 
 struct Comparison {
   std::string from_name;
   std::string to_name;
-  std::vector<ChangeGroup> groups = {};  // only those with changes; inputs first
+  std::vector<ChangeGroup> groups = {};  // only those with changes, in the order of their roles
 };
 
 // Scenarios are matched by objective and loss cap, constants and products by name. Times and hosts
-// (`run`) do not count.
+// (`run`) do not count, the version of the program does.
 // Errors: kInvalidArgument if one of them is not a record that this version reads.
 [[nodiscard]] Result<Comparison> compare_records(const Json& from, const Json& to);
-
-// One sentence: what changed and what follows from it.
-[[nodiscard]] std::string comparison_summary(const Comparison& comparison);
-[[nodiscard]] std::string comparison_text(const Comparison& comparison);
-[[nodiscard]] Result<std::string> comparison_html(const Comparison& comparison);
-[[nodiscard]] Json to_json(const Comparison& comparison);
 
 }  // namespace dovetail::report

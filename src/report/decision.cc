@@ -1,6 +1,7 @@
 #include "report/decision.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <map>
 
@@ -20,26 +21,34 @@ std::string percent(double frac) {
   return fmt::format("{:.2g} %", 100 * std::abs(frac));
 }
 
+std::string sentence_case(std::string text) {
+  if (!text.empty()) text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+  return text;
+}
+
 std::string scenario_words(const Json& scenario) {
   return fmt::format("{} at a loss of at most {:g} nats per token",
                      objective_words(text_at(scenario, "objective")),
                      number_at(scenario, "kl_cap_nats"));
 }
 
-// "exact over 9,797,760 chips, within 0.06 % of the optimum".
+// "the best of 9,797,760 chips, searched exactly to within 0.06 % of the optimum".
 std::string search_words(const Json& record) {
-  const std::string chips = show_count(number_at(record, "num_chips"));
   const double gap = number_at(record, "optimality_gap_frac");
   if (!has_number(record, "search.num_chips")) {
-    return fmt::format("the chip is given; its recipe is within {} of the best", percent(gap));
+    return fmt::format("its recipe is within {} of the best", percent(gap));
   }
+  const std::string chips = show_count(number_at(record, "search.num_chips"));
   if (record["search"].value("exact", true)) {
-    return fmt::format("searched exactly over {} chips, within {} of the optimum", chips,
+    return fmt::format("the best of {} chips, searched exactly to within {} of the optimum", chips,
                        percent(gap));
   }
-  return fmt::format(
-      "best found among {} chips by {}, at most {} from a bound over the whole space", chips,
-      text_at(record, "search.method"), percent(number_at(record, "search.bound_gap_frac")));
+  return fmt::format("the best of {} evaluated among {} chips ({}), at most {} above the bound",
+                     has_number(record, "search.evaluations")
+                         ? show_count(number_at(record, "search.evaluations"))
+                         : "those",
+                     chips, method_words(text_at(record, "search.method")),
+                     percent(number_at(record, "search.bound_gap_frac")));
 }
 
 Sentence build_sentence(const Json& record, const Json& scenario) {
@@ -47,21 +56,22 @@ Sentence build_sentence(const Json& record, const Json& scenario) {
   std::string recipes;
   for (const Json& product : list_at(point, "products")) {
     recipes += fmt::format(
-        "{}{} to {:.2f} bits per weight ({} a request{})", recipes.empty() ? "" : "; ",
+        "{}{} to {:.2f} bits per weight ({} a request{})", recipes.empty() ? "" : " and ",
         text_at(product, "name"), number_at(product, "bits_per_weight"),
         show_ns(number_at(product, "cost.latency_ns")),
         has_number(product, "cost.energy_pj_per_token")
             ? fmt::format(", {} a token", show_pj(number_at(product, "cost.energy_pj_per_token")))
             : "");
   }
+  const bool given = !has_number(record, "search.num_chips");
   const bool exact = !record.contains("search") || record["search"].value("exact", true);
-  return {"Build",
-          fmt::format("For {}: {}; compress {}. The whole takes {:.3g} mm² and {:.2f} USD with its "
-                      "DRAM; {}.",
-                      scenario_words(scenario), describe_chip(point["chip"]), recipes,
-                      number_at(point, "limits.area_mm2"), number_at(point, "limits.price_usd"),
-                      search_words(record)),
-          exact ? "sure" : "partly"};
+  return {
+      "Build",
+      fmt::format("For {}, {} in {} ({:.3g} mm², {:.2f} USD with its DRAM) and compress {}: {}.",
+                  scenario_words(scenario), given ? "keep the given chip" : "build a chip",
+                  describe_chip(point["chip"]), number_at(point, "limits.area_mm2"),
+                  number_at(point, "limits.price_usd"), recipes, search_words(record)),
+      exact ? "model" : "partly"};
 }
 
 const Json* closest_baseline(const Json& scenario) {
@@ -103,8 +113,8 @@ Sentence together_sentence(const Json& record, const Json& scenario) {
   const auto [num_established, num_compared] = count_established(record);
   const std::string overall =
       num_compared > 1 ? fmt::format(
-                             " Over all {} scenarios the margin over the best alternative "
-                             "is established in {}.",
+                             "; over all {} scenarios the margin over the best alternative "
+                             "is established in {}",
                              num_compared, num_established)
                        : "";
   const std::string band =
@@ -112,64 +122,69 @@ Sentence together_sentence(const Json& record, const Json& scenario) {
                   number_at(*closest, "ratio_high"));
   if (verdict == "same point") {
     return {"Together or in turn",
-            fmt::format("Choosing together gains nothing here: \"{}\" ends at the same point.{}",
+            fmt::format("Choosing together gains nothing here: \"{}\" ends at the same point{}.",
                         who, overall),
             num_established > 0 ? "partly" : "open"};
   }
   if (verdict != "established") {
     return {"Together or in turn",
-            fmt::format("A gain over the best alternative, \"{}\", is not established ({}).{}", who,
+            fmt::format("A gain over the best alternative, \"{}\", is not established ({}){}.", who,
                         band, overall),
             "open"};
   }
   return {"Together or in turn",
           fmt::format("Choosing together beats every other way of working; the closest, \"{}\", "
-                      "costs {} more ({}).{}",
+                      "costs {} more ({}){}.",
                       who, percent(ratio - 1), band, overall),
-          ratio < 1.03 ? "partly" : "sure"};
+          ratio < 1.03 ? "partly" : "model"};
 }
 
 std::string additivity_words(const Json& record) {
   if (!has_number(record, "additivity_spearman")) {
-    return "How well predictions add up over whole recipes was not measured.";
+    return "how well predictions add up over whole recipes was not measured";
   }
   return fmt::format(
-      "Predictions ranked {:.0f} whole recipes with Spearman {:.3f}; measured over predicted loss "
-      "was {:.2f} ({:.2f} to {:.2f}), which the search allows for.",
+      "predictions ranked {:.0f} whole recipes with Spearman {:.3f}, measured over predicted loss "
+      "being {:.2f} ({:.2f} to {:.2f}), which the search allows for",
       number_at(record, "additivity.num_recipes"), number_at(record, "additivity_spearman"),
       number_at(record, "additivity.bias_ratio"), number_at(record, "additivity.bias_min_ratio"),
       number_at(record, "additivity.bias_max_ratio"));
+}
+
+std::string measured_words(const Json& product) {
+  std::string text = fmt::format("{} loses {:.4f} ± {:.4f} nats per token",
+                                 text_at(product, "name"), number_at(product, "measured_kl_nats"),
+                                 2 * number_at(product, "measured_kl_stderr_nats"));
+  if (has_number(product, "certified_kl_nats")) {
+    text += fmt::format(" ({:.4f} on a third text)", number_at(product, "certified_kl_nats"));
+  }
+  return text;
 }
 
 Sentence loss_sentence(const Json& record, const Json& scenario) {
   std::string measured;
   std::string borrowed;
   const Json& products = list_at(scenario["recommendation"], "products");
+  const Json& declared = list_at(record, "products");
   for (size_t i = 0; i < products.size(); ++i) {
     const Json& product = products[i];
     if (has_number(product, "measured_kl_nats")) {
-      measured +=
-          fmt::format("{}{} loses {:.4f} ± {:.4f} nats per token", measured.empty() ? "" : "; ",
-                      text_at(product, "name"), number_at(product, "measured_kl_nats"),
-                      2 * number_at(product, "measured_kl_stderr_nats"));
-      if (has_number(product, "certified_kl_nats")) {
-        measured +=
-            fmt::format(", {:.4f} on a third text", number_at(product, "certified_kl_nats"));
-      }
-    } else {
-      const Json& declared = list_at(record, "products");
-      borrowed += fmt::format(
-          "{}the loss of {} is not measured: {:.3f} nats per token is expected from the profile {}",
-          borrowed.empty() ? "" : "; ", text_at(product, "name"),
-          number_at(product, "expected_kl_nats", number_at(product, "predicted_kl_nats")),
-          i < declared.size() ? text_at(declared[i], "loss_profile") : "");
+      measured += (measured.empty() ? "" : " and ") + measured_words(product);
+      continue;
     }
+    borrowed += fmt::format(
+        "{}the loss of {} is not measured, {:.3f} nats per token being expected from the profile "
+        "{}",
+        borrowed.empty() ? "" : ", ", text_at(product, "name"),
+        number_at(product, "expected_kl_nats", number_at(product, "predicted_kl_nats")),
+        i < declared.size() ? text_at(declared[i], "loss_profile") : "");
   }
+  std::string text;
   if (!measured.empty()) {
-    measured = "Measured on the host: " + measured + " against the released weights. ";
+    text = "Executed on the host, " + measured + " against the released weights; ";
   }
-  if (!borrowed.empty()) borrowed = "Not established: " + borrowed + ". ";
-  return {"Loss", measured + borrowed + additivity_words(record),
+  if (!borrowed.empty()) text += (text.empty() ? "Not established: " : "") + borrowed + "; ";
+  return {"Loss", text + additivity_words(record) + ".",
           borrowed.empty()   ? "sure"
           : measured.empty() ? "open"
                              : "partly"};
@@ -197,8 +212,8 @@ Sentence worth_sentence(const Json& scenario) {
   const Json& point = scenario["recommendation"];
   const std::string prefill = binding_words(point, "prefill");
   const std::string decode = binding_words(point, "decode");
-  std::string text = prefill + (prefill.empty() || decode.empty() ? "" : ", ") + decode;
-  if (!text.empty()) text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+  const std::string text = prefill + (prefill.empty() || decode.empty() ? "" : ", ") + decode +
+                           (prefill.empty() && decode.empty() ? "" : "; ");
   const Json& prices = list_at(scenario, "shadow_prices");
   const Json* best = nullptr;
   for (const Json& price : prices) {
@@ -206,62 +221,85 @@ Sentence worth_sentence(const Json& scenario) {
     const double change = number_at(price, "objective_change_frac");
     if (best == nullptr || change < number_at(*best, "objective_change_frac")) best = &price;
   }
-  if (!text.empty()) text += ". ";
   if (best == nullptr) {
-    return {"What binds", text + "What one more unit of a resource is worth was not computed.",
+    return {"What binds",
+            sentence_case(text + "what one more unit of a resource is worth was not computed."),
             "open"};
   }
   const double change = number_at(*best, "objective_change_frac");
   if (change > -0.0005) {
-    return {"What binds", text + "No single step of a budget or of the chip makes it cheaper.",
-            "sure"};
+    return {"What binds",
+            sentence_case(text + "no single step of a budget or of the chip makes it cheaper."),
+            "model"};
   }
   return {"What binds",
-          text + fmt::format("The step worth most is {:+g} {} of {}: it lowers {} by {}.",
-                             number_at(*best, "step"), text_at(*best, "unit"),
-                             text_at(*best, "resource"),
-                             objective_words(text_at(scenario, "objective")), percent(change)),
-          "sure"};
+          sentence_case(
+              text + fmt::format("the step worth most is {:+g} {} of {}, which lowers {} by {}.",
+                                 number_at(*best, "step"), unit_words(text_at(*best, "unit")),
+                                 text_at(*best, "resource"),
+                                 objective_words(text_at(scenario, "objective")), percent(change))),
+          "model"};
+}
+
+// How today's winner fares where it would not win.
+struct Overturned {
+  int64_t num_changes = 0;
+  int64_t num_unfit = 0;  // of them: it would not meet the limits any more
+  double regret_frac = 0;
+  std::string worst;
+};
+
+Overturned count_overturned(const Json& rows) {
+  Overturned found;
+  for (const Json& row : rows) {
+    if (!row.value("winner_changes", false)) continue;
+    ++found.num_changes;
+    if (!row.value("winner_fits_low", true) || !row.value("winner_fits_high", true)) {
+      ++found.num_unfit;
+    }
+    const double here =
+        std::max(number_at(row, "regret_low_frac"), number_at(row, "regret_high_frac"));
+    if (here <= found.regret_frac) continue;
+    found.regret_frac = here;
+    found.worst = text_at(row, "constant");
+  }
+  return found;
 }
 
 Sentence robustness_sentence(const Json& scenario) {
-  constexpr const char* kAnalytical =
-      " Every cost is analytical: no simulation, synthesis or silicon has checked it yet.";
+  constexpr const char* kTopic = "What could overturn it";
+  const std::string analytical =
+      "every cost is analytical: no simulation, synthesis or silicon has checked it yet.";
   const Json& rows = list_at(scenario, "tornado");
   if (rows.empty()) {
-    return {
-        "What could overturn it",
-        std::string("Whether the winner survives the ranges of the technology constants was not "
-                    "computed.") +
-            kAnalytical,
-        "open"};
+    return {kTopic,
+            "Whether the winner survives the ranges of the technology constants was not computed, "
+            "and " +
+                analytical,
+            "open"};
   }
-  double regret = 0;
-  int64_t num_changes = 0;
-  std::string worst;
-  for (const Json& row : rows) {
-    if (!row.value("winner_changes", false)) continue;
-    ++num_changes;
-    const double here =
-        std::max(number_at(row, "regret_low_frac"), number_at(row, "regret_high_frac"));
-    if (here >= regret) {
-      regret = here;
-      worst = text_at(row, "constant");
-    }
-  }
-  if (num_changes == 0) {
-    return {"What could overturn it",
+  const Overturned found = count_overturned(rows);
+  if (found.num_changes == 0) {
+    return {kTopic,
             fmt::format("The winner stays the winner when any one of the {} technology constants "
-                        "that matter goes to an end of its range.{}",
-                        rows.size(), kAnalytical),
+                        "that matter goes to an end of its range, but {}",
+                        rows.size(), analytical),
             "partly"};
   }
-  return {"What could overturn it",
+  std::string how = found.worst.empty()
+                        ? ""
+                        : fmt::format("at worst, {}, this chip costs {} more than the best",
+                                      found.worst, percent(found.regret_frac));
+  if (found.num_unfit > 0) {
+    how += fmt::format("{}under {} it would not meet the limits any more",
+                       how.empty() ? "" : ", and ", found.num_unfit);
+  }
+  return {kTopic,
           fmt::format("Another chip would win under {} of {} technology constants taken to an end "
-                      "of their range; the worst is {}, where this chip would cost {} more than "
-                      "the best.{}",
-                      num_changes, rows.size(), worst, percent(regret), kAnalytical),
-          regret > 0.03 ? "open" : "partly"};
+                      "of their range ({}), and {}",
+                      found.num_changes, rows.size(), how.empty() ? "another is as good" : how,
+                      analytical),
+          found.regret_frac > 0.03 || found.num_unfit > 0 ? "open" : "partly"};
 }
 
 Sentence nothing_fits(const Json& record) {
@@ -277,8 +315,9 @@ Sentence nothing_fits(const Json& record) {
 }  // namespace
 
 std::string_view standing_words(std::string_view standing) {
-  if (standing == "sure") return "established";
-  return standing == "partly" ? "within limits" : "not established";
+  if (standing == "sure") return "sure, measured";
+  if (standing == "model") return "sure within the cost model";
+  return standing == "partly" ? "sure in part" : "not established";
 }
 
 int64_t headline_scenario(const Json& record) {

@@ -14,11 +14,11 @@ namespace dovetail::report {
 
 struct Sentence {
   std::string topic;     // "Build", "Together or in turn", ...
-  std::string text;      // one or two plain sentences with units
-  std::string standing;  // "sure", "partly", "open"
+  std::string text;      // one plain sentence with units
+  std::string standing;  // "sure", "model", "partly", "open"
 };
 
-// "sure" -> "established", ...
+// "model" -> "sure within the cost model", ...
 [[nodiscard]] std::string_view standing_words(std::string_view standing);
 
 // The scenario that the page opens with and the summary names: of the study's first objective the

@@ -1,5 +1,7 @@
 #include "report/decision.h"
 
+#include <cctype>
+
 #include <gtest/gtest.h>
 
 #include "report/page_test_record.h"
@@ -10,25 +12,60 @@ namespace {
 TEST(Decide, FiveSentencesFromTheNumbers) {
   const std::vector<Sentence> decision = decide(page_test_record());
   ASSERT_EQ(decision.size(), 5U);
-  EXPECT_NE(decision[0].text.find("searched exactly over 12 chips, within 0.05 % of the optimum"),
+  EXPECT_NE(decision[0].text.find(
+                "the best of 12 chips, searched exactly to within 0.05 % of the optimum"),
             std::string::npos)
       << decision[0].text;
   EXPECT_NE(decision[1].text.find("\"compress first, then build\", costs 4 % more (×1.040, band "
                                   "1.010 to 1.070)"),
             std::string::npos)
       << decision[1].text;
-  EXPECT_EQ(decision[1].standing, "sure");
-  EXPECT_NE(decision[2].text.find("chat loses 0.0990 ± 0.0080 nats per token, 0.1100 on a third"),
+  EXPECT_EQ(decision[1].standing, "model");
+  EXPECT_NE(decision[2].text.find("chat loses 0.0990 ± 0.0080 nats per token (0.1100 on a third"),
             std::string::npos)
       << decision[2].text;
   EXPECT_NE(decision[3].text.find("67 % of the decode time waits for DRAM bandwidth"),
             std::string::npos)
       << decision[3].text;
-  EXPECT_NE(decision[3].text.find("+1 MiB of shared SRAM: it lowers request latency by 2.1 %"),
+  EXPECT_NE(decision[3].text.find("+1 MiB of shared SRAM, which lowers request latency by 2.1 %"),
             std::string::npos)
       << decision[3].text;
   EXPECT_NE(decision[4].text.find("1 of 1 technology constants"), std::string::npos);
   EXPECT_NE(decision[4].text.find("0.4 % more"), std::string::npos) << decision[4].text;
+  for (const Sentence& sentence : decision) {
+    EXPECT_EQ(sentence.text.find(". "), std::string::npos) << "two sentences: " << sentence.text;
+    EXPECT_TRUE(sentence.text.ends_with(".")) << sentence.text;
+    EXPECT_FALSE(std::islower(static_cast<unsigned char>(sentence.text[0]))) << sentence.text;
+  }
+}
+
+TEST(Decide, SaysHowTheSearchWasDone) {
+  Json record = page_test_record();
+  record["search"] = {{"exact", false},
+                      {"num_chips", 300000},
+                      {"evaluations", 12000},
+                      {"method", "nsga2"},
+                      {"bound_gap_frac", 0.043}};
+  const Sentence heuristic = decide(record)[0];
+  EXPECT_EQ(heuristic.standing, "partly");
+  EXPECT_NE(heuristic.text.find("the best of 12,000 evaluated among 300,000 chips (NSGA-II), at "
+                                "most 4.3 % above the bound"),
+            std::string::npos)
+      << heuristic.text;
+  record["search"] = Json::object();
+  EXPECT_NE(decide(record)[0].text.find("keep the given chip in 7 nm"), std::string::npos);
+}
+
+TEST(Decide, AWinnerThatWouldNotFitAnyMoreIsSaid) {
+  Json record = page_test_record();
+  Json& row = record["scenarios"][0]["tornado"][0];
+  row["winner_fits_high"] = false;
+  row["regret_high_frac"] = nullptr;
+  const Sentence overturned = decide(record)[4];
+  EXPECT_EQ(overturned.standing, "open");
+  EXPECT_NE(overturned.text.find("under 1 it would not meet the limits any more"),
+            std::string::npos)
+      << overturned.text;
 }
 
 TEST(Decide, ABandThatHoldsOneIsNotEstablished) {

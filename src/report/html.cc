@@ -56,6 +56,14 @@ Result<Json> page_data(const Json& record, const std::vector<Sentence>& decision
   return data;
 }
 
+// No line ends between a number and its "%".
+std::string unbroken_percent(std::string text) {
+  for (size_t at = text.find(" %"); at != std::string::npos; at = text.find(" %", at)) {
+    text.replace(at, 1, "&#160;");
+  }
+  return text;
+}
+
 // What a reader without scripts sees, and what stands until the scripts have run.
 std::string decision_html(const std::vector<Sentence>& decision) {
   std::string html;
@@ -64,7 +72,7 @@ std::string decision_html(const std::vector<Sentence>& decision) {
         "<li class=\"standing-{0}\"><span class=\"topic\">{1}</span><span class=\"standing\">{2}"
         "</span><p>{3}</p></li>\n",
         sentence.standing, escape(sentence.topic), standing_words(sentence.standing),
-        escape(sentence.text));
+        unbroken_percent(escape(sentence.text)));
   }
   return html;
 }

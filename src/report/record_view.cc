@@ -23,6 +23,84 @@ const Json& at_path(const Json& json, const std::string& path) {
   return *node;
 }
 
+// The kinds of what the pages index into without asking again. `name[]` goes through an array. What
+// is absent or null passes; what must be there, check_scenarios asks for.
+struct Kind {
+  std::string_view path;
+  Json::value_t type;
+};
+constexpr Kind kKinds[] = {
+    {"budget", Json::value_t::object},
+    {"search", Json::value_t::object},
+    {"search.exact", Json::value_t::boolean},
+    {"products[]", Json::value_t::object},
+    {"loss_table[]", Json::value_t::object},
+    {"loss_table[].loss_nats[]", Json::value_t::array},
+    {"scenarios[].recommendation", Json::value_t::object},
+    {"scenarios[].recommendation.products[]", Json::value_t::object},
+    {"scenarios[].recommendation.products[].recipe", Json::value_t::object},
+    {"scenarios[].recommendation.products[].recipe.*", Json::value_t::string},
+    {"scenarios[].baselines[]", Json::value_t::object},
+    {"scenarios[].baselines[].feasible", Json::value_t::boolean},
+    {"scenarios[].shadow_prices[]", Json::value_t::object},
+    {"scenarios[].shadow_prices[].feasible", Json::value_t::boolean},
+    {"scenarios[].tornado[]", Json::value_t::object},
+    {"scenarios[].tornado[].winner_changes", Json::value_t::boolean},
+};
+
+std::string_view kind_word(Json::value_t type) {
+  switch (type) {
+    case Json::value_t::object:
+      return "an object";
+    case Json::value_t::array:
+      return "an array";
+    case Json::value_t::string:
+      return "a text";
+    default:
+      return "true or false";
+  }
+}
+
+// `path` leads from `node`, which stands at `where`, to what must be of `type`.
+Status check_kind(const Json& node, std::string_view path, Json::value_t type,
+                  const std::string& where) {
+  if (node.is_null()) return {};
+  if (path.empty()) {
+    if (node.type() == type) return {};
+    return invalid_argument(
+        fmt::format("record: {} is {}, want {}", where, node.type_name(), kind_word(type)));
+  }
+  if (path.starts_with("[]")) {
+    if (!node.is_array()) {
+      return invalid_argument(
+          fmt::format("record: {} is {}, want an array", where, node.type_name()));
+    }
+    path.remove_prefix(2);
+    for (size_t i = 0; i < node.size(); ++i) {
+      DOVETAIL_TRY_STATUS(check_kind(node[i], path, type, fmt::format("{}[{}]", where, i)));
+    }
+    return {};
+  }
+  if (path.starts_with('.')) path.remove_prefix(1);
+  const size_t end = std::min(path.find_first_of(".["), path.size());
+  const std::string_view key = path.substr(0, end);
+  path.remove_prefix(end);
+  if (!node.is_object()) return {};  // named by the entry of the shorter path
+  for (const auto& [name, child] : node.items()) {
+    if (key != "*" && name != key) continue;
+    DOVETAIL_TRY_STATUS(
+        check_kind(child, path, type, where.empty() ? name : fmt::format("{}.{}", where, name)));
+  }
+  return {};
+}
+
+// "n7" -> "7 nm".
+std::string node_words(const std::string& node) {
+  const bool sized = node.size() > 1 && node[0] == 'n' &&
+                     node.find_first_not_of("0123456789", 1) == std::string::npos;
+  return sized ? node.substr(1) + " nm" : node;
+}
+
 // The summary and the targets index into these without asking again.
 Status check_scenarios(const Json& scenarios) {
   for (size_t i = 0; i < scenarios.size(); ++i) {
@@ -34,7 +112,7 @@ Status check_scenarios(const Json& scenarios) {
     }
     if (!scenario["feasible"].get<bool>()) continue;
     const Json& products = at_path(scenario, "recommendation.products");
-    if (!products.is_array() || products.empty() ||
+    if (!products.is_array() || products.empty() || !products[0].is_object() ||
         !at_path(scenario, "recommendation.chip").is_object()) {
       return invalid_argument(fmt::format(
           "record: scenarios[{}].recommendation lacks chip or products, want a point", i));
@@ -75,6 +153,9 @@ Status check_record(const Json& record) {
       return invalid_argument(
           fmt::format("record: {} is {}, want an array", key, record[key].type_name()));
     }
+  }
+  for (const Kind& kind : kKinds) {
+    DOVETAIL_TRY_STATUS(check_kind(record, kind.path, kind.type, ""));
   }
   return check_scenarios(record["scenarios"]);
 }
@@ -130,6 +211,17 @@ std::string resource_words(const std::string& resource) {
   return it == kWords.end() ? resource : it->second;
 }
 
+std::string method_words(const std::string& method) {
+  return method == "nsga2" ? "NSGA-II" : method.empty() ? "heuristic" : method;
+}
+
+std::string unit_words(const std::string& unit) {
+  static const std::map<std::string, std::string> kWords = {
+      {"mm2", "mm²"}, {"C", "°C"}, {"pair", "native pair"}};
+  const auto it = kWords.find(unit);
+  return it == kWords.end() ? unit : it->second;
+}
+
 std::string show_ns(double ns) {
   if (ns >= 1e9) return fmt::format("{:.3g} s", ns / 1e9);
   if (ns >= 1e6) return fmt::format("{:.3g} ms", ns / 1e6);
@@ -158,9 +250,10 @@ std::string describe_chip(const Json& chip) {
   }
   return fmt::format(
       "{}, {:.0f} core{} of {} at {:.0f} MHz, {:.0f} lanes, {:g} MiB SRAM, {:.0f} x {}",
-      text_at(chip, "node"), number_at(chip, "cores"), number_at(chip, "cores") > 1 ? "s" : "",
-      unit_words, number_at(chip, "clock_mhz"), number_at(chip, "vector_lanes"),
-      number_at(chip, "sram_mib"), number_at(chip, "dram.channels"), text_at(chip, "dram.kind"));
+      node_words(text_at(chip, "node")), number_at(chip, "cores"),
+      number_at(chip, "cores") > 1 ? "s" : "", unit_words, number_at(chip, "clock_mhz"),
+      number_at(chip, "vector_lanes"), number_at(chip, "sram_mib"),
+      number_at(chip, "dram.channels"), text_at(chip, "dram.kind"));
 }
 
 std::string describe_recipe(const Json& product) {

@@ -33,6 +33,9 @@ inline constexpr int kOldestRecordVersion = 1;  // without prices, tornado, roof
 // "9,797,760".
 [[nodiscard]] std::string show_count(double count);
 // One line that names a chip: "7 nm, 1 core, 16x32x16 w4a8+w8a8 at 1,000 MHz, 8 MiB SRAM, ...".
+// "nsga2" -> "NSGA-II"; "mm2" -> "mm²".
+[[nodiscard]] std::string method_words(const std::string& method);
+[[nodiscard]] std::string unit_words(const std::string& unit);
 [[nodiscard]] std::string describe_chip(const Json& chip);
 // "4.3 bits: int4_g128+a:int8_token x62, int3_g32... x31" of one product's recipe.
 [[nodiscard]] std::string describe_recipe(const Json& product);

@@ -20,7 +20,7 @@ TEST(RecordView, DescribesAChipAndARecipeInOneLine) {
   const Json record = page_test_record();
   const Json& point = record["scenarios"][0]["recommendation"];
   EXPECT_EQ(describe_chip(point["chip"]),
-            "n7, 1 core of 8x16x16 w4a8 at 1000 MHz, 32 lanes, 4 MiB SRAM, 4 x lpddr5");
+            "7 nm, 1 core of 8x16x16 w4a8 at 1000 MHz, 32 lanes, 4 MiB SRAM, 4 x lpddr5");
   EXPECT_EQ(describe_recipe(point["products"][0]),
             "4.30 bits/weight: bf16 x1, fp8_e4m3fn x1, int4_g32 x1, int8 x1 and 2 more");
 }
@@ -50,6 +50,29 @@ TEST(RecordViewError, NamesWhatIsMissing) {
   record = page_test_record();
   record["front"] = 3;
   EXPECT_EQ(check_record(record).error().message, "record: front is number, want an array");
+}
+
+// Each was an exception out of the JSON library before.
+TEST(RecordViewError, NamesWhatHasTheWrongKind) {
+  const auto message_with = [](const char* pointer, const Json& value) {
+    Json record = page_test_record();
+    record[Json::json_pointer(pointer)] = value;
+    const Status status = check_record(record);
+    return status.has_value() ? "accepted" : status.error().message;
+  };
+  EXPECT_EQ(message_with("/scenarios/0/recommendation/products/0/recipe/head", 8),
+            "record: scenarios[0].recommendation.products[0].recipe.head is number, want a text");
+  EXPECT_EQ(message_with("/scenarios/0/recommendation/products/0/recipe", Json::array()),
+            "record: scenarios[0].recommendation.products[0].recipe is array, want an object");
+  EXPECT_EQ(message_with("/scenarios/0/shadow_prices/1", "more"),
+            "record: scenarios[0].shadow_prices[1] is string, want an object");
+  EXPECT_EQ(message_with("/scenarios/0/tornado/0/winner_changes", 1),
+            "record: scenarios[0].tornado[0].winner_changes is number, want true or false");
+  EXPECT_EQ(message_with("/search/exact", "yes"),
+            "record: search.exact is string, want true or false");
+  EXPECT_EQ(message_with("/loss_table/0/loss_nats", 3),
+            "record: loss_table[0].loss_nats is number, want an array");
+  EXPECT_EQ(message_with("/loss_table/0/loss_nats", nullptr), "accepted");
 }
 
 }  // namespace

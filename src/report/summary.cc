@@ -95,6 +95,7 @@ Result<std::string> summarize(const Json& record) {
     lines.resize(kMaxLines - 1);
     lines.push_back("...");
   }
+  for (std::string& line : lines) line = one_line(line);  // names stand in it, and they are free
   return fmt::format("{}\n", fmt::join(lines, "\n"));
 }
 

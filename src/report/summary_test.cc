@@ -35,5 +35,14 @@ TEST(Summarize, StaysWithinTwentyFiveLines) {
   EXPECT_LE(std::count(summary->begin(), summary->end(), '\n'), 25);
 }
 
+TEST(Summarize, FreeTextAddsNoLinesAndMovesNoCursor) {
+  Json record = page_test_record();
+  record["name"] = std::string(40, '\n') + "\x1b[2J";
+  const auto summary = summarize(record);
+  ASSERT_TRUE(summary.has_value());
+  EXPECT_EQ(summary->find('\x1b'), std::string::npos);
+  EXPECT_LE(std::count(summary->begin(), summary->end(), '\n'), 25);
+}
+
 }  // namespace
 }  // namespace dovetail::report

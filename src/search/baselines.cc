@@ -1,13 +1,14 @@
 #include "search/baselines.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "search/closing.h"
+#include "search/find_chips.h"
 #include "search/product_check.h"
-#include "search/sweep.h"
 #include "search/uniform_recipes.h"
 
 namespace dovetail::search {
@@ -33,7 +34,14 @@ struct Fixed {
   std::vector<NamedRecipe> recipes;
   std::string why_not;       // when there is none
   bool recipe_stays = true;  // false: once the chip is chosen, the recipe is chosen again
+  bool mixed = false;        // every product takes the best for itself
 };
+
+// Whether some recipe is for this product.
+bool offers(const std::vector<NamedRecipe>& recipes, size_t product) {
+  return std::ranges::any_of(
+      recipes, [product](const NamedRecipe& named) { return !named.recipe[product].empty(); });
+}
 
 Result<Fixed> fix_recipe_first(const Context& x) {
   Fixed fixed{.baseline = "recipe_first", .recipes = {}, .why_not = {}};
@@ -59,19 +67,47 @@ Result<Fixed> fix_size_first(const Context& x) {
   return fixed;
 }
 
-// The chip is built for the uniform model with the kv and head choices that keep it within the cap,
-// or with the gentlest ones if none does: the linears are what this way of working fixes.
-Fixed fix_uniform_linears(const Context& x, const std::string& baseline, const char* linear) {
-  Fixed fixed{.baseline = baseline, .recipes = {}, .why_not = {}, .recipe_stays = false};
-  fixed.recipes = uniform_recipes(x.products, linear, x.scenario.max_loss);
-  if (!fixed.recipes.empty()) return fixed;
+// The gentlest uniform recipe of one product, for that product alone.
+std::vector<NamedRecipe> gentlest_recipe(const Context& x, const char* linear, size_t product) {
   std::vector<NamedRecipe> all = uniform_recipes(x.products, linear, kImpossible);
-  const auto gentlest = std::ranges::min_element(
-      all, {}, [&x](const NamedRecipe& named) { return worst_loss(x.products, named.recipe); });
-  if (gentlest == all.end()) {
-    fixed.why_not = fmt::format("the menu has no {}", linear);
-  } else {
-    fixed.recipes.push_back(std::move(*gentlest));
+  std::erase_if(all, [product](const NamedRecipe& named) { return named.recipe[product].empty(); });
+  const auto gentlest = std::ranges::min_element(all, {}, [&](const NamedRecipe& named) {
+    return total_loss(x.products[product].losses, named.recipe[product]);
+  });
+  if (gentlest == all.end()) return {};
+  for (size_t p = 0; p < gentlest->recipe.size(); ++p) {
+    if (p != product) gentlest->recipe[p].clear();
+  }
+  return {std::move(*gentlest)};
+}
+
+// The chip is built for the uniform models with the kv and head choices that keep each within the
+// cap, or with the gentlest ones if none does: the linears are what this way of working fixes.
+Fixed fix_uniform_linears(const Context& x, const std::string& baseline, const char* linear) {
+  Fixed fixed{
+      .baseline = baseline, .recipes = {}, .why_not = {}, .recipe_stays = false, .mixed = true};
+  fixed.recipes = uniform_recipes(x.products, linear, x.scenario.max_loss);
+  for (size_t p = 0; p < x.products.size(); ++p) {
+    if (offers(fixed.recipes, p)) continue;
+    std::ranges::move(gentlest_recipe(x, linear, p), std::back_inserter(fixed.recipes));
+    if (!offers(fixed.recipes, p)) {
+      fixed.why_not = fmt::format("the menu has no {}", linear);
+      fixed.recipes.clear();
+      break;
+    }
+  }
+  return fixed;
+}
+
+Fixed fix_best_uniform(const Context& x) {
+  Fixed fixed{.baseline = "best_uniform", .recipes = {}, .why_not = {}, .mixed = true};
+  fixed.recipes = uniform_recipes(x.products, "", x.scenario.max_loss);
+  for (size_t p = 0; p < x.products.size(); ++p) {
+    if (offers(fixed.recipes, p)) continue;
+    fixed.why_not = "no uniform treatment is within the cap";
+    if (x.products.size() > 1) fixed.why_not += " for product " + x.products[p].name;
+    fixed.recipes.clear();
+    break;
   }
   return fixed;
 }
@@ -81,10 +117,17 @@ Result<Fixed> fix_first(const Context& x, const std::string& name) {
   if (name == "size_first") return fix_size_first(x);
   if (name == "silicon_first_w8a8") return fix_uniform_linears(x, name, kW8A8);
   if (name == "silicon_first_w4a16") return fix_uniform_linears(x, name, kW4A16);
-  Fixed fixed{.baseline = name, .recipes = {}, .why_not = {}};
-  fixed.recipes = uniform_recipes(x.products, "", x.scenario.max_loss);
-  if (fixed.recipes.empty()) fixed.why_not = "no uniform treatment is within the cap";
-  return fixed;
+  return fix_best_uniform(x);
+}
+
+// Names of the recipes that a point took, once if all products took the same.
+std::string names_of(const Fixed& fixed, const std::vector<int64_t>& variants) {
+  std::string names;
+  for (size_t p = 0; p < variants.size(); ++p) {
+    if (p > 0 && variants[p] == variants[0]) continue;
+    names += (p == 0 ? "" : " / ") + fixed.recipes[static_cast<size_t>(variants[p])].name;
+  }
+  return names;
 }
 
 // The best recipe on the chosen chip, within the cap and the sustained power.
@@ -122,8 +165,7 @@ Result<BaselineResult> finish(const Context& x, const Fixed& fixed, const SweepT
   }
   result.feasible = true;
   result.candidate = std::move(closed.points.front().candidate);
-  const auto variant = static_cast<size_t>(closed.points.front().variant);
-  result.fixed_first = fixed.recipes[variant].name;
+  result.fixed_first = names_of(fixed, closed.points.front().variants);
   if (!fixed.recipe_stays) DOVETAIL_TRY_STATUS(choose_recipe_again(x, result));
   return result;
 }
@@ -139,7 +181,8 @@ Result<std::vector<BaselineResult>> solve(const Context& x, const std::vector<st
   for (const std::string& name : names) {
     DOVETAIL_TRY(Fixed one, fix_first(x, name));
     if (!one.recipes.empty()) {
-      FrozenQuestion question{.metric = x.scenario.objective.metric, .variants = {}};
+      FrozenQuestion question{
+          .metric = x.scenario.objective.metric, .variants = {}, .mixed = one.mixed};
       for (const NamedRecipe& named : one.recipes) question.variants.push_back(named.recipe);
       targets.push_back({std::ssize(questions), x.scenario.objective.scale});
       questions.push_back(std::move(question));
@@ -152,7 +195,8 @@ Result<std::vector<BaselineResult>> solve(const Context& x, const std::vector<st
   if (!targets.empty()) {
     const SweepParams params = {
         .prune = x.params.prune, .top_k = kRanking, .keep_front = false, .front_epsilon_frac = 1};
-    DOVETAIL_TRY(outcome, sweep(*frozen, x.space, x.budget, targets, params, progress));
+    DOVETAIL_TRY(outcome, find_chips(*frozen, x.space, x.budget, targets, params, x.params.method,
+                                     progress));
   }
   Closing closing(*frozen, x.space, x.budget, x.params.max_gap_frac);
   size_t t = 0;

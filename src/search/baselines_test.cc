@@ -110,6 +110,61 @@ TEST(Baselines, CorrectnessBestUniformEqualsBruteForce) {
   EXPECT_NEAR(found->candidate.objective, best, 1e-3 * best);
 }
 
+// Two different models on one chip: each takes the uniform treatment that suits it, so per chip the
+// best of each is added up.
+TEST(Baselines, CorrectnessBestUniformOfTwoProductsEqualsBruteForce) {
+  const synthetic::Model chat = make_model(3);
+  auto other =
+      synthetic::make_model(synthetic::small_shape(3),
+                            {.name = "reader", .prompt_tokens = 96, .output_tokens = 4, .batch = 1},
+                            synthetic::small_menu(), 8);
+  ASSERT_TRUE(other.has_value());
+  std::vector<Product> products = {chat.product, other->product};
+  products[0].weight = 3;
+  products[1].weight = 0.5;
+  // The second model hurts more, so that it needs another treatment than the first.
+  for (std::vector<double>& row : products[1].losses.loss) {
+    for (double& loss : row) loss *= 6;
+  }
+  Space space = space_with_all_formats(96);
+  space.vector_lanes.resize(1);
+  space.decoder_values_per_cycle.resize(1);
+  space.accumulator_kib = {16};
+  space.activation_buffer_kib = {32};
+  space.sram_mib.resize(1);
+  const Budget budget = synthetic::edge_budget();
+  const Scenario scenario = {{Metric::kLatency, Scale::kArea}, 0.1};
+  const auto found = solve_baseline("best_uniform", products, space, budget, scenario, {},
+                                    {.max_gap_frac = 1e-3}, {});
+  ASSERT_TRUE(found.has_value() && found->feasible);
+  const BudgetScreen screen(*chat.costs, space, budget);
+  double best = kInfinity;
+  for (int64_t index = 0; index < num_chips(space); ++index) {
+    if (screen.classify_exactly(split_index(screen.lengths(), index)).value() != Limit::kNone) {
+      continue;
+    }
+    double sum = 0;
+    for (size_t p = 0; p < products.size(); ++p) {
+      double least = kInfinity;
+      for (const NamedRecipe& named : uniform_recipes({products[p]}, "", scenario.max_loss)) {
+        Product only = products[p];
+        only.losses = frozen(only.losses, named.recipe[0]);
+        const auto candidate = solve_on_chip({only}, chip_at(space, index), scenario, 1e-3);
+        ASSERT_TRUE(candidate.has_value());
+        least = std::min(least, candidate->objective);
+      }
+      sum += least;
+    }
+    best = std::min(best, sum);
+  }
+  EXPECT_NEAR(found->candidate.objective, best, 1e-3 * best);
+  EXPECT_NE(found->candidate.treatments[0][0], found->candidate.treatments[1][0])
+      << found->fixed_first;
+  for (size_t p = 0; p < products.size(); ++p) {
+    EXPECT_LE(total_loss(products[p].losses, found->candidate.treatments[p]), scenario.max_loss);
+  }
+}
+
 TEST(Baselines, CorrectnessUniformRecipesFollowTheRule) {
   const synthetic::Model model = make_model(3);
   const std::vector<NamedRecipe> all = uniform_recipes({model.product}, "", kInfinity);
@@ -130,7 +185,7 @@ TEST(Baselines, CorrectnessUniformRecipesFollowTheRule) {
   // 8 linears, 4 kv; heads: bf16 and two 8-bit ones, and the linears' own where that is another.
   EXPECT_EQ(all.size(), 3U * 4 * 3 + 5U * 4 * 4);
   for (const NamedRecipe& named : uniform_recipes({model.product}, "int4_g128", 0.3)) {
-    EXPECT_LE(worst_loss({model.product}, named.recipe), 0.3);
+    EXPECT_LE(total_loss(model.product.losses, named.recipe[0]), 0.3);
     EXPECT_TRUE(named.name.starts_with("int4_g128+kv:")) << named.name;
   }
 }
@@ -139,7 +194,7 @@ TEST(Baselines, CorrectnessSmallestRecipeIsSmallest) {
   const synthetic::Model model = make_model(4);
   const auto smallest = smallest_recipe({model.product}, 0.3, 1e-6);
   ASSERT_TRUE(smallest.has_value() && !smallest->empty());
-  EXPECT_LE(worst_loss({model.product}, *smallest), 0.3);
+  EXPECT_LE(total_loss(model.product.losses, (*smallest)[0]), 0.3);
   const auto bits = [&](const FrozenRecipe& recipe) {
     return recipe::bits_per_weight(
         model.costs->shape(),

@@ -39,8 +39,8 @@ class ChipSolver {
 
 // A design point closed to a stated gap. `candidate.metric` is infinite if nothing fits.
 struct ClosedPoint {
-  Candidate candidate;  // without chip, limits and objective
-  int64_t variant = 0;  // which recipe of a frozen question
+  Candidate candidate;            // without chip, limits and objective
+  std::vector<int64_t> variants;  // per product: which recipe of a frozen question; joint: none
 };
 
 // Immutable and shared among threads.
@@ -67,6 +67,9 @@ using FrozenRecipe = std::vector<std::vector<int32_t>>;
 struct FrozenQuestion {
   Metric metric = Metric::kLatency;
   std::vector<FrozenRecipe> variants;  // the best of them counts
+  // Every product takes the best of its own recipes, whatever the others take; a product without
+  // sites in a variant is not offered it. Else a variant is taken as a whole.
+  bool mixed = false;
 };
 [[nodiscard]] std::unique_ptr<ChipQuestions> frozen_questions(
     const std::vector<Product>& products, std::vector<FrozenQuestion> questions);

@@ -9,9 +9,12 @@
 #include <fmt/format.h>
 
 #include "search/closing.h"
+#include "search/coarse_grid.h"
+#include "search/evolve.h"
+#include "search/find_chips.h"
 #include "search/infeasible.h"
 #include "search/product_check.h"
-#include "search/sweep.h"
+#include "search/whole_space_bound.h"
 
 namespace dovetail::search {
 namespace {
@@ -20,6 +23,7 @@ namespace {
 // longer ranking, so often at most.
 constexpr int kMaxAttempts = 3;
 constexpr int64_t kRankingGrowth = 8;
+constexpr int64_t kMaxBoxes = 2000;  // for the bound that a heuristic answer is compared with
 
 Status check_arguments(const std::vector<Product>& products, const Space& space,
                        const std::vector<Scenario>& scenarios, const EnumerateParams& params) {
@@ -91,8 +95,8 @@ Result<Attempt> attempt(const std::vector<Product>& products, const Space& space
                                     .top_k = ranking_length,
                                     .keep_front = params.keep_front,
                                     .front_epsilon_frac = params.front_epsilon_frac};
-  DOVETAIL_TRY(SweepOutcome outcome,
-               sweep(*questions, space, budget, plan.targets, sweep_params, progress));
+  DOVETAIL_TRY(SweepOutcome outcome, find_chips(*questions, space, budget, plan.targets,
+                                                sweep_params, params.method, progress));
   Attempt answer;
   answer.result.stats = std::move(outcome.stats);
   Closing closing(*questions, space, budget, params.max_gap_frac);
@@ -120,6 +124,23 @@ Result<Attempt> attempt(const std::vector<Product>& products, const Space& space
   return answer;
 }
 
+// How far the best points are from a bound over the whole space, at most.
+Result<double> bound_gap(const std::vector<Product>& products, const Space& space,
+                         const Budget& budget, const std::vector<ScenarioResult>& scenarios) {
+  std::vector<Scenario> asked;
+  for (const ScenarioResult& scenario : scenarios) asked.push_back(scenario.scenario);
+  const Plan plan = make_plan(asked);
+  const std::unique_ptr<ChipQuestions> questions = joint_questions(products, plan.questions);
+  DOVETAIL_TRY(const std::vector<double> bounds,
+               whole_space_bounds(*questions, space, budget, plan.targets, kMaxBoxes));
+  double gap = 0;
+  for (size_t i = 0; i < scenarios.size(); ++i) {
+    if (!scenarios[i].feasible) continue;
+    gap = std::max(gap, 1 - bounds[i] / scenarios[i].best.objective);
+  }
+  return gap;
+}
+
 }  // namespace
 
 Result<EnumerateResult> enumerate(const std::vector<Product>& products, const Space& space,
@@ -135,11 +156,17 @@ Result<EnumerateResult> enumerate(const std::vector<Product>& products, const Sp
     if (!answer.wants_longer_ranking) break;
   }
   EnumerateResult& result = answer.result;
+  // Of a space too large to visit, the coarse grid stands for all.
+  const Space explained =
+      result.stats.exact ? space : coarse_grid(space, EvolveParams{}.max_grid_chips).space;
   for (const ScenarioResult& scenario : result.scenarios) {
     if (scenario.feasible) continue;
     DOVETAIL_TRY(const std::string reason,
-                 explain_infeasible(products, space, budget, scenario.scenario, result.stats));
+                 explain_infeasible(products, explained, budget, scenario.scenario, result.stats));
     result.infeasible_reason += (result.infeasible_reason.empty() ? "" : "\n") + reason;
+  }
+  if (!result.stats.exact) {
+    DOVETAIL_TRY(result.stats.bound_gap_frac, bound_gap(products, space, budget, result.scenarios));
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   result.stats.seconds = seconds.count();

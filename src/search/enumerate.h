@@ -1,9 +1,10 @@
-// Exact search over every chip of a space: which chip and which recipe are best together.
+// Search over all chips of a space: which chip and which recipe are best together.
 //
 // Chips outside the budget are cut first. A chip whose T0 bound (allocation with T0 costs, never
 // above the true cost) cannot improve any scenario nor the front at any loss cap is skipped; the
 // rest get their T1 table and an allocation. The answer is exact for T1 up to the allocation gap,
-// which is closed and stated for every reported point; a test compares with no pruning.
+// which is closed and stated for every reported point; a test compares with no pruning. Spaces too
+// large for that go to NSGA-II (evolve.h), and the answer says how far from a bound it is at most.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include "base/result.h"
 #include "search/allocation.h"
 #include "search/loss_table.h"
+#include "search/method.h"
 #include "search/space.h"
 #include "silicon/cost_table.h"
 
@@ -82,6 +84,13 @@ struct EnumerateStats {
   int64_t num_pruned = 0;     // by bounds alone
   int64_t num_allocated = 0;  // with a T1 table and an allocation
   double seconds = 0;         // wall time (not part of any canonical export)
+  // Every chip was searched or ruled out by a bound. If not: by NSGA-II, and the counts above are
+  // of the chips that were looked at.
+  bool exact = true;
+  int64_t evaluations = 0;     // chips priced, those of the coarse grid among them
+  std::vector<int64_t> seeds;  // of the random choices
+  // No chip of the space is better than a reported best by more than this share of it.
+  double bound_gap_frac = 0;
 };
 
 struct EnumerateResult {
@@ -99,6 +108,7 @@ struct EnumerateParams {
   double front_epsilon_frac = 0.01;  // grid of the front; 0.0001..1
   bool keep_front = true;
   double max_gap_frac = 1e-3;  // for reported points
+  Method method = {};
 };
 
 [[nodiscard]] Result<EnumerateResult> enumerate(const std::vector<Product>& products,

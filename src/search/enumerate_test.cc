@@ -166,6 +166,52 @@ TEST(Enumerate, CorrectnessSeveralProductsAddUpOnOneChip) {
   EXPECT_EQ(both->scenarios[0].best.allocations.size(), 2U);
 }
 
+// Every chip on its own, every product on its own: each keeps its own loss below the cap, and their
+// metrics count by weight.
+TEST(Enumerate, CorrectnessTwoProductsEqualBruteForce) {
+  const synthetic::Model chat = make_model(8);
+  auto reader = synthetic::make_model(
+      synthetic::small_shape(3),
+      {.name = "reader", .prompt_tokens = 256, .output_tokens = 2, .batch = 1},
+      synthetic::small_menu(), 9);
+  ASSERT_TRUE(reader.has_value());
+  Space space = synthetic::random_space(62);
+  space.rows = {1, 4, 16};
+  space.vector_lanes.resize(1);
+  space.decoder_values_per_cycle.resize(1);
+  space.accumulator_kib = {16};
+  space.activation_buffer_kib = {32};
+  space.sram_mib = {0.25};  // far from holding a model: such chips close at once
+  const Budget budget = synthetic::edge_budget();
+  const BudgetScreen screen(*chat.costs, space, budget);
+  for (const double weight : {0.001, 1000.0}) {
+    std::vector<Product> products = {chat.product, reader->product};
+    products[1].weight = weight;
+    const Scenario scenario = {{Metric::kLatency, Scale::kArea}, 0.1};
+    const auto found =
+        enumerate(products, space, budget, {scenario}, {.top_k = 2, .keep_front = false}, {});
+    ASSERT_TRUE(found.has_value()) << found.error().message;
+    double best = kInfinity;
+    for (int64_t index = 0; index < num_chips(space); ++index) {
+      if (screen.classify_exactly(split_index(screen.lengths(), index)).value() != Limit::kNone) {
+        continue;
+      }
+      double sum = 0;
+      for (const Product& product : products) {
+        const auto own = solve_on_chip({product}, chip_at(space, index), scenario, 1e-3);
+        ASSERT_TRUE(own.has_value());
+        sum += own->objective;
+      }
+      best = std::min(best, sum);
+    }
+    const Candidate& answer = found->scenarios[0].best;
+    EXPECT_NEAR(answer.objective, best, 2e-3 * best) << "weight " << weight;
+    for (size_t p = 0; p < products.size(); ++p) {
+      EXPECT_LE(total_loss(products[p].losses, answer.treatments[p]), 0.1 * (1 + 1e-9));
+    }
+  }
+}
+
 TEST(Enumerate, CorrectnessInfeasibleIsExplained) {
   const synthetic::Model model = make_model(5);
   const Space space = synthetic::random_space(71);

@@ -146,11 +146,14 @@ class FrozenQuestions : public ChipQuestions {
 
  private:
   friend class FrozenSolver;
+  // Of the products first..last-1, which take the same variant.
+  Result<ClosedPoint> close_some(const std::vector<silicon::CostTable>& tables, int64_t question,
+                                 size_t first, size_t last, double max_gap_frac) const;
   std::vector<std::vector<Use>> count_uses(const FrozenRecipe& recipe) const {
     std::vector<std::vector<Use>> result(products_.size());
     for (size_t p = 0; p < products_.size(); ++p) {
       const LossTable& losses = products_[p].losses;
-      for (int64_t s = 0; s < losses.num_sites(); ++s) {
+      for (int64_t s = 0; s < std::ssize(recipe[p]); ++s) {
         const auto kind = static_cast<size_t>(site_kind(losses, s));
         const auto treatment = static_cast<size_t>(recipe[p][static_cast<size_t>(s)]);
         const auto found = std::ranges::find_if(result[p], [&](const Use& use) {
@@ -190,24 +193,32 @@ class FrozenSolver : public ChipSolver {
     for (size_t q = 0; q < ranges.size(); ++q) {
       if (wanted[q] == 0) continue;
       prepare(tables, owner_.questions_[q].metric);
-      ranges[q] = {kImpossible, kImpossible};
-      for (const auto& variant : owner_.uses_[q]) {
-        if (quick(variant) >= ranges[q].upper) continue;  // can improve neither side
-        const CostRange range = full(variant);
-        ranges[q].lower = std::min(ranges[q].lower, range.lower);
-        ranges[q].upper = std::min(ranges[q].upper, range.upper);
+      const auto& variants = owner_.uses_[q];
+      const auto all = static_cast<size_t>(std::ssize(prepared_));
+      if (!owner_.questions_[q].mixed) {
+        ranges[q] = best_of(variants, 0, all);
+        continue;
       }
+      ranges[q] = {0, 0};
+      for (size_t p = 0; p < all; ++p) {
+        const CostRange own = best_of(variants, p, p + 1);
+        ranges[q].lower += own.lower;
+        ranges[q].upper += own.upper;
+      }
+      ranges[q].lower *= kRoundingSlack;
     }
   }
 
-  // The variants that may be cheapest, with their lower bounds ascending.
+  // The variants that may be cheapest for the products first..last-1, with their lower bounds
+  // ascending.
   std::vector<std::pair<double, int64_t>> contenders(const std::vector<silicon::CostTable>& tables,
-                                                     int64_t question) {
+                                                     int64_t question, size_t first, size_t last) {
     const auto q = static_cast<size_t>(question);
     prepare(tables, owner_.questions_[q].metric);
     std::vector<std::pair<double, int64_t>> result;
     for (size_t v = 0; v < owner_.uses_[q].size(); ++v) {
-      const CostRange range = full(owner_.uses_[q][v]);
+      if (!offered(owner_.uses_[q][v], first, last)) continue;
+      const CostRange range = full(owner_.uses_[q][v], first, last);
       if (range.lower < kImpossible) result.emplace_back(range.lower, static_cast<int64_t>(v));
     }
     std::ranges::sort(result);
@@ -218,22 +229,41 @@ class FrozenSolver : public ChipSolver {
   void prepare(const std::vector<silicon::CostTable>& tables, Metric metric) {
     for (size_t p = 0; p < prepared_.size(); ++p) prepared_[p].prepare(tables[p], metric);
   }
-  double quick(const std::vector<std::vector<Use>>& variant) const {
+  using Variant = std::vector<std::vector<Use>>;  // per product
+  static bool offered(const Variant& variant, size_t first, size_t last) {
+    for (size_t p = first; p < last; ++p) {
+      if (variant[p].empty()) return false;
+    }
+    return true;
+  }
+  double quick(const Variant& variant, size_t first, size_t last) const {
     double sum = 0;
-    for (size_t p = 0; p < prepared_.size(); ++p) {
+    for (size_t p = first; p < last; ++p) {
       sum += owner_.products_[p].weight * quick_bound(prepared_[p], variant[p]);
     }
     return sum * kRoundingSlack;
   }
-  CostRange full(const std::vector<std::vector<Use>>& variant) {
+  CostRange full(const Variant& variant, size_t first, size_t last) {
     CostRange sum{0, 0};
-    for (size_t p = 0; p < prepared_.size(); ++p) {
+    for (size_t p = first; p < last; ++p) {
       const CostRange range = frozen_range(prepared_[p], variant[p], owner_.levels_[p], order_);
       sum.lower += owner_.products_[p].weight * range.lower;
       sum.upper += owner_.products_[p].weight * range.upper;
     }
     sum.lower *= kRoundingSlack;
     return sum;
+  }
+  // Of the products first..last-1, which take the same variant.
+  CostRange best_of(const std::vector<Variant>& variants, size_t first, size_t last) {
+    CostRange best{kImpossible, kImpossible};
+    for (const Variant& variant : variants) {
+      if (!offered(variant, first, last)) continue;
+      if (quick(variant, first, last) >= best.upper) continue;  // can improve neither side
+      const CostRange range = full(variant, first, last);
+      best.lower = std::min(best.lower, range.lower);
+      best.upper = std::min(best.upper, range.upper);
+    }
+    return best;
   }
 
   const FrozenQuestions& owner_;
@@ -246,25 +276,51 @@ std::unique_ptr<ChipSolver> FrozenQuestions::make_solver() const {
   return std::make_unique<FrozenSolver>(*this);
 }
 
-Result<ClosedPoint> FrozenQuestions::close(const std::vector<silicon::CostTable>& tables,
-                                           int64_t question, double max_gap_frac) const {
+Result<ClosedPoint> FrozenQuestions::close_some(const std::vector<silicon::CostTable>& tables,
+                                                int64_t question, size_t first, size_t last,
+                                                double max_gap_frac) const {
   FrozenSolver solver(*this);
   ClosedPoint best;
   best.candidate.metric = kImpossible;
-  for (const auto& [lower, variant] : solver.contenders(tables, question)) {
+  const auto at = [](size_t p) { return static_cast<std::ptrdiff_t>(p); };
+  const std::vector<silicon::CostTable> own(tables.begin() + at(first), tables.begin() + at(last));
+  for (const auto& [lower, variant] : solver.contenders(tables, question, first, last)) {
     if (lower >= best.candidate.metric) break;
     const FrozenRecipe& recipe =
         questions_[static_cast<size_t>(question)].variants[static_cast<size_t>(variant)];
-    std::vector<Product> only = products_;
-    for (size_t p = 0; p < only.size(); ++p) only[p].losses = frozen(only[p].losses, recipe[p]);
+    std::vector<Product> only(products_.begin() + at(first), products_.begin() + at(last));
+    for (size_t p = 0; p < only.size(); ++p) {
+      only[p].losses = frozen(only[p].losses, recipe[first + p]);
+    }
     const auto joint = joint_questions(only, {{metric(question), kImpossible}});
-    DOVETAIL_TRY(ClosedPoint point, joint->close(tables, 0, max_gap_frac));
+    DOVETAIL_TRY(ClosedPoint point, joint->close(own, 0, max_gap_frac));
     if (point.candidate.metric < best.candidate.metric) {
       best = std::move(point);
-      best.variant = variant;
+      best.variants.assign(only.size(), variant);
     }
   }
   return best;
+}
+
+Result<ClosedPoint> FrozenQuestions::close(const std::vector<silicon::CostTable>& tables,
+                                           int64_t question, double max_gap_frac) const {
+  if (!questions_[static_cast<size_t>(question)].mixed) {
+    return close_some(tables, question, 0, products_.size(), max_gap_frac);
+  }
+  ClosedPoint all;
+  double bound = 0;
+  for (size_t p = 0; p < products_.size(); ++p) {
+    DOVETAIL_TRY(ClosedPoint one, close_some(tables, question, p, p + 1, max_gap_frac));
+    all.candidate.metric += one.candidate.metric;
+    if (!(one.candidate.metric < kImpossible)) return all;
+    bound += one.candidate.metric * (1 - one.candidate.gap_frac);
+    all.candidate.allocations.push_back(std::move(one.candidate.allocations[0]));
+    all.candidate.treatments.push_back(std::move(one.candidate.treatments[0]));
+    all.candidate.resident_frac.push_back(std::move(one.candidate.resident_frac[0]));
+    all.variants.push_back(one.variants[0]);
+  }
+  all.candidate.gap_frac = 1 - bound / all.candidate.metric;
+  return all;
 }
 
 }  // namespace

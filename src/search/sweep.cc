@@ -2,20 +2,21 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iterator>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
-#include <tuple>
 #include <utility>
 
 #include "base/parallel.h"
 #include "search/block_walk.h"
+#include "search/findings.h"
 
 namespace dovetail::search {
 namespace {
 
 constexpr int64_t kBlocksPerTask = 64;
+constexpr int64_t kTasksAtOnce = 1024;  // between two reports of progress
 constexpr int64_t kPartsPerRound = 16;  // parts of a round run in parallel, whatever the machine
 constexpr int64_t kLargestPart = 64;    // blocks; the first rounds are smaller
 
@@ -80,20 +81,25 @@ class Sweep {
   Result<SweepOutcome> run();
 
  private:
+  // The blocks of one task that have chips inside the budget.
+  struct Screened {
+    std::vector<Unit> units;        // `bound` counts in `keys`
+    std::vector<std::string> keys;  // distinct
+    std::array<int64_t, kNumLimits> counts{};
+  };
   Status screen_blocks();
-  Status screen_task(int64_t first, int64_t last, std::vector<Unit>& units,
-                     std::vector<std::string>& keys, std::array<int64_t, kNumLimits>& counts);
+  Status screen_task(int64_t task, Screened& screened) const;
+  void take(Screened& screened);
   Result<double> least_price(const Block& block) const;
   chip::Chip roomiest(const Block& block) const;
   Status bound_units();
   Result<Bound> bound_chip(const chip::Chip& chip, ChipSolver& solver,
                            std::vector<silicon::CostTable>& tables) const;
   void drop_impossible();
-  void prepare_incumbents();
+  void prepare_findings();
   void score_units();
   void score_by_fronts();
   Status walk_units();
-  void merge(const std::vector<SolvedChip>& solved);
   void finish();
 
   const ChipQuestions& questions_;
@@ -103,11 +109,10 @@ class Sweep {
   const SweepParams& params_;
   const ProgressSink& progress_;
   std::vector<Unit> units_;
-  std::vector<std::string> keys_;  // per unit
+  std::map<std::string, size_t> bound_of_key_;
+  std::vector<int64_t> representative_;  // per bound: a block that it holds for
   std::vector<Bound> bounds_;
-  Incumbents incumbents_;
-  std::vector<std::vector<SweepEntry>> contenders_;  // per target
-  int64_t num_solved_ = 0;
+  std::optional<Findings> findings_;
   SweepOutcome outcome_;
 };
 
@@ -137,51 +142,69 @@ Result<double> Sweep::least_price(const Block& block) const {
   return limits.die_price_usd + limits.dram_price_usd;
 }
 
-Status Sweep::screen_task(int64_t first, int64_t last, std::vector<Unit>& units,
-                          std::vector<std::string>& keys, std::array<int64_t, kNumLimits>& counts) {
+Status Sweep::screen_task(int64_t task, Screened& screened) const {
   const bool priced =
       std::ranges::any_of(targets_, [](const auto& t) { return t.scale == Scale::kPrice; });
+  const int64_t first = task * kBlocksPerTask;
+  const int64_t last = std::min(first + kBlocksPerTask, screen_.num_blocks());
   for (int64_t index = first; index < last; ++index) {
     DOVETAIL_TRY(const Block block, screen_.block(index));
     DOVETAIL_TRY(const BlockSummary summary, screen_.summarise(block));
-    for (size_t limit = 0; limit < counts.size(); ++limit) counts[limit] += summary.count[limit];
+    for (size_t limit = 0; limit < screened.counts.size(); ++limit) {
+      screened.counts[limit] += summary.count[limit];
+    }
     Unit unit{
         .block = index, .num_in_budget = summary.count[0], .min_area_mm2 = summary.min_area_mm2};
     if (unit.num_in_budget == 0) continue;
     if (priced) {
       DOVETAIL_TRY(unit.min_price_usd, least_price(block));
     }
-    units.push_back(unit);
-    keys.push_back(costs_.bound_key(roomiest(block)));
+    std::string key = costs_.bound_key(roomiest(block));
+    const auto known = std::ranges::find(screened.keys, key);
+    unit.bound = static_cast<size_t>(known - screened.keys.begin());
+    if (known == screened.keys.end()) screened.keys.push_back(std::move(key));
+    screened.units.push_back(unit);
   }
   return {};
 }
 
-Status Sweep::screen_blocks() {
-  const int64_t num_tasks = (screen_.num_blocks() + kBlocksPerTask - 1) / kBlocksPerTask;
-  std::vector<std::vector<Unit>> units(static_cast<size_t>(num_tasks));
-  std::vector<std::vector<std::string>> keys(static_cast<size_t>(num_tasks));
-  std::vector<std::array<int64_t, kNumLimits>> counts(static_cast<size_t>(num_tasks));
-  FirstError error;
-  parallel_for(num_tasks, [&](int64_t task, int64_t) {
-    const auto t = static_cast<size_t>(task);
-    const int64_t first = task * kBlocksPerTask;
-    const int64_t last = std::min(first + kBlocksPerTask, screen_.num_blocks());
-    const Status status = screen_task(first, last, units[t], keys[t], counts[t]);
-    if (!status.has_value()) error.keep(task, status.error());
-  });
-  DOVETAIL_TRY_STATUS(error.status());
-  EnumerateStats& stats = outcome_.stats;
-  stats.num_chips = num_chips(screen_.space());
-  for (size_t t = 0; t < units.size(); ++t) {
-    units_.insert(units_.end(), units[t].begin(), units[t].end());
-    std::ranges::move(keys[t], std::back_inserter(keys_));
-    stats.num_in_budget += counts[t][0];
-    for (size_t limit = 1; limit < counts[t].size(); ++limit) {
-      if (counts[t][limit] == 0) continue;
-      stats.rejected[std::string(limit_name(static_cast<Limit>(limit)))] += counts[t][limit];
-    }
+// Keys are kept once for the whole space: there are far fewer of them than blocks.
+void Sweep::take(Screened& screened) {
+  std::vector<size_t> bounds;
+  for (std::string& key : screened.keys) {
+    const auto [where, is_new] = bound_of_key_.try_emplace(std::move(key), representative_.size());
+    if (is_new) representative_.push_back(-1);
+    bounds.push_back(where->second);
   }
+  for (Unit& unit : screened.units) {
+    unit.bound = bounds[unit.bound];
+    if (representative_[unit.bound] < 0) representative_[unit.bound] = unit.block;
+    units_.push_back(unit);
+  }
+  EnumerateStats& stats = outcome_.stats;
+  stats.num_in_budget += screened.counts[0];
+  for (size_t limit = 1; limit < screened.counts.size(); ++limit) {
+    if (screened.counts[limit] == 0) continue;
+    stats.rejected[std::string(limit_name(static_cast<Limit>(limit)))] += screened.counts[limit];
+  }
+}
+
+Status Sweep::screen_blocks() {
+  outcome_.stats.num_chips = num_chips(screen_.space());
+  const int64_t num_tasks = (screen_.num_blocks() + kBlocksPerTask - 1) / kBlocksPerTask;
+  for (int64_t first = 0; first < num_tasks; first += kTasksAtOnce) {
+    report_progress(progress_, "screening chips",
+                    static_cast<double>(first) / static_cast<double>(num_tasks));
+    std::vector<Screened> screened(static_cast<size_t>(std::min(kTasksAtOnce, num_tasks - first)));
+    FirstError error;
+    parallel_for(std::ssize(screened), [&](int64_t task, int64_t) {
+      const Status status = screen_task(first + task, screened[static_cast<size_t>(task)]);
+      if (!status.has_value()) error.keep(task, status.error());
+    });
+    DOVETAIL_TRY_STATUS(error.status());
+    for (Screened& part : screened) take(part);
+  }
+  bound_of_key_.clear();
   return {};
 }
 
@@ -203,15 +226,8 @@ Result<Bound> Sweep::bound_chip(const chip::Chip& chip, ChipSolver& solver,
 
 // One T0 table per key, not per block.
 Status Sweep::bound_units() {
-  std::map<std::string_view, size_t> position_of;
-  std::vector<int64_t> representative;  // block
-  for (size_t u = 0; u < units_.size(); ++u) {
-    const auto [where, is_new] = position_of.try_emplace(keys_[u], representative.size());
-    if (is_new) representative.push_back(units_[u].block);
-    units_[u].bound = where->second;
-  }
-  bounds_.resize(representative.size());
-  outcome_.num_bounds = static_cast<int64_t>(representative.size());
+  bounds_.resize(representative_.size());
+  outcome_.num_bounds = std::ssize(representative_);
   struct Scratch {
     std::unique_ptr<ChipSolver> solver;
     std::vector<silicon::CostTable> tables;
@@ -219,11 +235,11 @@ Status Sweep::bound_units() {
   std::vector<Scratch> scratch(static_cast<size_t>(num_threads()));
   FirstError error;
   const AxisValues largest = largest_positions(screen_.space());
-  parallel_for(static_cast<int64_t>(representative.size()), [&](int64_t index, int64_t worker) {
+  parallel_for(std::ssize(representative_), [&](int64_t index, int64_t worker) {
     Scratch& mine = scratch[static_cast<size_t>(worker)];
     if (mine.solver == nullptr) mine.solver = questions_.make_solver();
     AxisValues position = split_index(
-        screen_.lengths(), representative[static_cast<size_t>(index)] * screen_.block_size());
+        screen_.lengths(), representative_[static_cast<size_t>(index)] * screen_.block_size());
     for (size_t axis = kFirstInnerAxis; axis < kNumAxes; ++axis) position[axis] = largest[axis];
     Result<Bound> bound = bound_chip(chip_of(screen_.space(), position), *mine.solver, mine.tables);
     if (bound.has_value()) {
@@ -232,7 +248,6 @@ Status Sweep::bound_units() {
       error.keep(index, bound.error());
     }
   });
-  keys_.clear();
   return error.status();
 }
 
@@ -268,25 +283,6 @@ void Sweep::score_units() {
   std::ranges::stable_sort(units_, {}, &Unit::score);
 }
 
-void Sweep::merge(const std::vector<SolvedChip>& solved) {
-  num_solved_ += static_cast<int64_t>(solved.size());
-  for (const SolvedChip& chip : solved) {
-    incumbents_.add(targets_, chip);
-    for (size_t t = 0; t < targets_.size(); ++t) {
-      const CostRange& range = chip.ranges[static_cast<size_t>(targets_[t].question)];
-      const SweepEntry entry{
-          .chip_index = chip.chip_index,
-          .area_mm2 = chip.area_mm2,
-          .factor = scale_factor(targets_[t].scale, chip.area_mm2, chip.price_usd),
-          .lower = range.lower,
-          .upper = range.upper};
-      const std::vector<SweepEntry>& ranking = incumbents_.rankings[t].entries();
-      const double best = ranking.empty() ? kImpossible : ranking.front().value();
-      if (entry.factor * entry.lower < best) contenders_[t].push_back(entry);
-    }
-  }
-}
-
 Status Sweep::walk_units() {
   std::vector<std::unique_ptr<BlockWalk>> walks(static_cast<size_t>(num_threads()));
   const auto total = static_cast<int64_t>(units_.size());
@@ -301,7 +297,7 @@ Status Sweep::walk_units() {
       if (walk == nullptr) {
         walk = std::make_unique<BlockWalk>(screen_, questions_, targets_, params_.prune);
       }
-      Incumbents local = incumbents_;
+      Incumbents local = findings_->incumbents();
       const int64_t last = std::min(end, done + (part + 1) * part_size);
       for (int64_t u = done + part * part_size; u < last; ++u) {
         const Unit& unit = units_[static_cast<size_t>(u)];
@@ -316,7 +312,9 @@ Status Sweep::walk_units() {
       }
     });
     DOVETAIL_TRY_STATUS(error.status());
-    for (const std::vector<SolvedChip>& part : solved) merge(part);
+    for (const std::vector<SolvedChip>& part : solved) {
+      for (const SolvedChip& chip : part) findings_->add(chip);
+    }
     done = end;
     report_progress(progress_, "searching chips",
                     static_cast<double>(done) / static_cast<double>(total));
@@ -335,37 +333,18 @@ void Sweep::drop_impossible() {
   });
 }
 
-void Sweep::prepare_incumbents() {
+void Sweep::prepare_findings() {
   double least_area = kImpossible;
   for (const Unit& unit : units_) least_area = std::min(least_area, unit.min_area_mm2);
-  incumbents_.rankings.assign(targets_.size(), Ranking(params_.top_k));
-  if (params_.keep_front) {
-    const double most_area = std::max(least_area, screen_.budget().max_area_mm2);
-    incumbents_.fronts.assign(static_cast<size_t>(questions_.count()),
-                              Staircase(least_area, most_area, params_.front_epsilon_frac));
-  }
-  contenders_.resize(targets_.size());
+  if (units_.empty()) least_area = screen_.budget().max_area_mm2;
+  findings_.emplace(targets_, questions_.count(), params_, least_area,
+                    screen_.budget().max_area_mm2);
 }
 
 void Sweep::finish() {
-  for (size_t t = 0; t < targets_.size(); ++t) {
-    SweepOutcome::Target target;
-    target.ranking = incumbents_.rankings[t].entries();
-    const double best = target.ranking.empty() ? kImpossible : target.ranking.front().value();
-    for (const SweepEntry& entry : contenders_[t]) {
-      const bool ranked = std::ranges::any_of(target.ranking, [&entry](const SweepEntry& other) {
-        return other.chip_index == entry.chip_index;
-      });
-      if (!ranked && entry.factor * entry.lower < best) target.contenders.push_back(entry);
-    }
-    std::ranges::sort(target.contenders, {}, [](const SweepEntry& e) {
-      return std::make_tuple(e.factor * e.lower, e.area_mm2, e.chip_index);
-    });
-    outcome_.targets.push_back(std::move(target));
-  }
-  for (const Staircase& front : incumbents_.fronts) outcome_.fronts.push_back(front.entries());
-  outcome_.stats.num_allocated = num_solved_;
-  outcome_.stats.num_pruned += outcome_.stats.num_in_budget - num_solved_;
+  findings_->finish(outcome_);
+  outcome_.stats.num_allocated = findings_->num_solved();
+  outcome_.stats.num_pruned += outcome_.stats.num_in_budget - findings_->num_solved();
 }
 
 Result<SweepOutcome> Sweep::run() {
@@ -373,14 +352,9 @@ Result<SweepOutcome> Sweep::run() {
   DOVETAIL_TRY_STATUS(screen_blocks());
   DOVETAIL_TRY_STATUS(bound_units());
   drop_impossible();
-  if (!units_.empty()) {
-    prepare_incumbents();
-    score_units();
-    DOVETAIL_TRY_STATUS(walk_units());
-  } else {
-    incumbents_.rankings.assign(targets_.size(), Ranking(params_.top_k));
-    contenders_.resize(targets_.size());
-  }
+  prepare_findings();
+  score_units();
+  DOVETAIL_TRY_STATUS(walk_units());
   finish();
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   outcome_.stats.seconds = seconds.count();

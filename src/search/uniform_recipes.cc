@@ -7,7 +7,7 @@
 namespace dovetail::search {
 namespace {
 
-// Position of the treatment in each product's menu; empty if a menu lacks it.
+// Position of the treatment in each product's menu; -1 where a menu lacks it.
 template <typename Treatment>
 std::vector<int32_t> positions(const std::vector<Product>& products, const Treatment& treatment,
                                std::vector<Treatment> recipe::Menu::* list) {
@@ -15,8 +15,7 @@ std::vector<int32_t> positions(const std::vector<Product>& products, const Treat
   for (const Product& product : products) {
     const std::vector<Treatment>& menu = product.losses.menu.*list;
     const auto found = std::ranges::find(menu, treatment);
-    if (found == menu.end()) return {};
-    result.push_back(static_cast<int32_t>(found - menu.begin()));
+    result.push_back(found == menu.end() ? -1 : static_cast<int32_t>(found - menu.begin()));
   }
   return result;
 }
@@ -32,7 +31,8 @@ FrozenRecipe make_uniform(const std::vector<Product>& products, const std::vecto
   FrozenRecipe result;
   for (size_t p = 0; p < products.size(); ++p) {
     std::vector<int32_t> choice;
-    for (int64_t s = 0; s < products[p].losses.num_sites(); ++s) {
+    const bool known = linear[p] >= 0 && kv[p] >= 0 && head[p] >= 0;
+    for (int64_t s = 0; known && s < products[p].losses.num_sites(); ++s) {
       const recipe::SiteKind kind = site_kind(products[p].losses, s);
       choice.push_back(kind == recipe::SiteKind::kKv     ? kv[p]
                        : kind == recipe::SiteKind::kHead ? head[p]
@@ -61,14 +61,6 @@ double stored_bytes(const Product& product, int64_t site, int64_t treatment) {
 
 }  // namespace
 
-double worst_loss(const std::vector<Product>& products, const FrozenRecipe& recipe) {
-  double worst = 0;
-  for (size_t p = 0; p < products.size(); ++p) {
-    worst = std::max(worst, total_loss(products[p].losses, recipe[p]));
-  }
-  return worst;
-}
-
 std::vector<NamedRecipe> uniform_recipes(const std::vector<Product>& products,
                                          std::string_view linear, double max_loss) {
   std::vector<NamedRecipe> result;
@@ -76,16 +68,21 @@ std::vector<NamedRecipe> uniform_recipes(const std::vector<Product>& products,
   for (const recipe::LinearTreatment& body : menu.linear) {
     const std::string name = recipe::treatment_name(body);
     const auto body_at = positions(products, body, &recipe::Menu::linear);
-    if (body_at.empty() || (!linear.empty() && name != linear)) continue;
+    if (!linear.empty() && name != linear) continue;
     for (const recipe::KvTreatment& kv : menu.kv) {
       const auto kv_at = positions(products, kv, &recipe::Menu::kv);
-      if (kv_at.empty()) continue;
       for (const recipe::LinearTreatment& head : menu.linear) {
         if (!is_head_choice(head, body)) continue;
         const auto head_at = positions(products, head, &recipe::Menu::linear);
-        if (head_at.empty()) continue;
         FrozenRecipe recipe = make_uniform(products, body_at, kv_at, head_at);
-        if (!(worst_loss(products, recipe) <= max_loss)) continue;
+        bool any = false;
+        for (size_t p = 0; p < products.size(); ++p) {
+          const bool kept =
+              !recipe[p].empty() && total_loss(products[p].losses, recipe[p]) <= max_loss;
+          if (!kept) recipe[p].clear();
+          any = any || kept;
+        }
+        if (!any) continue;
         result.push_back({fmt::format("{}+kv:{}+head:{}", name, recipe::treatment_name(kv),
                                       recipe::treatment_name(head)),
                           std::move(recipe)});

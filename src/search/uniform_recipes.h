@@ -12,17 +12,14 @@ namespace dovetail::search {
 
 struct NamedRecipe {
   std::string name;     // "int4_g128+a:int8_token+kv:int8+head:int8"
-  FrozenRecipe recipe;  // the same treatments in every product
+  FrozenRecipe recipe;  // the same treatments in every product that it suits; the others: no sites
 };
 
 // All block linears alike, all kv sites alike; the head as the linears, or any 8-bit treatment, or
-// bf16. `linear`: only this treatment of the linears, or every one of the menus if empty. Only
-// treatments that every product's menu has; every product's loss is at most max_loss.
+// bf16. `linear`: only this treatment of the linears, or every one of the first product's menu if
+// empty. It suits a product whose menu has the treatments and whose loss is at most max_loss.
 [[nodiscard]] std::vector<NamedRecipe> uniform_recipes(const std::vector<Product>& products,
                                                        std::string_view linear, double max_loss);
-
-// The largest predicted loss of the recipe over the products.
-[[nodiscard]] double worst_loss(const std::vector<Product>& products, const FrozenRecipe& recipe);
 
 // Fewest stored bytes (weights with scales and zeros, KV of the whole batch at full context) within
 // the cap, product by product. Empty if the cap cannot be met.

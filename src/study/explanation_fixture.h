@@ -3,8 +3,10 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -31,6 +33,12 @@ class ExplanationTest : public ::testing::TestWithParam<int> {
     auto technology = silicon::Technology::load(data_folder() + "/technology");
     ASSERT_TRUE(technology.has_value());
     state_.technology = *technology;
+    folder_ =
+        std::filesystem::temp_directory_path() / ("explanation_" + std::to_string(::getpid()));
+    std::filesystem::create_directories(folder_);
+    auto memory = Memory::open((folder_ / "study.db").string(), (folder_ / "shared.db").string());
+    ASSERT_TRUE(memory.has_value()) << memory.error().message;
+    state_.memory = std::make_unique<Memory>(std::move(*memory));
     state_.config.space = synthetic::random_space(seed);
     state_.config.budget = synthetic::edge_budget();
     ProductState product;
@@ -52,6 +60,8 @@ class ExplanationTest : public ::testing::TestWithParam<int> {
     answer_.joint.settled.feasible = std::isfinite(answer_.joint.settled.candidate.objective);
     ASSERT_TRUE(answer_.joint.settled.feasible);
   }
+
+  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   // The slow way: no sweep, no pruning, no seeds.
   search::Candidate best_chip(const silicon::Technology& technology, const search::Budget& budget) {
@@ -78,6 +88,7 @@ class ExplanationTest : public ::testing::TestWithParam<int> {
     return best;
   }
 
+  std::filesystem::path folder_;
   StudyState state_;
   ScenarioAnswer answer_;
 };

@@ -1,10 +1,12 @@
 #include "study/loss_lab.h"
 
+#include <chrono>
 #include <limits>
 #include <map>
 
 #include <fmt/format.h>
 
+#include "compress/kv_injection.h"
 #include "compress/profile.h"
 #include "model/off_grid.h"
 #include "model/zoo.h"
@@ -24,14 +26,22 @@ struct LossLab::Impl {
   std::optional<compress::TreatedModel> treated;
   std::map<eval::TextPart, eval::TextWindows> texts;
   std::map<eval::TextPart, eval::KlReference> references;
+  std::optional<compress::KvInjector> injector;  // while the profile is made
 
-  Result<const eval::TextWindows*> text_of(eval::TextPart part);
   Result<eval::TextWindows> make_text(eval::TextPart part);
   Result<const eval::KlReference*> reference_of(eval::TextPart part);
   Result<eval::KlStats> measure_now(const recipe::Recipe& recipe, eval::TextPart part);
+  Piece linears_piece(const Json& input, const eval::TextWindows& profile_text);
+  Piece kv_piece(const Json& input, const eval::TextWindows& profile_text, int64_t layer);
+  std::vector<Piece> parts_of_profile(const Json& input, const eval::TextWindows& profile_text);
+  Result<std::vector<compress::RandomRecipe>> validation(const recipe::Menu& menu) const;
 };
 
 namespace {
+
+host::TokenBatch whole_batch(const eval::TextWindows& text) {
+  return eval::batches_of(text, std::numeric_limits<int64_t>::max()).at(0);
+}
 
 Json recipe_key(const recipe::Recipe& recipe) {
   return Json(recipe::recipe_to_toml(recipe));
@@ -102,41 +112,113 @@ Result<eval::TextWindows> LossLab::Impl::make_text(eval::TextPart part) {
                            progress);
 }
 
-Result<const eval::TextWindows*> LossLab::Impl::text_of(eval::TextPart part) {
-  if (const auto it = texts.find(part); it != texts.end()) return &it->second;
-  Json input = to_json(text);
-  input["model"] = digest;
+Piece LossLab::text_piece(eval::TextPart part) {
+  Json input = to_json(impl_->text);
+  input["model"] = impl_->digest;
   input["part"] = std::string(eval::text_part_name(part));
-  DOVETAIL_TRY(const Json stored, memory->remember("text", input, [&]() -> Result<Json> {
-    DOVETAIL_TRY(const eval::TextWindows made, make_text(part));
+  const auto compute = [impl = impl_.get(), part]() -> Result<Json> {
+    DOVETAIL_TRY(const eval::TextWindows made, impl->make_text(part));
     return eval::text_to_json(made);
-  }));
+  };
+  return {.kind = "text", .input = std::move(input), .compute = compute, .shared = true};
+}
+
+Result<const eval::TextWindows*> LossLab::text_of(eval::TextPart part) {
+  auto& texts = impl_->texts;
+  if (const auto it = texts.find(part); it != texts.end()) return &it->second;
+  DOVETAIL_TRY(const Json stored, impl_->memory->remember(text_piece(part)));
   DOVETAIL_TRY(eval::TextWindows windows, eval::text_from_json(stored, "stored text"));
   return &texts.emplace(part, std::move(windows)).first->second;
 }
 
-Result<compress::LossProfile> LossLab::profile() {
-  DOVETAIL_TRY(const eval::TextWindows* text, impl_->text_of(eval::TextPart::kProfile));
-  const Json input = {
-      {"model", impl_->digest}, {"text", text->digest()}, {"method", compress::kProfileMethod}};
-  DOVETAIL_TRY(const Json stored, impl_->memory->remember("profile", input, [&]() -> Result<Json> {
-    const std::vector<host::TokenBatch> batches =
-        eval::batches_of(*text, std::numeric_limits<int64_t>::max());
-    DOVETAIL_TRY(
-        const compress::LossProfile made,
-        compress::profile(
-            impl_->weights, compress::whole_menu(), {text->name, text->digest(), batches.at(0)},
-            {.off_grid_seed = impl_->off_grid_seed, .model_digest = impl_->digest, .kv = {}},
-            impl_->progress));
+Piece LossLab::Impl::linears_piece(const Json& input, const eval::TextWindows& profile_text) {
+  const auto compute = [this, &profile_text]() -> Result<Json> {
+    DOVETAIL_TRY(const compress::LossProfile made,
+                 compress::profile_linears(
+                     weights, compress::whole_menu(),
+                     {profile_text.name, profile_text.digest(), whole_batch(profile_text)},
+                     {.off_grid_seed = off_grid_seed, .model_digest = digest, .kv = {}}, progress));
     return compress::loss_profile_to_json(made);
-  }));
+  };
+  return {.kind = "profile_linears", .input = input, .compute = compute};
+}
+
+Piece LossLab::Impl::kv_piece(const Json& input, const eval::TextWindows& profile_text,
+                              int64_t layer) {
+  const auto compute = [this, &profile_text, layer]() -> Result<Json> {
+    const auto start = std::chrono::steady_clock::now();
+    if (!injector.has_value()) {
+      DOVETAIL_TRY(injector, compress::KvInjector::create(*reference, whole_batch(profile_text),
+                                                          compress::whole_menu().kv, {}));
+    }
+    report_progress(progress, "injecting kv, by layer",
+                    static_cast<double>(layer) / static_cast<double>(weights->shape.num_layers));
+    DOVETAIL_TRY(const compress::LossByName losses, injector->losses_of(layer));
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    return Json{{"loss_nats_per_token", losses},
+                {"num_positions", injector->num_positions()},
+                {"seconds", took.count()}};
+  };
+  Json key = input;
+  key["layer"] = layer;
+  return {.kind = "profile_kv", .input = std::move(key), .compute = compute};
+}
+
+// The linears are one long piece, so they come first.
+std::vector<Piece> LossLab::Impl::parts_of_profile(const Json& input,
+                                                   const eval::TextWindows& profile_text) {
+  std::vector<Piece> parts = {linears_piece(input, profile_text)};
+  for (int64_t layer = 0; layer < weights->shape.num_layers; ++layer) {
+    parts.push_back(kv_piece(input, profile_text, layer));
+  }
+  return parts;
+}
+
+Json LossLab::profile_key(const eval::TextWindows& text) const {
+  return {{"model", impl_->digest}, {"text", text.digest()}, {"method", compress::kProfileMethod}};
+}
+
+Result<std::vector<Piece>> LossLab::profile_pieces() {
+  DOVETAIL_TRY(const eval::TextWindows* text, text_of(eval::TextPart::kProfile));
+  const Json input = profile_key(*text);
+  DOVETAIL_TRY(const std::optional<Json> whole, impl_->memory->find("profile", input));
+  if (whole.has_value()) return std::vector<Piece>();
+  return impl_->parts_of_profile(input, *text);
+}
+
+Result<std::string> LossLab::profile_row() {
+  DOVETAIL_TRY(const eval::TextWindows* text, text_of(eval::TextPart::kProfile));
+  return record::row_name("profile", profile_key(*text));
+}
+
+Result<compress::LossProfile> LossLab::profile() {
+  DOVETAIL_TRY(const eval::TextWindows* text, text_of(eval::TextPart::kProfile));
+  const Json input = profile_key(*text);
+  const auto join = [&]() -> Result<Json> {
+    DOVETAIL_TRY(const std::vector<Json> parts,
+                 impl_->memory->remember_all(impl_->parts_of_profile(input, *text)));
+    Json whole = parts.at(0);
+    Json by_layer = Json::array();
+    double kv_s = 0;
+    for (size_t i = 1; i < parts.size(); ++i) {
+      by_layer.push_back(parts[i].at("loss_nats_per_token"));
+      kv_s += parts[i].at("seconds").get<double>();
+      whole["num_kv_positions"] = parts[i].at("num_positions");
+    }
+    whole["kv_loss_nats_per_token"] = std::move(by_layer);
+    whole["kv_s"] = kv_s;
+    return whole;
+  };
+  DOVETAIL_TRY(const Json stored,
+               impl_->memory->remember(
+                   {.kind = "profile", .input = input, .compute = join, .shared = true}));
+  impl_->injector.reset();
   return compress::loss_profile_from_json(stored, "stored loss profile");
 }
 
 Result<const eval::KlReference*> LossLab::Impl::reference_of(eval::TextPart part) {
   if (const auto it = references.find(part); it != references.end()) return &it->second;
-  DOVETAIL_TRY(const eval::TextWindows* text_windows, text_of(part));
-  DOVETAIL_TRY(eval::KlReference made, eval::KlReference::create(*reference, *text_windows));
+  DOVETAIL_TRY(eval::KlReference made, eval::KlReference::create(*reference, texts.at(part)));
   return &references.emplace(part, std::move(made)).first->second;
 }
 
@@ -150,26 +232,51 @@ Result<eval::KlStats> LossLab::Impl::measure_now(const recipe::Recipe& recipe,
   return kl->measure(treated->model());
 }
 
-Result<eval::KlStats> LossLab::measure(const recipe::Recipe& recipe, eval::TextPart part) {
-  DOVETAIL_TRY(const eval::TextWindows* text, impl_->text_of(part));
-  const Json input = {
-      {"model", impl_->digest}, {"text", text->digest()}, {"recipe", recipe_key(recipe)}};
-  DOVETAIL_TRY(const Json stored, impl_->memory->remember("kl", input, [&]() -> Result<Json> {
-    DOVETAIL_TRY(const eval::KlStats stats, impl_->measure_now(recipe, part));
+Result<Piece> LossLab::measure_piece(const recipe::Recipe& recipe, eval::TextPart part) {
+  DOVETAIL_TRY(const eval::TextWindows* text, text_of(part));
+  Json input = {{"model", impl_->digest}, {"text", text->digest()}, {"recipe", recipe_key(recipe)}};
+  const auto compute = [impl = impl_.get(), recipe, part]() -> Result<Json> {
+    DOVETAIL_TRY(const eval::KlStats stats, impl->measure_now(recipe, part));
     return eval::kl_stats_to_json(stats);
-  }));
+  };
+  return Piece{.kind = "kl", .input = std::move(input), .compute = compute, .shared = true};
+}
+
+Result<std::string> LossLab::measurement_row(const recipe::Recipe& recipe, eval::TextPart part) {
+  DOVETAIL_TRY(const Piece piece, measure_piece(recipe, part));
+  return record::row_name(piece.kind, piece.input);
+}
+
+Result<eval::KlStats> LossLab::measure(const recipe::Recipe& recipe, eval::TextPart part) {
+  DOVETAIL_TRY(const Piece piece, measure_piece(recipe, part));
+  DOVETAIL_TRY(const Json stored, impl_->memory->remember(piece));
   return kl_stats_from(stored);
+}
+
+// A quarter uniform recipes, the rest mixed.
+Result<std::vector<compress::RandomRecipe>> LossLab::Impl::validation(
+    const recipe::Menu& menu) const {
+  const int64_t uniform = validation_recipes / 4;
+  return compress::draw_recipes(
+      weights->shape, menu, {.num_mixed = validation_recipes - uniform, .num_uniform = uniform});
+}
+
+Result<std::vector<Piece>> LossLab::additivity_pieces(const recipe::Menu& menu) {
+  std::vector<Piece> pieces;
+  if (impl_->validation_recipes == 0) return pieces;
+  DOVETAIL_TRY(const std::vector<compress::RandomRecipe> recipes, impl_->validation(menu));
+  for (const compress::RandomRecipe& drawn : recipes) {
+    DOVETAIL_TRY(Piece piece, measure_piece(drawn.recipe, eval::TextPart::kSelect));
+    pieces.push_back(std::move(piece));
+  }
+  return pieces;
 }
 
 Result<Json> LossLab::additivity(const recipe::Menu& menu) {
   DOVETAIL_TRY(const compress::LossProfile profiled, profile());
-  // A quarter uniform recipes, the rest mixed.
-  const int64_t uniform = impl_->validation_recipes / 4;
-  DOVETAIL_TRY(const std::vector<compress::RandomRecipe> recipes,
-               compress::draw_recipes(
-                   shape(), menu,
-                   {.num_mixed = impl_->validation_recipes - uniform, .num_uniform = uniform}));
+  DOVETAIL_TRY(const std::vector<compress::RandomRecipe> recipes, impl_->validation(menu));
   std::vector<compress::AdditivitySample> samples;
+  std::vector<std::string> rows;
   for (const compress::RandomRecipe& drawn : recipes) {
     report_progress(impl_->progress, "testing the loss prediction on whole recipes",
                     static_cast<double>(samples.size()) / static_cast<double>(recipes.size()));
@@ -179,16 +286,20 @@ Result<Json> LossLab::additivity(const recipe::Menu& menu) {
                        .bits_per_weight = recipe::bits_per_weight(shape(), drawn.recipe),
                        .predicted_nats_per_token = predicted,
                        .measured_nats_per_token = measured.kl_nats_per_token});
+    DOVETAIL_TRY(std::string row, measurement_row(drawn.recipe, eval::TextPart::kSelect));
+    rows.push_back(std::move(row));
   }
   DOVETAIL_TRY(const compress::AdditivityStats stats, compress::additivity_of(std::move(samples)));
-  return compress::additivity_to_json(stats);
+  Json json = compress::additivity_to_json(stats);
+  for (size_t i = 0; i < rows.size(); ++i) json["recipes"][i]["row"] = rows[i];
+  return json;
 }
 
 Result<Json> LossLab::describe_texts() {
   Json json;
   for (const eval::TextPart part :
        {eval::TextPart::kProfile, eval::TextPart::kSelect, eval::TextPart::kCertify}) {
-    DOVETAIL_TRY(const eval::TextWindows* text, impl_->text_of(part));
+    DOVETAIL_TRY(const eval::TextWindows* text, text_of(part));
     json[std::string(eval::text_part_name(part))] = {{"description", text->name},
                                                      {"num_tokens", text->num_scored()},
                                                      {"digest", text->digest()}};

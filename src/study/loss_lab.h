@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/progress.h"
 #include "base/result.h"
@@ -40,12 +41,28 @@ class LossLab {
   [[nodiscard]] Result<Json> additivity(const recipe::Menu& menu);
   // KL of a recipe on the selection or certification text.
   [[nodiscard]] Result<eval::KlStats> measure(const recipe::Recipe& recipe, eval::TextPart part);
+  // "kl/<key>", "profile/<key>": the rows of the study's database that hold these results.
+  [[nodiscard]] Result<std::string> measurement_row(const recipe::Recipe& recipe,
+                                                    eval::TextPart part);
+  [[nodiscard]] Result<std::string> profile_row();
   // {"profile": {...}, "select": {...}, "certify": {...}}: description, digest, tokens.
   [[nodiscard]] Result<Json> describe_texts();
+
+  // What the functions above remember, as pieces that several workers can share. All of them work
+  // on the lab, which must stay, and not at once in one process.
+  [[nodiscard]] Piece text_piece(eval::TextPart part);
+  // None if the profile is there. Needs the profile text.
+  [[nodiscard]] Result<std::vector<Piece>> profile_pieces();
+  // The measurements of additivity(). Needs the selection text.
+  [[nodiscard]] Result<std::vector<Piece>> additivity_pieces(const recipe::Menu& menu);
+  // Needs the text.
+  [[nodiscard]] Result<Piece> measure_piece(const recipe::Recipe& recipe, eval::TextPart part);
 
  private:
   struct Impl;
   explicit LossLab(std::unique_ptr<Impl> impl);
+  [[nodiscard]] Result<const eval::TextWindows*> text_of(eval::TextPart part);
+  [[nodiscard]] Json profile_key(const eval::TextWindows& text) const;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -53,10 +53,12 @@ void add_losses(const SideAnswer& side, size_t i, Json& json) {
   }
   json["measured_kl_nats"] = loss.kl_nats;
   json["measured_kl_stderr_nats"] = loss.kl_stderr_nats;
+  json["measured_row"] = loss.row;
   json["top1_agreement_frac"] = loss.top1_agreement_frac;
   if (i >= side.certified.size()) return;
   json["certified_kl_nats"] = side.certified[i].kl_nats;
   json["certified_kl_stderr_nats"] = side.certified[i].kl_stderr_nats;
+  json["certified_row"] = side.certified[i].row;
 }
 
 Result<silicon::CostReport> cost_of(const StudyState& state, const search::Candidate& candidate,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -43,8 +44,9 @@ std::vector<int32_t> choice_of(const recipe::Recipe& recipe, recipe::Menu& menu)
   return choice;
 }
 
-Result<ProductState> prepare_product(StudyState& state, const ProductConfig& config,
-                                     const ProgressSink& progress) {
+// Everything that fails on wrong input, before minutes of profiling.
+Result<ProductState> open_product(StudyState& state, const ProductConfig& config,
+                                  const ProgressSink& progress) {
   ProductState product;
   product.config = config;
   DOVETAIL_TRY(const std::string workload_file, data_file("workloads", config.workload));
@@ -56,28 +58,54 @@ Result<ProductState> prepare_product(StudyState& state, const ProductConfig& con
   if (!product.measurable) {
     DOVETAIL_TRY(product.shape, model::resolve_shape(config.model));
   }
-  // Fails on a workload that the model cannot run, before minutes of profiling.
   const auto ops = recipe::lower(product.shape, product.workload);
   if (!ops.has_value()) return std::unexpected(ops.error());
+  if (!state.config.recipe.empty()) {
+    DOVETAIL_TRY(const recipe::Recipe recipe,
+                 recipe::load_recipe(product.shape, state.config.recipe));
+    product.frozen_choice = choice_of(recipe, state.menu);
+    state.recipe_frozen = true;
+  }
+  return product;
+}
+
+// What all workers of the study can share of the profiles and the test of the prediction; the code
+// that needs the results finds them stored.
+Status measure_ahead(const StudyState& state) {
+  std::vector<Piece> texts;
+  for (const auto& [name, lab] : state.labs) {
+    texts.push_back(lab->text_piece(eval::TextPart::kProfile));
+    texts.push_back(lab->text_piece(eval::TextPart::kSelect));
+  }
+  DOVETAIL_TRY_STATUS(state.memory->work_through(texts));
+  std::vector<Piece> pieces;
+  for (const auto& [name, lab] : state.labs) {
+    DOVETAIL_TRY(std::vector<Piece> profile, lab->profile_pieces());
+    std::ranges::move(profile, std::back_inserter(pieces));
+    pieces.push_back(lab->text_piece(eval::TextPart::kCertify));
+  }
+  DOVETAIL_TRY(std::vector<Piece> validation,
+               state.products.at(0).lab->additivity_pieces(state.menu));
+  std::ranges::move(validation, std::back_inserter(pieces));
+  return state.memory->work_through(pieces);
+}
+
+// Losses and costs of every treatment.
+Status price_product(const StudyState& state, ProductState& product) {
   DOVETAIL_TRY(product.profile, product.lab->profile());
   if (!product.measurable) {
     product.profile = compress::borrow_profile(product.profile, product.shape);
   }
-  std::vector<int32_t> frozen_choice;
-  if (!state.config.recipe.empty()) {
-    DOVETAIL_TRY(const recipe::Recipe recipe,
-                 recipe::load_recipe(product.shape, state.config.recipe));
-    frozen_choice = choice_of(recipe, state.menu);
-    state.recipe_frozen = true;
-  }
   product.losses.num_layers = product.shape.num_layers;
   product.losses.menu = state.menu;
   DOVETAIL_TRY(product.losses.loss, compress::price(product.profile, state.menu));
-  if (!frozen_choice.empty()) product.losses = search::frozen(product.losses, frozen_choice);
+  if (!product.frozen_choice.empty()) {
+    product.losses = search::frozen(product.losses, product.frozen_choice);
+  }
   DOVETAIL_TRY(silicon::CostModel costs, silicon::CostModel::create(product.shape, product.workload,
                                                                     state.menu, state.technology));
   product.costs = std::make_unique<silicon::CostModel>(std::move(costs));
-  return product;
+  return {};
 }
 
 }  // namespace
@@ -98,9 +126,14 @@ Result<StudyState> prepare(const StudyConfig& config, const std::string& out_fol
   DOVETAIL_TRY(state.technology, silicon::Technology::load(data_folder() + "/technology"));
   DOVETAIL_TRY(state.menu, make_menu(config.menu));
   for (const ProductConfig& product_config : config.products) {
-    auto product = prepare_product(state, product_config, progress);
+    auto product = open_product(state, product_config, progress);
     if (!product.has_value()) return with_context(product.error(), product_config.name);
     state.products.push_back(std::move(product).value());
+  }
+  DOVETAIL_TRY_STATUS(measure_ahead(state));
+  for (ProductState& product : state.products) {
+    const Status priced = price_product(state, product);
+    if (!priced.has_value()) return with_context(priced.error(), product.config.name);
   }
   return state;
 }

@@ -29,8 +29,9 @@ struct ProductState {
   compress::LossProfile profile;
   search::LossTable losses;
   std::unique_ptr<silicon::CostModel> costs;
-  LossLab* lab = nullptr;   // where its losses come from
-  bool measurable = false;  // its own weights are here
+  LossLab* lab = nullptr;                   // where its losses come from
+  bool measurable = false;                  // its own weights are here
+  std::vector<int32_t> frozen_choice = {};  // menu index per site of a frozen recipe, else empty
 };
 
 // Shared by all products; the labs stay where they are, products point to them.

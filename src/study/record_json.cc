@@ -69,13 +69,20 @@ Json constants_to_json(const silicon::Technology& technology) {
 namespace {
 
 Json search_to_json(const search::EnumerateStats& stats, double front_epsilon_frac) {
-  return Json{{"num_chips", stats.num_chips},
-              {"rejected", stats.rejected},
-              {"num_in_budget", stats.num_in_budget},
-              {"num_pruned", stats.num_pruned},
-              {"num_allocated", stats.num_allocated},
-              {"exact", true},
-              {"front_epsilon_frac", front_epsilon_frac}};
+  Json json = {{"num_chips", stats.num_chips},
+               {"rejected", stats.rejected},
+               {"num_in_budget", stats.num_in_budget},
+               {"num_pruned", stats.num_pruned},
+               {"num_allocated", stats.num_allocated},
+               {"exact", stats.exact},
+               {"method", stats.exact ? "exact" : "nsga2"},
+               {"front_epsilon_frac", front_epsilon_frac}};
+  if (!stats.exact) {
+    json["evaluations"] = stats.evaluations;
+    json["seeds"] = stats.seeds;
+    json["bound_gap_frac"] = stats.bound_gap_frac;
+  }
+  return json;
 }
 
 Result<Json> front_to_json(const StudyState& state, const std::vector<search::FrontEntry>& front,

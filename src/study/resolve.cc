@@ -25,11 +25,10 @@ Result<PricedProducts> PricedProducts::create(const StudyState& state,
 Result<std::vector<search::Candidate>> search_again(const Question& question,
                                                     const std::vector<search::Product>& products,
                                                     const search::Budget& budget,
-                                                    const std::vector<int64_t>& seeds,
                                                     int64_t num_runners_up,
                                                     const ProgressSink& progress) {
-  search::EnumerateParams params{.top_k = num_runners_up + 1, .keep_front = false};
-  (void)seeds;
+  const search::EnumerateParams params{
+      .top_k = num_runners_up + 1, .keep_front = false, .method = question.state.config.search};
   DOVETAIL_TRY(search::EnumerateResult result,
                search::enumerate(products, *question.state.config.space, budget,
                                  {question.scenario}, params, progress));

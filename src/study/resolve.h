@@ -34,11 +34,10 @@ struct Question {
 };
 
 // The best chip of the space and at most `num_runners_up` that come next, best first; empty if none
-// fits. `seeds`: chips of the space that are likely good: the answer does not depend on them, the
-// time does.
+// fits.
 [[nodiscard]] Result<std::vector<search::Candidate>> search_again(
     const Question& question, const std::vector<search::Product>& products,
-    const search::Budget& budget, const std::vector<int64_t>& seeds, int64_t num_runners_up,
+    const search::Budget& budget, int64_t num_runners_up,
     const ProgressSink& progress);
 
 // Reported points are closed to this.

@@ -2,12 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <memory>
 
 #include "base/paths.h"
 #include "silicon/constants.h"
+#include "study/side_json.h"
 
 namespace dovetail::study {
 namespace {
+
+constexpr const char* kJoint = "joint";
 
 recipe::Recipe recipe_of(const ProductState& product, const std::vector<int32_t>& treatments) {
   return recipe::make_recipe(product.shape, product.losses.menu, treatments);
@@ -36,10 +41,13 @@ Result<std::vector<MeasuredLoss>> measure_all(const StudyState& state,
     }
     DOVETAIL_TRY(const eval::KlStats stats,
                  product.lab->measure(recipe_of(product, candidate.treatments[i]), part));
+    DOVETAIL_TRY(std::string row,
+                 product.lab->measurement_row(recipe_of(product, candidate.treatments[i]), part));
     losses.push_back({.kl_nats = stats.kl_nats_per_token,
                       .kl_stderr_nats = stats.kl_stderr_nats_per_token.value_or(0.0),
                       .window_kl_nats = stats.window_kl_nats_per_token,
                       .top1_agreement_frac = stats.top1_agreement_frac,
+                      .row = std::move(row),
                       .measured = true});
   }
   return losses;
@@ -48,10 +56,10 @@ Result<std::vector<MeasuredLoss>> measure_all(const StudyState& state,
 // Everything that the sides of one scenario share.
 struct Arena {
   const StudyState& state;
-  const ScenarioQuestion& question;
+  const ScenarioQuestion question;
   std::vector<search::Product> products;
   std::optional<chip::Chip> frozen_chip;
-  const ProgressSink& progress;
+  ProgressSink progress;
 
   search::Scenario scenario_at(double predicted_cap) const {
     return {question.objective, predicted_cap};
@@ -70,10 +78,10 @@ Result<std::optional<search::Candidate>> joint_at(const Arena& arena, double pre
     }
     return std::optional<search::Candidate>(std::move(candidate));
   }
-  DOVETAIL_TRY(
-      search::EnumerateResult result,
-      search::enumerate(arena.products, *arena.state.config.space, arena.state.config.budget,
-                        {scenario}, {.keep_front = false}, arena.progress));
+  DOVETAIL_TRY(search::EnumerateResult result,
+               search::enumerate(
+                   arena.products, *arena.state.config.space, arena.state.config.budget, {scenario},
+                   {.keep_front = false, .method = arena.state.config.search}, arena.progress));
   if (!result.scenarios[0].feasible) {
     why_not = result.infeasible_reason;
     return std::optional<search::Candidate>();
@@ -98,7 +106,7 @@ Result<SideAnswer> settle_side(const Arena& arena, const std::string& name, cons
 
 Result<SideAnswer> settle_joint(const Arena& arena) {
   std::string why_not;
-  DOVETAIL_TRY(SideAnswer answer, settle_side(arena, "joint", [&](double cap) {
+  DOVETAIL_TRY(SideAnswer answer, settle_side(arena, kJoint, [&](double cap) {
                  return joint_at(arena, cap, why_not);
                }));
   if (!answer.settled.feasible) {
@@ -112,10 +120,10 @@ Result<SideAnswer> settle_baseline(const Arena& arena, const std::string& name) 
   std::string fixed_first;
   const Side side = [&](double cap) -> Result<std::optional<search::Candidate>> {
     DOVETAIL_TRY(search::BaselineResult result,
-                 search::solve_baseline(name, arena.products, *arena.state.config.space,
-                                        arena.state.config.budget, arena.scenario_at(cap),
-                                        arena.question.reference_chips, {.keep_front = false},
-                                        arena.progress));
+                 search::solve_baseline(
+                     name, arena.products, *arena.state.config.space, arena.state.config.budget,
+                     arena.scenario_at(cap), arena.question.reference_chips,
+                     {.keep_front = false, .method = arena.state.config.search}, arena.progress));
     if (!result.feasible) {
       why_not = result.why_not;
       return std::optional<search::Candidate>();
@@ -129,6 +137,42 @@ Result<SideAnswer> settle_baseline(const Arena& arena, const std::string& name) 
     answer.why_not = why_not.empty() ? "no recipe measured within the cap" : why_not;
   }
   return answer;
+}
+
+Piece side_piece(const std::shared_ptr<const Arena>& arena, const std::string& name) {
+  Json key = arena->question.key;
+  key["side"] = name;
+  const auto compute = [arena, name]() -> Result<Json> {
+    DOVETAIL_TRY(const SideAnswer answer,
+                 name == kJoint ? settle_joint(*arena) : settle_baseline(*arena, name));
+    return side_to_json(answer);
+  };
+  return {.kind = "side", .input = std::move(key), .compute = compute};
+}
+
+// With one side frozen there is no order of work left to compare with.
+std::vector<Piece> all_sides(const std::shared_ptr<const Arena>& arena) {
+  std::vector<Piece> pieces = {side_piece(arena, kJoint)};
+  if (arena->frozen_chip.has_value() || arena->state.recipe_frozen) return pieces;
+  for (const std::string& name : search::baseline_names()) {
+    pieces.push_back(side_piece(arena, name));
+  }
+  return pieces;
+}
+
+// The joint answer first.
+Result<std::vector<SideAnswer>> remember_sides(const std::shared_ptr<const Arena>& arena) {
+  const auto chip_of = [&](int64_t index) {
+    return index < 0 ? arena->frozen_chip.value_or(chip::Chip{})
+                     : search::chip_at(*arena->state.config.space, index);
+  };
+  DOVETAIL_TRY(const std::vector<Json> stored, arena->state.memory->remember_all(all_sides(arena)));
+  std::vector<SideAnswer> sides;
+  for (const Json& json : stored) {
+    DOVETAIL_TRY(SideAnswer side, side_from_json(json, chip_of));
+    sides.push_back(std::move(side));
+  }
+  return sides;
 }
 
 Status certify(const Arena& arena, SideAnswer& answer) {
@@ -199,7 +243,7 @@ void compare_sides(const Arena& arena, ScenarioAnswer& answer) {
 
 // A confirmed baseline is a design point like any other: the joint answer may take it.
 void enter_baselines(ScenarioAnswer& answer) {
-  answer.joint_from = "joint";
+  answer.joint_from = kJoint;
   for (const SideAnswer& baseline : answer.baselines) {
     if (!baseline.settled.feasible) continue;
     const bool better =
@@ -214,32 +258,63 @@ void enter_baselines(ScenarioAnswer& answer) {
   }
 }
 
+Result<std::shared_ptr<const Arena>> open_arena(const StudyState& state,
+                                                const ScenarioQuestion& question,
+                                                const ProgressSink& progress) {
+  auto arena =
+      std::make_shared<Arena>(Arena{state, question, search_products(state), {}, progress});
+  if (!state.config.chip.empty()) {
+    DOVETAIL_TRY(const std::string file, data_file("chips", state.config.chip));
+    DOVETAIL_TRY(arena->frozen_chip, chip::load_chip(file));
+    DOVETAIL_TRY_STATUS(silicon::check_known(*arena->frozen_chip, state.technology, file));
+  }
+  return arena;
+}
+
 }  // namespace
+
+Result<std::vector<Piece>> side_pieces(const StudyState& state, const ScenarioQuestion& question,
+                                       const ProgressSink& progress) {
+  DOVETAIL_TRY(const std::shared_ptr<const Arena> arena, open_arena(state, question, progress));
+  return all_sides(arena);
+}
+
+Result<std::vector<Piece>> certificate_pieces(const StudyState& state,
+                                              const ScenarioQuestion& question,
+                                              const ProgressSink& progress) {
+  DOVETAIL_TRY(const std::shared_ptr<const Arena> arena, open_arena(state, question, progress));
+  DOVETAIL_TRY(const std::vector<SideAnswer> sides, remember_sides(arena));
+  std::vector<Piece> pieces;
+  for (const SideAnswer& side : sides) {
+    if (!side.settled.feasible) continue;
+    for (size_t i = 0; i < state.products.size(); ++i) {
+      const ProductState& product = state.products[i];
+      if (!product.measurable) continue;
+      DOVETAIL_TRY(Piece piece, product.lab->measure_piece(
+                                    recipe_of(product, side.settled.candidate.treatments[i]),
+                                    eval::TextPart::kCertify));
+      pieces.push_back(std::move(piece));
+    }
+  }
+  return pieces;
+}
 
 Result<ScenarioAnswer> answer_scenario(const StudyState& state, const ScenarioQuestion& question,
                                        const ProgressSink& progress) {
-  Arena arena{state, question, search_products(state), {}, progress};
-  if (!state.config.chip.empty()) {
-    DOVETAIL_TRY(const std::string file, data_file("chips", state.config.chip));
-    DOVETAIL_TRY(arena.frozen_chip, chip::load_chip(file));
-    DOVETAIL_TRY_STATUS(silicon::check_known(*arena.frozen_chip, state.technology, file));
-  }
+  DOVETAIL_TRY(const std::shared_ptr<const Arena> arena, open_arena(state, question, progress));
   ScenarioAnswer answer;
+  answer.key = question.key;
   answer.objective = question.objective;
   answer.kl_cap_nats = question.kl_cap_nats;
-  DOVETAIL_TRY(answer.joint, settle_joint(arena));
-  // With one side frozen there is no order of work left to compare with.
-  if (!arena.frozen_chip.has_value() && !state.recipe_frozen) {
-    for (const std::string& name : search::baseline_names()) {
-      DOVETAIL_TRY(SideAnswer baseline, settle_baseline(arena, name));
-      answer.baselines.push_back(std::move(baseline));
-    }
-  }
+  DOVETAIL_TRY(std::vector<SideAnswer> sides, remember_sides(arena));
+  answer.joint = std::move(sides.front());
+  answer.baselines.assign(std::next(sides.begin()), sides.end());
   enter_baselines(answer);
-  DOVETAIL_TRY_STATUS(certify(arena, answer.joint));
-  for (SideAnswer& baseline : answer.baselines) DOVETAIL_TRY_STATUS(certify(arena, baseline));
-  if (answer.joint.settled.feasible) answer.elasticity = elasticity_of(arena, answer.joint.settled);
-  compare_sides(arena, answer);
+  DOVETAIL_TRY_STATUS(certify(*arena, answer.joint));
+  for (SideAnswer& baseline : answer.baselines) DOVETAIL_TRY_STATUS(certify(*arena, baseline));
+  if (answer.joint.settled.feasible)
+    answer.elasticity = elasticity_of(*arena, answer.joint.settled);
+  compare_sides(*arena, answer);
   return answer;
 }
 

@@ -27,6 +27,7 @@ struct SideAnswer {
 };
 
 struct ScenarioAnswer {
+  Json key;  // all that it depends on
   search::Objective objective;
   double kl_cap_nats = 0;
   SideAnswer joint;
@@ -42,7 +43,17 @@ struct ScenarioQuestion {
   double bias = 1;               // measured over predicted loss of whole recipes
   double bias_spread_ratio = 1;  // its geometric standard deviation, >= 1
   std::vector<chip::Chip> reference_chips;
+  Json key;  // all that the answers of this scenario depend on
 };
+
+// What answer_scenario() remembers, as pieces that several workers can share: the settling of each
+// side; then, when those are there, the measurements that certify them.
+[[nodiscard]] Result<std::vector<Piece>> side_pieces(const StudyState& state,
+                                                     const ScenarioQuestion& question,
+                                                     const ProgressSink& progress);
+[[nodiscard]] Result<std::vector<Piece>> certificate_pieces(const StudyState& state,
+                                                            const ScenarioQuestion& question,
+                                                            const ProgressSink& progress);
 
 [[nodiscard]] Result<ScenarioAnswer> answer_scenario(const StudyState& state,
                                                      const ScenarioQuestion& question,

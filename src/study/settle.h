@@ -23,6 +23,7 @@ struct MeasuredLoss {
   double kl_stderr_nats = 0;  // over sequences
   std::vector<double> window_kl_nats = {};  // of each sequence; empty where not measured
   double top1_agreement_frac = 0;
+  std::string row = {};   // of the study's database, where the measurement stands
   bool measured = false;  // false: predicted only, the model has no weights here
 };
 

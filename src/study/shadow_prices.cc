@@ -167,10 +167,9 @@ std::vector<ChipMove> format_moves(const StudyState& state, const chip::Chip& ch
 Status add_budget_rows(const Base& base, Json& rows) {
   const search::Budget& budget = base.question.state.config.budget;
   const std::vector<search::Product> products = search_products(base.question.state);
-  const std::vector<int64_t> seeds = {base.best.chip_index};
   for (const BudgetMove& move : budget_moves(budget)) {
     DOVETAIL_TRY(const std::vector<search::Candidate> found,
-                 search_again(base.question, products, move.moved, seeds, 0, base.progress));
+                 search_again(base.question, products, move.moved, 0, base.progress));
     OnChip best;
     if (!found.empty()) best.candidate = found.front();
     rows.push_back(row(base, "budget", move, best));
@@ -207,8 +206,7 @@ Result<Json> shadow_prices_to_json(const StudyState& state, const ScenarioAnswer
   // Searched again rather than taken from the answer: that may have come from a baseline, whose
   // recipe the search at this cap would not choose.
   DOVETAIL_TRY(const std::vector<search::Candidate> nominal,
-               search_again(question, search_products(state), state.config.budget,
-                            {joint.chip_index}, 0, progress));
+               search_again(question, search_products(state), state.config.budget, 0, progress));
   if (nominal.empty()) return rows;
   const Base base{question, nominal.front(), progress};
   DOVETAIL_TRY_STATUS(add_budget_rows(base, rows));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -10,6 +12,7 @@
 #include "report/html.h"
 #include "report/targets.h"
 #include "silicon/constants.h"
+#include "study/list_progress.h"
 #include "study/point_json.h"
 #include "study/products.h"
 #include "study/record_json.h"
@@ -74,7 +77,7 @@ Result<search::EnumerateResult> sweep(const StudyState& state, double bias,
     for (const double cap : state.config.kl_caps_nats) scenarios.push_back({objective, cap / bias});
   }
   return search::enumerate(search_products(state), *state.config.space, state.config.budget,
-                           scenarios, {}, progress);
+                           scenarios, {.method = state.config.search}, progress);
 }
 
 // What a result of this study depends on, for the keys of its rows.
@@ -92,48 +95,150 @@ Json identity(const StudyState& state, const Prediction& prediction) {
               {"version", DOVETAIL_VERSION}};
 }
 
-Result<Json> remember_sweep(const StudyState& state, const Prediction& prediction,
-                            const ProgressSink& progress) {
-  const Json key = {{"identity", identity(state, prediction)}};
-  return state.memory->study().remember("sweep", key, [&]() -> Result<Json> {
+Piece sweep_piece(const StudyState& state, const Prediction& prediction,
+                  const ProgressSink& progress) {
+  const auto compute = [&]() -> Result<Json> {
     DOVETAIL_TRY(const search::EnumerateResult result, sweep(state, prediction.bias, progress));
     return sweep_to_json(state, result, prediction.bias,
                          search::EnumerateParams{}.front_epsilon_frac);
-  });
+  };
+  return {
+      .kind = "sweep", .input = {{"identity", identity(state, prediction)}}, .compute = compute};
 }
 
-Result<Json> solve_scenario(const StudyState& state, const ScenarioQuestion& question,
-                            const ProgressSink& progress) {
-  DOVETAIL_TRY(const ScenarioAnswer answer, answer_scenario(state, question, progress));
-  DOVETAIL_TRY(Json json, scenario_to_json(state, answer));
-  DOVETAIL_TRY(json["shadow_prices"], shadow_prices_to_json(state, answer, progress));
-  DOVETAIL_TRY(json["tornado"], tornado_to_json(state, answer, progress));
-  return json;
-}
-
-// Every scenario is one row, so a killed study goes on with the scenario where it stopped.
-Result<Json> remember_scenarios(const StudyState& state, const Prediction& prediction,
-                                const ProgressSink& progress) {
+// One per objective and cap.
+Result<std::vector<ScenarioQuestion>> scenario_questions(const StudyState& state,
+                                                         const Prediction& prediction) {
   DOVETAIL_TRY(const std::vector<chip::Chip> reference_chips,
                load_reference_chips(state.config, state.technology));
-  Json scenarios = Json::array();
+  std::vector<ScenarioQuestion> questions;
   for (const std::string& name : state.config.objectives) {
     DOVETAIL_TRY(const search::Objective objective, search::parse_objective(name));
     for (const double cap : state.config.kl_caps_nats) {
-      const ScenarioQuestion question{.objective = objective,
-                                      .kl_cap_nats = cap,
-                                      .bias = prediction.bias,
-                                      .bias_spread_ratio = prediction.spread,
-                                      .reference_chips = reference_chips};
-      const Json key = {
-          {"identity", identity(state, prediction)}, {"objective", name}, {"kl_cap_nats", cap}};
-      DOVETAIL_TRY(Json scenario, state.memory->study().remember("scenario", key, [&] {
-        return solve_scenario(state, question, progress);
-      }));
-      scenarios.push_back(std::move(scenario));
+      questions.push_back({.objective = objective,
+                           .kl_cap_nats = cap,
+                           .bias = prediction.bias,
+                           .bias_spread_ratio = prediction.spread,
+                           .reference_chips = reference_chips,
+                           .key = {{"identity", identity(state, prediction)},
+                                   {"objective", name},
+                                   {"kl_cap_nats", cap}}});
     }
   }
-  return scenarios;
+  return questions;
+}
+
+using Answers = std::vector<std::shared_ptr<const ScenarioAnswer>>;
+
+Piece shadow_prices_piece(const StudyState& state,
+                          const std::shared_ptr<const ScenarioAnswer>& answer,
+                          const ProgressSink& progress) {
+  return {.kind = "shadow_prices", .input = answer->key, .compute = [&state, answer, progress] {
+            return shadow_prices_to_json(state, *answer, progress);
+          }};
+}
+
+Piece scenario_piece(const StudyState& state, const ScenarioQuestion& question,
+                     const ProgressSink& progress) {
+  const auto compute = [&]() -> Result<Json> {
+    DOVETAIL_TRY(ScenarioAnswer found, answer_scenario(state, question, progress));
+    const auto answer = std::make_shared<const ScenarioAnswer>(std::move(found));
+    DOVETAIL_TRY(Json json, scenario_to_json(state, *answer));
+    DOVETAIL_TRY(json["shadow_prices"],
+                 state.memory->remember(shadow_prices_piece(state, answer, progress)));
+    DOVETAIL_TRY(json["tornado"], tornado_to_json(state, *answer, progress));
+    return json;
+  };
+  return {.kind = "scenario", .input = question.key, .compute = compute};
+}
+
+void append(std::vector<Piece> pieces, std::vector<Piece>& to) {
+  std::ranges::move(pieces, std::back_inserter(to));
+}
+
+// The tornado's steps depend on each other; the long pieces of a list come first.
+Status explain_ahead(const StudyState& state, const Answers& answers,
+                     const ProgressSink& progress) {
+  const std::pair<TornadoStep, const char*> steps[] = {
+      {TornadoStep::kContenders, "asking what each resource is worth"},
+      {TornadoStep::kContests, "moving constants"},
+      {TornadoStep::kSearches, "searching under moved constants"}};
+  for (const auto& [step, what] : steps) {
+    const ListProgress stage(what, progress);
+    std::vector<Piece> pieces;
+    for (const auto& answer : answers) {
+      if (step != TornadoStep::kContenders) break;
+      pieces.push_back(shadow_prices_piece(state, answer, stage.inside()));
+    }
+    for (const auto& answer : answers) {
+      DOVETAIL_TRY(std::vector<Piece> own, tornado_pieces(step, state, answer, stage.inside()));
+      append(std::move(own), pieces);
+    }
+    DOVETAIL_TRY_STATUS(state.memory->work_through(pieces, stage.counter()));
+  }
+  return {};
+}
+
+Result<std::vector<const ScenarioQuestion*>> unanswered(
+    const StudyState& state, const std::vector<ScenarioQuestion>& questions) {
+  std::vector<const ScenarioQuestion*> open;
+  for (const ScenarioQuestion& question : questions) {
+    DOVETAIL_TRY(const std::optional<Json> done, state.memory->find("scenario", question.key));
+    if (!done.has_value()) open.push_back(&question);
+  }
+  return open;
+}
+
+// In lists of pieces that all workers of the study share; who is killed goes on with the piece that
+// it was at. Returns the sweep's result, null for a frozen chip.
+Result<Json> search_ahead(const StudyState& state, const Prediction& prediction,
+                          const std::vector<ScenarioQuestion>& questions,
+                          const ProgressSink& progress) {
+  DOVETAIL_TRY(const std::vector<const ScenarioQuestion*> open, unanswered(state, questions));
+  const bool enumerated = state.config.space.has_value();
+  const ListProgress settling("settling every side at measured loss", progress);
+  std::vector<Piece> sides;
+  if (enumerated) sides.push_back(sweep_piece(state, prediction, settling.inside()));
+  for (const ScenarioQuestion* question : open) {
+    DOVETAIL_TRY(std::vector<Piece> own, side_pieces(state, *question, settling.inside()));
+    append(std::move(own), sides);
+  }
+  DOVETAIL_TRY(const std::vector<Json> settled,
+               state.memory->remember_all(sides, settling.counter()));
+  const ListProgress certifying("certifying on the third text", progress);
+  std::vector<Piece> certificates;
+  for (const ScenarioQuestion* question : open) {
+    DOVETAIL_TRY(std::vector<Piece> own,
+                 certificate_pieces(state, *question, certifying.inside()));
+    append(std::move(own), certificates);
+  }
+  DOVETAIL_TRY_STATUS(state.memory->work_through(certificates, certifying.counter()));
+  Answers answers;
+  for (const ScenarioQuestion* question : open) {
+    DOVETAIL_TRY(ScenarioAnswer answer, answer_scenario(state, *question, progress));
+    answers.push_back(std::make_shared<const ScenarioAnswer>(std::move(answer)));
+  }
+  DOVETAIL_TRY_STATUS(explain_ahead(state, answers, progress));
+  return enumerated ? settled.at(0) : Json();
+}
+
+struct Searched {
+  Json swept;  // null for a frozen chip
+  Json scenarios = Json::array();
+};
+
+Result<Searched> search_and_confirm(const StudyState& state, const Prediction& prediction,
+                                    const ProgressSink& progress) {
+  DOVETAIL_TRY(const std::vector<ScenarioQuestion> questions,
+               scenario_questions(state, prediction));
+  Searched searched;
+  DOVETAIL_TRY(searched.swept, search_ahead(state, prediction, questions, progress));
+  for (const ScenarioQuestion& question : questions) {
+    DOVETAIL_TRY(Json scenario, state.memory->remember(scenario_piece(state, question, progress)));
+    scenario["row"] = record::row_name("scenario", question.key);
+    searched.scenarios.push_back(std::move(scenario));
+  }
+  return searched;
 }
 
 double largest_gap(const Json& scenarios) {
@@ -161,7 +266,9 @@ Result<Json> make_record(const StudyState& state, const Prediction& prediction, 
   record["products"] = Json::array();
   record["loss_table"] = Json::array();
   for (const ProductState& product : state.products) {
-    record["products"].push_back(product_to_json(product, config.off_grid_seed));
+    Json described = product_to_json(product, config.off_grid_seed);
+    DOVETAIL_TRY(described["profile_row"], product.lab->profile_row());
+    record["products"].push_back(std::move(described));
     record["loss_table"].push_back(losses_to_json(product));
   }
   DOVETAIL_TRY(record["texts"], state.products[0].lab->describe_texts());
@@ -172,6 +279,11 @@ Result<Json> make_record(const StudyState& state, const Prediction& prediction, 
   record["front"] = enumerated ? swept.at("front") : Json::array();
   record["scenarios"] = scenarios;
   record["constants"] = constants_to_json(state.technology);
+  record["rows"] = {{"study", record::row_name("study", Json(config.name))}};
+  if (enumerated) {
+    record["rows"]["sweep"] =
+        record::row_name("sweep", {{"identity", identity(state, prediction)}});
+  }
   if (enumerated) {
     record["chips_per_s"] =
         swept.at("search").at("num_chips").get<double>() / swept.at("seconds").get<double>();
@@ -213,14 +325,9 @@ Result<Json> run_study(const StudyConfig& config, const std::string& study_path,
   watch.lap("prepare");
   DOVETAIL_TRY(const Prediction prediction, validate_prediction(state));
   watch.lap("validate");
-  Json swept;
-  if (config.space.has_value()) {
-    DOVETAIL_TRY(swept, remember_sweep(state, prediction, progress));
-  }
-  watch.lap("sweep");
-  DOVETAIL_TRY(const Json scenarios, remember_scenarios(state, prediction, progress));
-  watch.lap("scenarios");
-  DOVETAIL_TRY(Json record, make_record(state, prediction, swept, scenarios));
+  DOVETAIL_TRY(const Searched searched, search_and_confirm(state, prediction, progress));
+  watch.lap("search");
+  DOVETAIL_TRY(Json record, make_record(state, prediction, searched.swept, searched.scenarios));
   record["run"] = watch.take();
   record["run"]["threads"] = num_threads();
   record["run"]["version"] = DOVETAIL_VERSION;

@@ -44,6 +44,8 @@ Status check_name(const std::string& name) {
       name));
 }
 
+}  // namespace
+
 Status check_study(const StudyConfig& config) {
   DOVETAIL_TRY_STATUS(check_name(config.name));
   DOVETAIL_TRY_STATUS(check_products(config));
@@ -52,6 +54,11 @@ Status check_study(const StudyConfig& config) {
   }
   if (config.objectives.empty()) {
     return invalid_argument("objectives is empty, want at least one");
+  }
+  // Fewer give no rank correlation: said here and not after minutes of profiling.
+  if (config.validation_recipes == 1 || config.validation_recipes == 2) {
+    return invalid_argument(fmt::format("validation_recipes = {}, want 0 (none) or at least 3",
+                                        config.validation_recipes));
   }
   if (config.chip.empty() && !config.space.has_value()) {
     return invalid_argument(
@@ -71,8 +78,6 @@ Status check_study(const StudyConfig& config) {
   if (!menu.has_value()) return std::unexpected(menu.error());
   return {};
 }
-
-}  // namespace
 
 Result<StudyConfig> load_study(const std::string& path) {
   DOVETAIL_TRY(StudyConfig config, read_config<StudyConfig>(path));

@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "recipe/site.h"
+#include "search/method.h"
 #include "search/space.h"
 
 namespace dovetail::study {
@@ -83,6 +84,7 @@ struct StudyConfig {
   MenuConfig menu;
   search::Budget budget;
   std::optional<search::Space> space;
+  search::Method search;
   std::vector<std::string> reference_chips;
   std::string chip;    // frozen chip
   std::string recipe;  // frozen recipe
@@ -108,6 +110,7 @@ struct StudyConfig {
     v.group("menu", s.menu, {.help = "treatments that may be chosen"});
     v.group("budget", s.budget, {.required = true, .help = "limits of the silicon"});
     v.group("space", s.space, {.help = "chips that may be chosen; absent when `chip` is given"});
+    v.group("search", s.search, {.help = "how the space is searched"});
     v.texts(
         "reference_chips", s.reference_chips,
         {.help = "chips of this class, names in data/chips or files: recipe_first starts there"});
@@ -124,6 +127,9 @@ struct StudyConfig {
 
 // Reads and checks what ranges alone cannot say. Errors name file, key, value, what was wanted.
 [[nodiscard]] Result<StudyConfig> load_study(const std::string& path);
+
+// What ranges alone cannot say. Errors: kInvalidArgument naming key and value.
+[[nodiscard]] Status check_study(const StudyConfig& config);
 
 // The menu with bf16 first in both lists, duplicates refused.
 // Errors: kInvalidArgument naming the entry.

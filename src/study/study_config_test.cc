@@ -63,6 +63,15 @@ TEST_F(StudyConfigTest, ReadsAWholeStudy) {
   EXPECT_EQ(error_of(std::string(kGood) + kSpace), "no error");
 }
 
+TEST_F(StudyConfigTest, TooFewValidationRecipesAreRefusedBeforeTheWork) {
+  for (const char* few : {"1", "2"}) {
+    EXPECT_EQ(error_of(std::string("validation_recipes = ") + few + kGood + kSpace),
+              std::string("validation_recipes = ") + few + ", want 0 (none) or at least 3");
+  }
+  EXPECT_EQ(error_of(std::string("validation_recipes = 0") + kGood + kSpace), "no error");
+  EXPECT_EQ(error_of(std::string("validation_recipes = 3") + kGood + kSpace), "no error");
+}
+
 TEST_F(StudyConfigTest, EveryStudyInTheRepositoryIsValid) {
   for (const auto& entry : std::filesystem::directory_iterator("studies")) {
     if (entry.path().extension() != ".toml") continue;

@@ -13,8 +13,10 @@
 #include <thread>
 
 #include "base/paths.h"
+#include "chip/chip.h"
 #include "compress/tiny_model.h"
 #include "model/test_files.h"
+#include "record/sqlite_file.h"
 
 extern char** environ;
 
@@ -202,8 +204,122 @@ TEST_F(StudyTest, AFinishedStudyIsNotComputedAgain) {
   const auto second = run(at("study.toml"), at("out"));
   ASSERT_TRUE(second.has_value());
   EXPECT_TRUE(canonical(*first).dump() == canonical(*second).dump());
-  EXPECT_LT(second->at("run").at("scenarios_s").get<double>(),
-            0.2 * first->at("run").at("scenarios_s").get<double>());
+  EXPECT_LT(second->at("run").at("search_s").get<double>(),
+            0.2 * first->at("run").at("search_s").get<double>());
+}
+
+// All three layers of the tiny model alike, kv apart.
+std::string all_layers(const std::string& linear) {
+  std::string layer = "\"";
+  for (const char* site : {"attn_qkv", "attn_o", "mlp_gate_up", "mlp_down"}) {
+    layer += std::string(site) + "=" + linear + " ";
+  }
+  layer += "kv=int8\"";
+  return layer + ", " + layer + ", " + layer;
+}
+
+// The study without its [space], with `chip` frozen to a file.
+std::string with_frozen_chip(std::string study, const std::string& chip) {
+  study.resize(study.find("[space]"));
+  return "chip = \"" + chip + "\"\n" + study;
+}
+
+TEST_F(StudyTest, AFrozenChipGetsItsBestRecipe) {
+  const std::string study = read_text_file(at("study.toml"), 1 << 20).value();
+  const std::string chip = data_folder() + "/chips/reference_edge.toml";
+  write("frozen_chip.toml", with_frozen_chip(study, chip));
+  const auto record = run(at("frozen_chip.toml"), at("out"));
+  ASSERT_TRUE(record.has_value()) << record.error().message;
+  EXPECT_EQ(record->at("num_chips"), 1);
+  EXPECT_FALSE(record->contains("space"));
+  const Json& scenario = record->at("scenarios").at(0);
+  ASSERT_TRUE(scenario.at("feasible").get<bool>()) << scenario.at("why_not");
+  EXPECT_TRUE(scenario.at("baselines").empty());  // no order of work is left
+  const Json& point = scenario.at("recommendation");
+  const auto loaded = chip::load_chip(chip);
+  ASSERT_TRUE(loaded.has_value());
+  EXPECT_EQ(point.at("chip"), to_json(*loaded));
+  EXPECT_LE(point.at("products").at(0).at("measured_kl_nats").get<double>(), 0.02);
+  EXPECT_GT(point.at("objective_value").get<double>(), 0);
+  EXPECT_FALSE(scenario.at("shadow_prices").empty());
+  EXPECT_TRUE(fs::exists(at("out") + "/report.html"));
+}
+
+TEST_F(StudyTest, AFrozenRecipeGetsItsBestChip) {
+  write("recipe.toml", "head = \"int8\"\nlayers = [" + all_layers("int6_g32") + "]\n");
+  const std::string study = read_text_file(at("study.toml"), 1 << 20).value();
+  write("frozen_recipe.toml", "recipe = \"" + at("recipe.toml") + "\"\n" + study);
+  const auto record = run(at("frozen_recipe.toml"), at("out"));
+  ASSERT_TRUE(record.has_value()) << record.error().message;
+  const Json& scenario = record->at("scenarios").at(0);
+  ASSERT_TRUE(scenario.at("feasible").get<bool>()) << scenario.at("why_not");
+  EXPECT_TRUE(scenario.at("baselines").empty());
+  const Json& product = scenario.at("recommendation").at("products").at(0);
+  for (const auto& [site, treatment] : product.at("recipe").items()) {
+    if (site.ends_with(".kv")) {
+      EXPECT_EQ(treatment, "int8") << site;
+    } else {
+      EXPECT_EQ(treatment, site == "head" ? "int8" : "int6_g32") << site;
+    }
+  }
+  EXPECT_LE(product.at("measured_kl_nats").get<double>(), 0.02);
+  // No chip of the space runs this recipe at a better objective: every one, on its own.
+  const auto free = run(at("study.toml"), at("free"));
+  ASSERT_TRUE(free.has_value());
+  EXPECT_LE(free->at("scenarios").at(0).at("recommendation").at("objective_value").get<double>(),
+            scenario.at("recommendation").at("objective_value").get<double>() * (1 + 2e-3));
+}
+
+TEST_F(StudyTest, TwoProductsShareOneChip) {
+  std::string study = read_text_file(at("study.toml"), 1 << 20).value();
+  write("reader.toml", "name = \"reader\"\nprompt_tokens = 128\noutput_tokens = 4\n");
+  study.insert(study.find("[text]"), "weight = 2\n[[products]]\nname = \"reader\"\nmodel = \"" +
+                                         at("model") + "\"\nworkload = \"" + at("reader.toml") +
+                                         "\"\nweight = 0.5\n");
+  write("two.toml", study);
+  const auto record = run(at("two.toml"), at("out"));
+  ASSERT_TRUE(record.has_value()) << record.error().message;
+  const Json& scenario = record->at("scenarios").at(0);
+  ASSERT_TRUE(scenario.at("feasible").get<bool>()) << scenario.at("why_not");
+  const Json& point = scenario.at("recommendation");
+  ASSERT_EQ(point.at("products").size(), 2U);
+  double weighted = 0;
+  for (size_t p = 0; p < 2; ++p) {
+    const Json& product = point.at("products").at(p);
+    EXPECT_LE(product.at("measured_kl_nats").get<double>(), 0.02);
+    weighted += (p == 0 ? 2 : 0.5) * product.at("cost").at("latency_ns").get<double>();
+  }
+  const double area = point.at("limits").at("area_mm2").get<double>();
+  EXPECT_NEAR(point.at("objective_value").get<double>(), weighted * area, 1e-3 * weighted * area);
+  EXPECT_EQ(scenario.at("baselines").size(), 5U);
+  for (const Json& baseline : scenario.at("baselines")) {
+    if (!baseline.at("feasible").get<bool>()) continue;
+    EXPECT_GE(baseline.at("ratio").get<double>(), 1.0 - 1e-9) << baseline.at("name");
+    for (const Json& product : baseline.at("point").at("products")) {
+      EXPECT_LE(product.at("measured_kl_nats").get<double>(), 0.02) << baseline.at("name");
+    }
+  }
+}
+
+TEST_F(StudyTest, NsgaSaysWhatItIs) {
+  std::string study = read_text_file(at("study.toml"), 1 << 20).value();
+  study += "[search]\nmethod = \"nsga2\"\nevaluations = 300\nseed = 5\n";
+  write("nsga.toml", study);
+  const auto record = run(at("nsga.toml"), at("out"));
+  ASSERT_TRUE(record.has_value()) << record.error().message;
+  const Json& search = record->at("search");
+  EXPECT_EQ(search.at("exact"), false);
+  EXPECT_EQ(search.at("method"), "nsga2");
+  EXPECT_EQ(search.at("seeds"), Json::array({5}));
+  EXPECT_GT(search.at("evaluations").get<int64_t>(), 0);
+  EXPECT_GE(search.at("bound_gap_frac").get<double>(), 0.0);
+  EXPECT_LT(search.at("bound_gap_frac").get<double>(), 1.0);
+  // The space is small enough for the coarse grid to be all of it: the same answer.
+  const auto exact = run(at("study.toml"), at("exact"));
+  ASSERT_TRUE(exact.has_value());
+  EXPECT_EQ(exact->at("search").at("method"), "exact");
+  EXPECT_EQ(exact->at("scenarios").at(0).at("recommendation").at("objective_value"),
+            record->at("scenarios").at(0).at("recommendation").at("objective_value"));
 }
 
 TEST_F(StudyTest, AFolderThatCannotBeWrittenIsNamed) {
@@ -223,6 +339,37 @@ TEST_F(StudyTest, AnImpossibleBudgetSaysWhatKilledTheCandidates) {
     EXPECT_FALSE(scenario.at("feasible").get<bool>());
     EXPECT_NE(scenario.at("why_not").get<std::string>().find("area"), std::string::npos)
         << scenario.at("why_not");
+  }
+}
+
+// The rows that a record names hold the numbers that it names them for.
+TEST_F(StudyTest, RowsBehindTheNumbersAreInTheDatabase) {
+  const auto record = run(at("study.toml"), at("out"));
+  ASSERT_TRUE(record.has_value()) << record.error().message;
+  const auto file = record::SqliteFile::open_for_reading(at("out") + "/study.db");
+  ASSERT_TRUE(file.has_value()) << file.error().message;
+  const auto stored = [&](const Json& name) -> Json {
+    const std::string row = name.get<std::string>();
+    const size_t slash = row.find('/');
+    auto statement = file->prepare("SELECT value FROM results WHERE kind = ? AND key = ?");
+    const auto found =
+        statement->bind(1, row.substr(0, slash)).bind(2, row.substr(slash + 1)).step();
+    EXPECT_TRUE(found.has_value() && *found) << row;
+    return found.has_value() && *found ? Json::parse(statement->text(0)) : Json();
+  };
+  const Json& scenario = record->at("scenarios")[0];
+  const Json& product = scenario.at("recommendation").at("products")[0];
+  EXPECT_EQ(stored(product.at("measured_row")).at("kl_nats_per_token"),
+            product.at("measured_kl_nats"));
+  EXPECT_EQ(stored(product.at("certified_row")).at("kl_nats_per_token"),
+            product.at("certified_kl_nats"));
+  EXPECT_EQ(stored(scenario.at("row")).at("objective"), "latency_area");
+  EXPECT_EQ(stored(record->at("rows").at("sweep")).at("front").size(), record->at("front").size());
+  EXPECT_EQ(stored(record->at("rows").at("study")).at("name"), "tiny");
+  EXPECT_FALSE(stored(record->at("products")[0].at("profile_row")).is_null());
+  for (const Json& recipe : record->at("additivity").at("recipes")) {
+    EXPECT_EQ(stored(recipe.at("row")).at("kl_nats_per_token"),
+              recipe.at("measured_nats_per_token"));
   }
 }
 

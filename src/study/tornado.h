@@ -6,9 +6,13 @@
 // searched again. `searched` says which of the two a row rests on.
 #pragma once
 
+#include <memory>
+#include <vector>
+
 #include "base/config.h"
 #include "base/progress.h"
 #include "base/result.h"
+#include "study/memory.h"
 #include "study/scenario.h"
 
 namespace dovetail::study {
@@ -18,5 +22,12 @@ namespace dovetail::study {
 // joint answer settled. Tier: analytical.
 [[nodiscard]] Result<Json> tornado_to_json(const StudyState& state, const ScenarioAnswer& answer,
                                            const ProgressSink& progress);
+
+// What tornado_to_json() remembers, as pieces that several workers can share. Three lists, each of
+// which needs the results of the one before: the contenders, the contests, the searches.
+enum class TornadoStep : uint8_t { kContenders, kContests, kSearches };
+[[nodiscard]] Result<std::vector<Piece>> tornado_pieces(
+    TornadoStep step, const StudyState& state, const std::shared_ptr<const ScenarioAnswer>& answer,
+    const ProgressSink& progress);
 
 }  // namespace dovetail::study

@@ -35,6 +35,15 @@ class Runner(unittest.TestCase):
         self.assertEqual(self.run_text("command: 'echo out; echo err >&2; exit 2'\nexit: 2\n"
                                        "stdout: ^out$\nstderr: ^err$\nstderr_lines: 1\n"), [])
 
+    def test_fill_makes_large_files(self):
+        self.assertEqual(self.run_text("fill: a/b.txt 5000 [\n  x = \n"
+                                       "command: 'wc -c <$TMP/a/b.txt; head -c 6 $TMP/a/b.txt'\nexit: 0\n"
+                                       "stdout: ^5005$\nstdout: ^x = \\[\\[$\n"), [])
+
+    def test_environment_is_expanded(self):
+        self.assertEqual(self.run_text("env: CASE_FOLDER=$SOURCE/x:$CASE_UNSET\ncommand: 'echo $CASE_FOLDER'\n"
+                                       f"exit: 0\nstdout: ^{self.source}/x:\n"), [])
+
     def test_wrong_exit_code(self):
         self.assert_problem("command: 'echo x; exit 1'\nexit: 2\nstdout: x\n", "exit code 1, want 2")
 

@@ -179,15 +179,17 @@ class Check(Sandbox):
         super().setUp()
         for name in ("install_deps.sh", "check_layers.py", "run_tidy.sh"):
             self.program(name, folder=self.root / "tools")
+        self.program("fuzz.py", 'echo "fuzz: 9 inputs"', self.root / "tools")
         self.program("dovetail", folder=self.root / "build")
         self.program("cmake")
         self.program("git")
         self.program("ctest", 'echo "100% tests passed"; echo "Total Test time"')
 
-    def test_last_lines_are_those_of_ctest(self):
+    def test_last_lines_are_those_of_ctest_and_the_fuzzer(self):
         done = self.run_script("check")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertTrue(done.stdout.endswith("100% tests passed\nTotal Test time\n"), done.stdout)
+        self.assertRegex(done.stdout, r"100% tests passed\nTotal Test time\n== fuzzing .*\nfuzz: 9 inputs\n$")
+        self.assertIn("fuzz.py --all --seconds 120", self.calls.read_text())
         calls = self.calls.read_text()
         self.assertIn("install_deps.sh --tests", calls)
         self.assertIn("cmake --preset no-torch", calls)
@@ -198,6 +200,23 @@ class Check(Sandbox):
         done = self.run_script("check")
         self.assertEqual(done.returncode, 8)
         self.assertIn("failed at: tests", done.stderr)
+
+    def test_fuzzing_may_be_left_out(self):
+        done = self.run_script("check", "--no-fuzz")
+        self.assertTrue(done.stdout.endswith("100% tests passed\nTotal Test time\n"), done.stdout)
+        self.assertNotIn("fuzz.py", self.calls.read_text())
+
+    def test_a_crash_found_by_fuzzing_fails_the_check(self):
+        self.program("fuzz.py", "exit 1", self.root / "tools")
+        done = self.run_script("check")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("failed at: fuzzing", done.stderr)
+
+    def test_clang_uses_its_own_folder(self):
+        self.assertEqual(self.run_script("check", "--clang").returncode, 0)
+        calls = self.calls.read_text()
+        self.assertIn("cmake --preset clang", calls)
+        self.assertNotIn("--preset release", calls)
 
     def test_failing_layers_stop_before_the_build(self):
         self.program("check_layers.py", "exit 1", self.root / "tools")

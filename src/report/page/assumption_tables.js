@@ -12,7 +12,7 @@ function keyTable(parent, title, value, says) {
   if (!rows.length) return;
   parent.append(element("details", { class: "rows" }, element("summary", {}, `${title} (${count(rows.length, "row")})`),
     says ? element("p", { class: "note" }, says) : null,
-    table([{ name: "key", key: "key" }, { name: "value", value: (r) => r.value, show: (v, r) => (r.key.includes("max_price") && v >= 1e8 ? "no limit" : show(r.key.split(".").pop(), v)) }], rows, title)));
+    table([{ name: "key", key: "key" }, { name: "value", long: true, value: (r) => r.value, show: (v, r) => (r.key.includes("max_price") && v >= 1e8 ? "no limit" : show(r.key.split(".").pop(), v)) }], rows, title)));
 }
 
 function assumptionSection(record) {
@@ -22,11 +22,13 @@ function assumptionSection(record) {
     "Latency, energy, area, power and price come from the analytical cost model; no simulation, synthesis or silicon has confirmed them.",
     record.texts && record.texts.select ? `Losses are KL divergences from the released weights on "${record.texts.select.description}"; on other text they differ.` : "",
     borrowed.length ? `The losses of ${borrowed.map((p) => p.name).join(", ")} are borrowed from another model and were not measured.` : "",
-    (record.search || {}).exact === false ? "The space was too large to enumerate; the answer is the best found, not a proven optimum." : "",
+    `The search was ${searchWords(record)}.`,
   ].filter(Boolean);
   node.append(element("ul", {}, says.map((text) => element("li", {}, text))));
   node.append(element("h3", {}, "Tiers"), table([{ name: "tier", value: (t) => t, show: (t) => tier(t) }, { name: "what it means", value: (t) => TIERS[t][1] }],
     ["bound", "analytical", "predicted", "measured", "certified", "target"], "Tiers of the numbers"));
+  quantityTable(node);
+  rowTable(node, record);
   for (const product of record.products) keyTable(node, `Product ${product.name}`, product);
   keyTable(node, "Texts", record.texts);
   keyTable(node, "Budget", record.budget);
@@ -36,6 +38,44 @@ function assumptionSection(record) {
   settleTable(node, record);
   constantTable(node, record);
   keyTable(node, "Run", record.run, "Time and host; nothing above depends on it.");
+}
+
+// How each kind of number on this page was obtained.
+function quantityTable(node) {
+  const rows = [
+    ["time, energy, power, area, price; also what follows from them: ratios, shadow prices, the tornado", ["analytical"]],
+    ["lower bound of the latency", ["bound"]], ["loss of a point of the front; losses of single sites", ["predicted"]],
+    ["loss of a recommendation or a baseline, of the recipes of the test of additivity", ["measured"]],
+    ["loss of the same on the third text", ["certified"]],
+    ["loss of a product whose weights are not here", ["predicted"]], ["limits of the budget, loss caps", ["target"]],
+  ];
+  node.append(element("h3", {}, "Which number has which tier"), table([{ name: "number", value: (r) => r[0] }, { name: "tier", value: (r) => r, show: (r) => element("span", {}, r[1].map(tier)) }], rows, "Which number has which tier"));
+}
+
+// The rows of the study's database that hold the numbers.
+function databaseRows(record) {
+  const rows = Object.entries(record.rows || {}).map(([key, row]) => [key === "sweep" ? "search and front" : key === "study" ? "this record" : key, row]);
+  for (const product of record.products) rows.push([`losses of single sites, ${product.name}`, product.profile_row]);
+  for (const scenario of record.scenarios) {
+    rows.push([`${scenarioWords(scenario)}: answer, baselines, shadow prices, tornado`, scenario.row]);
+    const points = scenario.feasible ? [["recommended", scenario.recommendation], ...(scenario.baselines || []).filter((b) => b.point).map((b) => [words(b.name), b.point])] : [];
+    for (const [name, point] of points) {
+      for (const product of point.products) {
+        rows.push([`${scenarioWords(scenario)}, ${name}, ${product.name}: measured loss`, product.measured_row],
+          [`${scenarioWords(scenario)}, ${name}, ${product.name}: certified loss`, product.certified_row]);
+      }
+    }
+  }
+  for (const recipe of (record.additivity || {}).recipes || []) rows.push([`test of additivity, ${recipe.name}: measured loss`, recipe.row]);
+  return rows.filter(([, row]) => row).map(([what, row]) => ({ what, row }));
+}
+
+function rowTable(node, record) {
+  const rows = databaseRows(record);
+  if (!rows.length) return;
+  node.append(element("details", { class: "rows", id: "database-rows" }, element("summary", {}, `Rows of the study's database behind the numbers (${count(rows.length, "row")})`),
+    element("p", { class: "note" }, "Kind and key of each row of study.db, as: SELECT value FROM results WHERE kind = '…' AND key = '…'."),
+    table([{ name: "what", key: "what" }, { name: "kind/key", key: "row", long: true }], rows, "Rows of the database")));
 }
 
 function settleTable(node, record) {
@@ -49,5 +89,5 @@ function constantTable(node, record) {
   const rows = record.constants || [];
   if (!rows.length) return;
   node.append(element("details", { class: "rows" }, element("summary", {}, `Technology constants with their sources (${count(rows.length, "row")})`),
-    table([{ name: "constant", key: "key" }, { name: "value", key: "value", show: (v) => digits(v, 4), number: true }, { name: "low", key: "low", show: (v) => digits(v, 4), number: true }, { name: "high", key: "high", show: (v) => digits(v, 4), number: true }, { name: "unit", key: "unit" }, { name: "date", key: "date" }, { name: "source", key: "source" }], rows, "Technology constants")));
+    table([{ name: "constant", key: "key" }, { name: "value", key: "value", show: (v) => digits(v, 4), number: true }, { name: "low", key: "low", show: (v) => digits(v, 4), number: true }, { name: "high", key: "high", show: (v) => digits(v, 4), number: true }, { name: "unit", key: "unit" }, { name: "date", key: "date" }, { name: "source", key: "source", long: true }], rows, "Technology constants")));
 }

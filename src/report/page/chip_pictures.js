@@ -52,8 +52,12 @@ class TreemapPicture {
     const cell = svg.selectAll("g").data(root.leaves().filter((l) => l.value > 0)).join("g").attr("transform", (l) => `translate(${l.x0},${l.y0})`);
     cell.append("rect").attr("class", "mark").attr("width", (l) => l.x1 - l.x0).attr("height", (l) => l.y1 - l.y0).attr("rx", 2).style("fill", (l) => `var(--${l.data.colour})`);
     const line = (dy, text, weight) => cell.append("text").attr("x", 7).attr("y", dy).style("font-weight", weight)
-      .style("fill", (l) => inkOn(colour(l.data.colour))).text((l) => (l.x1 - l.x0 > 34 && l.y1 - l.y0 > dy + 5 ? fit(text(l), l.x1 - l.x0 - 12) : ""));
-    line(17, (l) => words(l.data.key), 600);
+      .style("fill", (l) => inkOn(colour(l.data.colour))).text((l) => {
+        const room = l.x1 - l.x0 - 12;
+        const shown = l.y1 - l.y0 > dy + 5 ? fit(text(l), room, 12, weight > 400) : "";
+        return shown.length < (weight > 400 ? Math.min(4, text(l).length) : text(l).length) ? "" : shown;
+      });
+    line(17, (l) => capital(words(l.data.key)), 600);
     line(32, (l) => `${digits(l.value)} mm²`, 400);
     hover(cell, (l) => [capital(words(l.data.key)), `${digits(l.value)} mm², ${percent(l.value / this.total)} of the die`, l.data.family]);
   }
@@ -92,8 +96,8 @@ class BlockPicture {
 
   draw({ svg, width, height }) {
     const narrow = width < 520;
-    const die = { x: 0, y: 58, width: narrow ? width : width * 0.54, height: (narrow ? 340 : height) - 62 };
-    const core = narrow ? { x: 0, y: 376, width, height: height - 378 } : { x: width * 0.54 + 46, y: 58, width: width * 0.46 - 46, height: height - 62 };
+    const die = { x: 0, y: 58, width: narrow ? width : width * 0.5, height: (narrow ? 340 : height) - 62 };
+    const core = narrow ? { x: 0, y: 376, width, height: height - 378 } : { x: width * 0.5 + 40, y: 58, width: width * 0.5 - 40, height: height - 62 };
     const first = this.drawDie(svg, die);
     this.drawCore(svg, core);
     if (first && !narrow) {
@@ -108,10 +112,10 @@ class BlockPicture {
     group.append("rect").attr("class", "mark").attr("width", Math.max(1, width)).attr("height", Math.max(1, height)).attr("rx", 2)
       .style("fill", tone ? `var(--${tone})` : "none").style("stroke", tone ? "none" : "var(--soft)").style("stroke-dasharray", dashed ? "3 3" : null);
     const ink = tone ? inkOn(colour(tone)) : "var(--ink)";
-    const room = Math.max(0, Math.floor((height - 4) / 14));
+    const room = Math.max(0, Math.floor((height - 2) / 14));
     const texts = lines.filter(Boolean).slice(0, room);
     texts.forEach((text, i) => group.append("text").attr("x", width / 2).attr("text-anchor", "middle")
-      .attr("y", height / 2 + 4 + (i - (texts.length - 1) / 2) * 14).style("fill", ink).style("font-weight", i ? 400 : 600).text(width > 30 ? fit(text, width - 6) : ""));
+      .attr("y", height / 2 + 4 + (i - (texts.length - 1) / 2) * 14).style("fill", ink).style("font-weight", i ? 400 : 600).text(width > 30 ? fit(text, width - 4, 12, !i) : ""));
     return group;
   }
 
@@ -124,7 +128,7 @@ class BlockPicture {
       ["dram", mm2("dram_phy_mm2", "dram_controller_mm2")], ["sram", mm2("sram_mm2")], ["noc", mm2("noc_mm2")], ["cores", mm2(...perCore)],
       ["rest", mm2("fixed_mm2", "other_mm2")]].map(([name, value]) => ({ name, value }));
     const total = d3.sum(strips, (s) => s.value);
-    const least = { noc: 18, rest: 20, sram: 30, dram: 34, cores: 40 };
+    const least = { noc: 21, rest: 21, sram: 34, dram: 36, cores: 44 };
     const heights = strips.map((s) => Math.max(least[s.name], total ? (die.height * s.value) / total : die.height / 5));
     const excess = d3.sum(heights) - die.height;
     heights[d3.maxIndex ? d3.maxIndex(heights) : heights.indexOf(d3.max(heights))] -= excess;
@@ -154,9 +158,9 @@ class BlockPicture {
       const x = place.x + i * step;
       this.box(svg, { x: x + 1, y: 18, width: step - 2, height: 22 }, null, [step > 60 ? dram.kind : ""], true);
       svg.append("line").attr("x1", x + step / 2).attr("x2", x + step / 2).attr("y1", 40).attr("y2", place.y).style("stroke", "var(--soft)").style("stroke-width", 2);
-      this.box(svg, { x: x + 1, y: place.y, width: step - 2, height: place.height }, "c1", [step > 74 ? "PHY, controller" : "PHY", i === 0 && value && step > 60 ? `${digits(value)} mm²` : ""]);
+      this.box(svg, { x: x + 1, y: place.y, width: step - 2, height: place.height }, "c1", [step > 110 ? "PHY, controller" : "PHY", value && step > 52 ? `${digits(value / channels)} mm²` : ""]);
     }
-    svg.append("text").attr("class", "soft").attr("x", die.x).attr("y", 11).text(fit(`DRAM: ${channels} × ${dram.kind || "?"}, ${digits(dram.capacity_gib)} GiB${bandwidth ? `, ${digits(bandwidth)} GB/s streaming` : ""}`, die.width));
+    svg.append("text").attr("class", "soft").attr("x", die.x).attr("y", 11).text(fit(`DRAM: ${channels} × ${dram.kind || "?"}, ${digits(dram.capacity_gib)} GiB${bandwidth ? `, ${digits(bandwidth)} GB/s` : ""}`, die.width));
   }
 
   drawCores(svg, place, value) {
@@ -175,11 +179,11 @@ class BlockPicture {
         for (const leaf of root.leaves()) {
           const wide = leaf.x1 - leaf.x0 > 58 && leaf.y1 - leaf.y0 > 18;
           this.box(svg, { x: box.x + leaf.x0, y: box.y + leaf.y0, width: leaf.x1 - leaf.x0, height: leaf.y1 - leaf.y0 }, familyOf(leaf.data.keys[0])[1],
-            wide ? [leaf.data.keys.length > 1 ? "matrix" : words(leaf.data.keys[0])] : []);
+            wide ? [leaf.data.keys.length > 1 ? "matrix" : words(leaf.data.keys[0]).replace(" units", "")] : []);
         }
       } else this.box(svg, box, "c0", [`core ${i}`]);
       svg.append("rect").attr("x", box.x).attr("y", box.y).attr("width", box.width).attr("height", box.height).attr("rx", 2).style("fill", "none").style("stroke", "var(--paper)").style("stroke-width", 2);
-      if (!i) first = box;
+      if (i === columns - 1 || (!first && i === cores - 1)) first = box;
     }
     return first;
   }
@@ -188,14 +192,14 @@ class BlockPicture {
   drawCore(svg, place) {
     const { chip } = this;
     const pad = 10;
-    svg.append("text").attr("class", "soft").attr("x", place.x).attr("y", place.y - 10).text(fit(`one of ${count(chip.cores || 1, "core")}, ${show("clock_mhz", chip.clock_mhz)}`, place.width));
+    svg.append("text").attr("class", "soft").attr("x", place.x).attr("y", place.y - 10).text(fit(`${chip.cores > 1 ? `one of ${chip.cores} cores` : "the core"}, ${show("clock_mhz", chip.clock_mhz)}`, place.width));
     svg.append("rect").attr("x", place.x).attr("y", place.y - 4).attr("width", place.width).attr("height", place.height + 6).attr("rx", 4).style("fill", "none").style("stroke", "var(--soft)");
     const inner = { x: place.x + pad, y: place.y + pad, width: place.width - 2 * pad, height: place.height - 2 * pad - 4 };
     const row = (i, n, share, x0 = 0) => ({ x: inner.x + x0 * inner.width, width: share * inner.width, y: inner.y + (i * (inner.height + 14)) / n, height: (inner.height + 14) / n - 14 });
     const boxes = {
-      weights: [row(0, 5, 0.47), "c4", ["weight buffer", show("weight_buffer_kib", chip.weight_buffer_kib)]],
-      activations: [row(0, 5, 0.47, 0.53), "c4", ["activation buffer", show("activation_buffer_kib", chip.activation_buffer_kib)]],
-      decoder: [row(1, 5, 0.47), "c0", ["decoder", `${digits(chip.decoder_values_per_cycle, 4)} values/cycle`]],
+      weights: [row(0, 5, 0.47), "c4", ["weights", show("weight_buffer_kib", chip.weight_buffer_kib)]],
+      activations: [row(0, 5, 0.47, 0.53), "c4", ["activations", show("activation_buffer_kib", chip.activation_buffer_kib)]],
+      decoder: [row(1, 5, 0.47), "c0", ["decoder", `${digits(chip.decoder_values_per_cycle, 4)} a cycle`]],
       sums: [row(3, 5, 1), "c4", ["accumulators", show("accumulator_kib", chip.accumulator_kib)]],
       vector: [row(4, 5, 1), "c2", ["vector unit", `${digits(chip.vector_lanes, 4)} lanes`]],
     };

@@ -10,9 +10,9 @@ function partsOf(product) {
 }
 
 class BreakdownPicture {
-  constructor(parent, selection, [key, title, unit, scale]) {
-    Object.assign(this, { selection, key, unit, scale });
-    this.figure = new Figure(parent, { title, id: `breakdown-${key}`, tiers: ["analytical"] });
+  constructor(parent, selection, product, [key, title, unit, scale]) {
+    Object.assign(this, { selection, product, key, unit, scale });
+    this.figure = new Figure(parent, { title: title + ofProduct(selection.record, product), id: `breakdown-${key}-${product}`, tiers: ["analytical"] });
     this.plot = new Plot(this.figure.body, { height: () => 34 + 21 * Math.max(1, this.names.length), margin: { top: 4, right: 62, bottom: 26, left: 122 }, label: title, draw: (area) => this.draw(area) });
     this.figure.body.append(legend([["prefill", "var(--c1)"], ["decode", "var(--c0)"]]));
     selection.follow((change) => { if (change.point) this.refresh(); });
@@ -20,11 +20,14 @@ class BreakdownPicture {
   }
 
   refresh() {
-    this.parts = partsOf(this.selection.shownProduct).filter((part) => part[this.key] > 0);
+    this.parts = partsOf(this.selection.productAt(this.product));
     this.total = d3.sum(this.parts, (p) => p[this.key]);
     const sums = new Map();
-    for (const part of this.parts) sums.set(part.op, (sums.get(part.op) || 0) + part[this.key]);
-    this.names = [...sums.keys()].sort((a, b) => sums.get(b) - sums.get(a));
+    for (const part of this.parts) sums.set(part.op, (sums.get(part.op) || 0) + (part[this.key] || 0));
+    const top = [...sums.keys()].reduce((a, b) => (sums.get(a) >= sums.get(b) ? a : b), "");
+    // By time in every picture, so that one row is one operation across them.
+    const time = (name) => d3.sum(this.parts.filter((p) => p.op === name), (p) => p.latency_ns);
+    this.names = [...sums.keys()].sort((a, b) => time(b) - time(a));
     this.sums = sums;
     this.plot.node.hidden = !this.parts.length;
     if (!this.parts.length) return this.figure.set({ says: "The record holds no operations for this point." });
@@ -32,8 +35,8 @@ class BreakdownPicture {
     this.plot.refresh({ label: `${this.figure.title}: ${show1(this.total)} over ${count(this.names.length, "operation")}` });
     const decode = d3.sum(this.parts.filter((p) => p.phase === "decode"), (p) => p[this.key]);
     this.figure.set({
-      says: `${show1(this.total)}: ${percent(decode / this.total)} in decode; ${words(this.names[0])} takes ${percent(sums.get(this.names[0]) / this.total)}.`,
-      rows: [...this.parts].sort((a, b) => b[this.key] - a[this.key]),
+      says: `${show1(this.total)}: ${percent(decode / this.total)} in decode; ${words(top)} takes ${percent(sums.get(top) / this.total)}.`,
+      rows: this.parts.filter((p) => p[this.key] > 0).sort((a, b) => b[this.key] - a[this.key]),
       columns: [{ name: "phase", key: "phase" }, { name: "operation", value: (p) => words(p.op) }, { name: "value", key: this.key, show: show1, number: true },
         { name: "share", value: (p) => p[this.key] / this.total, show: (v) => percent(v), number: true }, { name: "bound by", value: (p) => words(p.binding || "–") }],
     });
@@ -54,23 +57,24 @@ class BreakdownPicture {
         left += value;
       }
       svg.append("text").attr("x", -8).attr("y", i * band + band / 2 + 4).attr("text-anchor", "end").text(words(name));
-      svg.append("text").attr("class", "soft").attr("x", x(left) + 6).attr("y", i * band + band / 2 + 4).text(percent(left / this.total));
+      svg.append("text").attr("class", "soft").attr("x", x(left) + 6).attr("y", i * band + band / 2 + 4).text(left ? percent(left / this.total) : "none");
     });
   }
 }
 
 class BindingPicture {
-  constructor(parent, selection) {
-    this.selection = selection;
-    this.figure = new Figure(parent, { title: "Which resource binds where", id: "binding-figure", tiers: ["analytical"] });
+  constructor(parent, selection, product) {
+    Object.assign(this, { selection, product });
+    this.figure = new Figure(parent, { title: `Which resource binds where${ofProduct(selection.record, product)}`, id: `binding-figure-${product}`, tiers: ["analytical"] });
     this.plot = new Plot(this.figure.body, { height: () => 70 + 20 * Math.max(1, this.names.length), margin: { top: 44, right: 6, bottom: 6, left: 122 }, label: "Binding resources", draw: (area) => this.draw(area) });
     selection.follow((change) => { if (change.point) this.refresh(); });
     this.refresh();
   }
 
   refresh() {
-    this.parts = partsOf(this.selection.shownProduct).filter((p) => p.latency_ns > 0 && p.binding);
-    this.names = [...new Set(this.parts.map((p) => p.op))];
+    this.parts = partsOf(this.selection.productAt(this.product)).filter((p) => p.latency_ns > 0 && p.binding);
+    const time = (name) => d3.sum(this.parts.filter((p) => p.op === name), (p) => p.latency_ns);
+    this.names = [...new Set(this.parts.map((p) => p.op))].sort((a, b) => time(b) - time(a));
     this.plot.node.hidden = !this.parts.length;
     if (!this.parts.length) return this.figure.set({ says: "The record does not say what binds at this point." });
     this.plot.refresh({ label: `Busy share of each resource for ${count(this.names.length, "operation")} in prefill and decode` });
@@ -113,11 +117,11 @@ class BindingPicture {
 }
 
 class RooflinePicture {
-  constructor(parent, selection) {
-    this.selection = selection;
-    this.figure = new Figure(parent, { title: "Roofline: every operation under the chip's roofs", id: "roofline-figure", tiers: ["analytical"] });
+  constructor(parent, selection, product) {
+    Object.assign(this, { selection, product });
+    this.figure = new Figure(parent, { title: `Roofline: every operation under the chip's roofs${ofProduct(selection.record, product)}`, id: `roofline-figure-${product}`, tiers: ["analytical"] });
     this.plot = new Plot(this.figure.body, { height: (w) => Math.max(320, Math.min(430, w * 0.7)), margin: { top: 26, right: 20, left: 70 }, label: "Roofline", draw: (area) => this.draw(area) });
-    this.figure.body.append(legend([["prefill", "var(--c1)", "round"], ["decode", "var(--c0)", "round"], ["triangle: vector work, in operations", "var(--soft)"]]));
+    this.figure.body.append(legend([["prefill", "var(--c1)", "round"], ["decode", "var(--c0)", "round"], ["triangle: vector work, counted in operations", "var(--soft)", "triangle"]]));
     selection.follow((change) => { if (change.point) this.refresh(); });
     this.refresh();
   }
@@ -126,7 +130,7 @@ class RooflinePicture {
   macsOf(part) {
     if (part.macs_count !== undefined) return part.macs_count;
     const other = this.selection.marked[0];
-    const product = other && other.products[Math.min(this.selection.product, other.products.length - 1)];
+    const product = other && other.products[Math.min(this.product, other.products.length - 1)];
     const group = product && product.groups.find((g) => g.phase === part.phase && g.op === part.op);
     return group ? group.macs_count : 0;
   }
@@ -135,7 +139,7 @@ class RooflinePicture {
     const point = this.selection.point;
     this.roofs = (point && point.roofs) || {};
     const vector = this.roofs.vector_gops_per_s;
-    this.dots = partsOf(this.selection.shownProduct).map((part) => {
+    this.dots = partsOf(this.selection.productAt(this.product)).map((part) => {
       const macs = this.macsOf(part);
       const work = macs > 0 ? macs : vector && part.vector_ns ? part.vector_ns * vector : 0;
       return { ...part, work, macs: macs > 0, rate: work / part.latency_ns, intensity: part.dram_bytes > 0 ? work / part.dram_bytes : Infinity };
@@ -145,8 +149,8 @@ class RooflinePicture {
     this.pairs = Object.entries(this.roofs.gmacs_per_s || {}).sort((a, b) => a[1] - b[1]);
     this.plot.refresh({ label: `Roofline with ${count(this.dots.length, "operation")}` });
     this.figure.set({ says: this.says(), rows: this.dots, columns: [{ name: "phase", key: "phase" }, { name: "operation", value: (d) => words(d.op) },
-      { name: "work per DRAM byte", key: "intensity", show: (v) => digits(v), number: true }, { name: "Gwork/s", key: "rate", show: (v) => digits(v), number: true }, { name: "time", key: "latency_ns", number: true },
-      { name: "counts", value: (d) => (d.macs ? "multiply-accumulates" : "vector operations") }, { name: "bound by", value: (d) => words(d.binding || "–") }] });
+      { name: "work per DRAM byte", key: "intensity", show: (v) => digits(v), number: true }, { name: "Gwork/s", key: "rate", show: (v) => digits(v), number: true }, { name: "time", key: "latency_ns", number: true }, { name: "energy", key: "energy_pj", number: true }, { name: "DRAM", key: "dram_bytes", number: true },
+      { name: "counts", value: (d) => (d.macs ? "MACs" : "vector ops") }, { name: "bound by", value: (d) => words(d.binding || "–") }] });
   }
 
   says() {
@@ -156,7 +160,7 @@ class RooflinePicture {
     const ridge = peak / slope;
     const left = this.dots.filter((d) => d.macs && d.intensity < ridge);
     const share = d3.sum(left, (d) => d.latency_ns) / d3.sum(this.dots, (d) => d.latency_ns);
-    return `DRAM gives ${digits(slope)} GB/s${peak ? ` and the multipliers at most ${digits(peak)} GMAC/s, so below ${digits(ridge)} MACs a byte DRAM sets the pace: ${percent(share)} of the time is spent there` : ""}. A dot on a roof leaves nothing to gain but a higher roof.`;
+    return `DRAM gives ${digits(slope)} GB/s${peak ? ` and the multipliers at most ${digits(peak)} GMAC/s, so below ${digits(ridge)} MACs a byte no operation can run faster than DRAM feeds it: ${percent(share)} of the time is spent there` : ""}. A dot on a roof can gain only from a higher roof.`;
   }
 
   draw(area) {
@@ -168,14 +172,17 @@ class RooflinePicture {
     const slope = this.roofs.dram_gb_per_s;
     const y = d3.scaleLog().domain(domainOf([...this.dots.map((d) => d.rate), ...this.pairs.map((p) => p[1]), ...(this.roofs.vector_gops_per_s ? [this.roofs.vector_gops_per_s] : [])], true)).range([height, 0]);
     drawAxes(area, x, y, { label: "work per DRAM byte, MACs or operations (right edge: no DRAM traffic)", log: true }, { label: "achieved, GMAC/s or Gop/s", log: true });
-    const clip = `roof-${Math.round(width)}`;
+    const clip = `roof-${this.product}`;
     svg.append("clipPath").attr("id", clip).append("rect").attr("width", width).attr("height", height);
+    const named = [];  // places of the roofs' names
     const roofs = svg.append("g").attr("clip-path", `url(#${clip})`);
     if (slope) {
       const [x0, x1] = x.domain();
       roofs.append("path").attr("class", "roof").attr("d", `M${x(x0)},${y(slope * x0)}L${x(x1)},${y(slope * x1)}`);
       const at = Math.max(x0 * 1.1, (y.domain()[0] * 3) / slope);
-      svg.append("text").attr("class", "soft").attr("x", x(at) + 6).attr("y", Math.min(height - 6, y(slope * at) + 18)).text(`DRAM ${digits(slope)} GB/s`);
+      const place = [x(at) + 6, Math.min(height - 6, y(slope * at) + 18)];
+      named.push({ left: place[0], right: place[0] + 110, top: place[1] - 12, bottom: place[1] + 4 });
+      svg.append("text").attr("class", "soft").attr("x", place[0]).attr("y", place[1]).text(`DRAM ${digits(slope)} GB/s`);
     }
     const flat = [...this.pairs.map(([name, value]) => [name, value]), ...(this.roofs.vector_gops_per_s ? [["vector unit", this.roofs.vector_gops_per_s]] : [])];
     const levels = d3.nest().key((f) => f[1].toPrecision(3)).entries(flat).map((e) => [e.values.map((v) => v[0]).join(", "), e.values[0][1]]).sort((a, b) => b[1] - a[1]);
@@ -184,6 +191,7 @@ class RooflinePicture {
       roofs.append("line").attr("class", "roof").attr("x1", slope && name !== "vector unit" ? x(Math.max(x.domain()[0], Math.min(x.domain()[1], value / slope))) : 0).attr("x2", width).attr("y1", y(value)).attr("y2", y(value)).style("stroke-dasharray", name === "vector unit" ? "5 4" : null);
       const ty = Math.max(y(value) - 5, last + 14);
       last = ty;
+      named.push({ left: width * 0.5, right: width, top: ty - 12, bottom: ty + 4 });
       svg.append("text").attr("class", "soft").attr("x", width).attr("y", ty).attr("text-anchor", "end").text(fit(`${name}  ${digits(value)} G/s`, width * 0.75));
     }
     const size = d3.scaleSqrt().domain([0, d3.max(this.dots, (d) => d.latency_ns)]).range([30, 260]);
@@ -191,6 +199,21 @@ class RooflinePicture {
       .attr("transform", (d) => `translate(${x(Math.min(d.intensity, edge))},${y(d.rate)})`)
       .attr("d", (d) => d3.symbol().type(d.macs ? d3.symbolCircle : d3.symbolTriangle).size(size(d.latency_ns))())
       .style("fill", (d) => (d.phase === "decode" ? "var(--c0)" : "var(--c1)")).style("fill-opacity", 0.8).style("stroke", "var(--paper)");
+    this.nameDots(svg, width, named, (d) => x(Math.min(d.intensity, edge)), (d) => y(d.rate));
     hover(dots, (d) => [`${capital(words(d.op))}, ${d.phase}`, `${digits(d.rate)} ${d.macs ? "GMAC/s" : "Gop/s"} at ${digits(d.intensity)} per byte`, `${show("latency_ns", d.latency_ns)}, bound by ${words(d.binding || "–")}`]);
+  }
+
+  // Names beside the dots that take most time, as long as they do not lie on each other.
+  nameDots(svg, width, named, x, y) {
+    const taken = [...named];
+    for (const dot of this.dots.filter((d) => d.macs).sort((a, b) => b.latency_ns - a.latency_ns)) {
+      const text = `${words(dot.op)}, ${dot.phase}`;
+      const wide = text.length * 6.6;
+      const left = x(dot) + 12 + wide > width ? x(dot) - 12 - wide : x(dot) + 12;
+      const box = { left, right: left + wide, top: y(dot) - 8, bottom: y(dot) + 8 };
+      if (taken.some((b) => b.left < box.right && box.left < b.right && b.top < box.bottom && box.top < b.bottom)) continue;
+      taken.push(box);
+      svg.append("text").attr("class", "halo").attr("x", left).attr("y", y(dot) + 4).style("font-size", "11px").text(text);
+    }
   }
 }

@@ -27,7 +27,7 @@ function tier(name) {
   return element("span", { class: `tier ${label}`, title }, label);
 }
 
-// columns: [{name, key | value(row), show(value, row), number}]
+// columns: [{name, key | value(row), show(value, row), number, long}]; long: may be broken anywhere
 function table(columns, rows, label) {
   const read = (column, row) => (column.value ? column.value(row) : row[column.key]);
   const write = (column, row) => {
@@ -37,7 +37,7 @@ function table(columns, rows, label) {
   };
   const head = columns.map((c) => element("th", { scope: "col", class: c.number ? "number" : null }, c.name));
   const body = rows.map((row) => element("tr", {}, columns.map((c, i) =>
-    element(i ? "td" : "th", { class: c.number ? "number" : null, scope: i ? null : "row" }, write(c, row) ?? "–"))));
+    element(i ? "td" : "th", { class: c.number ? "number" : c.long ? "long" : null, scope: i ? null : "row" }, write(c, row) ?? "–"))));
   return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label },
     element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, body)));
 }
@@ -94,7 +94,7 @@ function plain(parent, text) {
 
 function legend(entries) {
   return element("ul", { class: "legend" }, entries.map(([label, colour, shape]) =>
-    element("li", {}, element("i", { style: `background:${colour}`, class: shape || null, "aria-hidden": "true" }), label)));
+    element("li", {}, element("i", { style: shape === "hollow" ? `border-color:${colour}` : `background:${colour}`, class: shape || null, "aria-hidden": "true" }), label)));
 }
 
 function picker(label, options, value, onchange) {

@@ -13,7 +13,7 @@ class FrontPicture {
     this.x = has("latency_ns") || this.axes[0];
     this.y = has("area_mm2") || this.axes[1];
     this.caps = [...new Set([...Array(front.size).keys()].map((i) => front.at("kl_cap_nats", i)))].sort((a, b) => a - b);
-    this.figure = new Figure(parent, { title: "The front: what no other point beats", id: "front-figure", tiers: ["analytical", "predicted"] });
+    this.figure = new Figure(parent, { title: "What no other point beats", id: "front-figure", tiers: ["analytical", "predicted"] });
     this.build();
     selection.follow((change) => {
       if (change.product) this.refresh();
@@ -26,15 +26,15 @@ class FrontPicture {
     const { body } = this.figure;
     this.views = VIEWS.map(([x, y]) => [this.axes.find((a) => a.key === x), this.axes.find((a) => a.key === y)]).filter(([x, y]) => x && y);
     this.thumbs = this.views.map(([x, y]) => element("button", { type: "button", class: "thumb", onclick: () => this.show(x, y),
-      "aria-label": `Show ${y.label} against ${x.label}` }, element("canvas", { width: 132, height: 66, "aria-hidden": "true" }),
-      element("span", {}, `${y.label.split(" (")[0]} × ${x.label.split(" with")[0]}`)));
+      "aria-label": `Show ${y.label} against ${x.label}` }, element("canvas", { "aria-hidden": "true" }),
+      element("span", {}, `${y.label.split(" (")[0]} against ${x.label.split(" with")[0]}`)));
     this.controls = element("div", { class: "controls" });
     this.area = element("div", { id: "front-plot", role: "application", tabindex: 0, "aria-roledescription": "chart of points",
       "aria-label": "Front. Left and right arrow move through the points, up and down through recommendations and baselines, Enter keeps a point, Escape returns.",
       onkeydown: (event) => this.key(event) });
     body.append(element("div", { class: "thumbs" }, this.thumbs), this.controls, this.area,
       legend([...this.caps.map((cap, i) => [`front at loss ≤ ${digits(cap)}`, `var(--c${i % 8})`, "round"]),
-        ["recommended (diamond)", "var(--accent)"], ["baseline (hollow)", "var(--soft)", "round"]]));
+        ["recommended", "var(--ink)", "diamond"], ["baseline", "var(--soft)", "hollow"], ["line: nothing lies left and below", "var(--soft)", "line"]]));
     this.canvas = element("canvas", { "aria-hidden": "true" });
     this.plot = new Plot(this.area, { height: (width) => Math.max(300, Math.min(460, width * 0.5)), margin: { top: 26, left: 70 },
       label: "Front", draw: (area) => this.draw(area) });
@@ -97,16 +97,31 @@ class FrontPicture {
     const [y, yLog] = this.scale(this.points.map((p) => p.y), [area.height, 0]);
     drawAxes(area, x, y, { ...this.x, log: xLog }, { ...this.y, log: yLog });
     for (const point of this.points) [point.px, point.py] = [x(point.x), y(point.y)];
+    this.drawStairs(area, x, y);
     this.tree = d3.quadtree(this.points, (p) => p.px, (p) => p.py);
     this.paint(area);
     const shapes = area.svg.append("g").selectAll("path").data(this.points.filter((p) => p.marked)).join("path")
       .attr("class", "mark").attr("transform", (p) => `translate(${p.px},${p.py})`)
       .attr("d", (p) => d3.symbol().type(p.marked.kind === "recommended" ? d3.symbolDiamond : d3.symbolCircle).size(p.marked.kind === "recommended" ? 90 : 48)())
-      .style("fill", (p) => (p.marked.kind === "recommended" ? "var(--accent)" : "var(--paper)"))
+      .style("fill", (p) => (p.marked.kind === "recommended" ? "var(--ink)" : "var(--paper)"))
       .style("stroke", (p) => (p.marked.kind === "recommended" ? "var(--paper)" : "var(--soft)")).style("stroke-width", 1.4);
     shapes.filter((p) => p.marked.kind === "recommended").raise();
     this.ring = area.svg.append("circle").attr("r", 9).attr("class", "ring").style("fill", "none").style("stroke", "var(--ink)").style("stroke-width", 2);
     this.mark();
+  }
+
+  // What no point beats in the two shown numbers alone: one line a cap, one for all where loss is an axis.
+  drawStairs(area, x, y) {
+    if (this.x.more || this.y.more) return;
+    const byLoss = [this.x.key, this.y.key].includes("predicted_kl_nats");
+    const plain = this.order.filter((p) => !p.marked);
+    const stairs = (byLoss ? [plain] : this.caps.map((_, cap) => plain.filter((p) => p.cap === cap))).map((points) => {
+      let least = Infinity;
+      return points.filter((p) => p.y < least && ((least = p.y), true));
+    });
+    area.svg.append("g").selectAll("path").data(stairs).join("path").attr("class", "stairs")
+      .attr("d", d3.line().x((p) => x(p.x)).y((p) => y(p.y)).curve(d3.curveStepAfter))
+      .style("fill", "none").style("stroke", (_, i) => (byLoss ? "var(--soft)" : `var(--c${i % 8})`)).style("stroke-opacity", 0.7);
   }
 
   // The points of the front, on the canvas under the axes: ten thousand are too many elements.
@@ -115,7 +130,6 @@ class FrontPicture {
     const { margin } = this.plot;
     const [width, height] = [area.width + margin.left + margin.right, area.height + margin.top + margin.bottom];
     Object.assign(this.canvas, { width: width * ratio, height: height * ratio });
-    Object.assign(this.canvas.style, { width: `${width}px`, height: `${height}px` });
     const pen = this.canvas.getContext("2d");
     pen.scale(ratio, ratio);
     pen.translate(margin.left, margin.top);
@@ -139,14 +153,18 @@ class FrontPicture {
     for (let i = 0; xs && ys && i < front.size; i++) pairs.push([xs[i], ys[i], this.caps.indexOf(front.at("kl_cap_nats", i))]);
     for (const p of marked) if (p.kind === "recommended") pairs.push([axisValue(p, xAxis, product), axisValue(p, yAxis, product), -1]);
     const good = pairs.filter(([x, y]) => x > 0 && y > 0);
+    const ratio = window.devicePixelRatio || 1;
+    const [width, height] = [canvas.clientWidth || 180, canvas.clientHeight || 84];
+    Object.assign(canvas, { width: width * ratio, height: height * ratio });
     const pen = canvas.getContext("2d");
-    pen.clearRect(0, 0, canvas.width, canvas.height);
+    pen.scale(ratio, ratio);
     if (!good.length) return;
-    const x = d3.scaleLog().domain(domainOf(good.map((g) => g[0]), true)).range([4, canvas.width - 4]);
-    const y = d3.scaleLog().domain(domainOf(good.map((g) => g[1]), true)).range([canvas.height - 4, 4]);
+    const x = d3.scaleLog().domain(domainOf(good.map((g) => g[0]), true)).range([4, width - 4]);
+    const y = d3.scaleLog().domain(domainOf(good.map((g) => g[1]), true)).range([height - 4, 4]);
     const colours = this.caps.map((_, i) => colour(`c${i % 8}`));
+    const ink = colour("ink");
     for (const [a, b, cap] of good) {
-      pen.fillStyle = cap < 0 ? colour("accent") : colours[cap];
+      pen.fillStyle = cap < 0 ? ink : colours[cap];
       const size = cap < 0 ? 5 : 2;
       pen.fillRect(x(a) - size / 2, y(b) - size / 2, size, size);
     }
@@ -219,9 +237,7 @@ class FrontPicture {
       { name: "chip", value: (p) => chipWords(p.chip) },
     ];
     const search = record.search || {};
-    const how = search.exact === false
-      ? `Found by ${search.method || "a heuristic search"}; the best found is at most ${percent(search.bound_gap_frac)} from a bound over the whole space.`
-      : search.num_chips ? `Exact over ${search.num_chips.toLocaleString("en-US")} chips, to ${percent(search.front_epsilon_frac)} per axis.` : "";
+    const how = search.num_chips ? `${capital(searchWords(record))}${search.front_epsilon_frac ? `; of points closer than ${percent(search.front_epsilon_frac)} one is kept` : ""}.` : "";
     const says = front.size
       ? `Each dot is a chip with its own best recipe; further left and further down is better. ${how} Rest on a dot, and every picture below shows that point; click or press Enter to keep it.`
       : "The record holds no front (a given chip has none); the marks are the recommendations and baselines. Select one, and every picture below follows.";

@@ -80,8 +80,8 @@ function domainOf(values, log) {
 }
 
 // Cuts a text to a width, by a mean glyph width.
-function fit(text, width, size = 12) {
-  const most = Math.floor(width / (size * 0.56));
+function fit(text, width, size = 12, bold = false) {
+  const most = Math.floor(width / (size * (bold ? 0.68 : 0.59)));
   return text.length <= most ? text : most < 2 ? "" : `${text.slice(0, Math.max(1, most - 1))}…`;
 }
 

@@ -1,5 +1,6 @@
 // Predicted against measured loss, and whether losses of single choices add up.
 
+// Returns its pictures.
 function predictionSection(selection) {
   const { record } = selection;
   const node = section("prediction", "Predicted against measured loss",
@@ -9,9 +10,9 @@ function predictionSection(selection) {
   for (const product of borrowed) plain(node, `${product.name} (${product.model}) has no weights here: its losses are ${product.loss_profile} and were not measured on it.`);
   if (!(additivity.recipes || []).length) {
     plain(node, "No whole recipe was measured in this study, so how well predictions add up is not established.");
-    return;
+    return [];
   }
-  new PredictionPicture(node, selection, additivity);
+  return [new PredictionPicture(node, selection, additivity)];
 }
 
 class PredictionPicture {
@@ -21,12 +22,16 @@ class PredictionPicture {
       .filter((r) => r.x > 0 && r.y > 0);
     this.settled = selection.marked.flatMap((point) => point.products.filter((p) => p.numbers.measured_kl_nats > 0)
       .map((p) => ({ name: `${point.label}, ${p.name}`, x: p.numbers.predicted_kl_nats, y: p.numbers.measured_kl_nats, point, error: 2 * (p.numbers.measured_kl_stderr_nats || 0), certified: p.numbers.certified_kl_nats })));
-    this.figure = new Figure(parent, { title: "Predicted against measured loss", id: "prediction-figure", tiers: ["predicted", "measured"] });
+    this.figure = new Figure(parent, { title: "Whole recipes, predicted and then executed", id: "prediction-figure", tiers: ["predicted", "measured"] });
     this.plot = new Plot(this.figure.body, { height: (w) => Math.max(300, Math.min(420, w * 0.55)), margin: { top: 26, left: 66 }, label: `Measured against predicted loss of ${count(this.recipes.length + this.settled.length, "recipe")}`, draw: (area) => this.draw(area) });
-    this.figure.body.append(legend([["recipes of the test", "var(--soft)", "round"], ["recommended and baselines, with two standard errors", "var(--accent)", "round"], ["band: measured over predicted in the test", "var(--accent-soft)"]]));
+    this.figure.body.append(legend([["recipes drawn for the test", "var(--soft)", "hollow"], ["recommended and baselines, with two standard errors", "var(--accent)", "round"], ["band: smallest to largest ratio in the test", "var(--accent-soft)"], ["dashes: measured as predicted", "var(--soft)", "dashed"]]));
+    this.refresh();
+    selection.follow(() => this.highlight());
+  }
+
+  refresh() {
     this.plot.refresh();
     this.figure.set(this.content());
-    selection.follow(() => this.highlight());
   }
 
   draw(area) {
@@ -55,13 +60,19 @@ class PredictionPicture {
     return [capital(r.name), `predicted ${digits(r.x)}, measured ${digits(r.y)}${r.error ? ` ± ${digits(r.error, 2)}` : ""} nats/token`, r.certified !== undefined && `third text: ${digits(r.certified)}`, r.bits && `${digits(r.bits)} bits per weight`];
   }
 
+  // What a rank correlation allows to be said of adding up single losses.
+  trust(spearman) {
+    if (!(spearman >= 0.8)) return ": single losses do not add up here, and the order of recipes is not established.";
+    return spearman >= 0.95 ? ": single losses add up well enough to order recipes." : ": single losses order recipes roughly.";
+  }
+
   highlight() {
     if (this.dots) this.dots.attr("r", (r) => (r.point === this.selection.point ? 7 : 4));
   }
 
   content() {
     const a = this.additivity;
-    const says = `Over ${count(a.num_recipes ?? this.recipes.length, "recipe")} Spearman is ${digits(a.spearman ?? this.selection.record.additivity_spearman, 4)}${a.r2_log !== undefined ? ` and R² of the logarithms ${digits(a.r2_log, 4)}` : ""}: the order can be trusted. The scale cannot without correction: measured over predicted is ${digits(a.bias_ratio)} (${digits(a.bias_min_ratio)} to ${digits(a.bias_max_ratio)}), which the search applies.`;
+    const says = `Over ${count(a.num_recipes ?? this.recipes.length, "recipe")} Spearman is ${digits(a.spearman ?? this.selection.record.additivity_spearman, 4)}${a.r2_log !== undefined ? ` and R² of the logarithms ${digits(a.r2_log, 4)}` : ""}${this.trust(a.spearman ?? this.selection.record.additivity_spearman)} Measured over predicted is ${digits(a.bias_ratio)} (${digits(a.bias_min_ratio)} to ${digits(a.bias_max_ratio)}); the search multiplies by it, and every answer is measured again.`;
     return { says, rows: [...this.settled, ...this.recipes], columns: [{ name: "recipe", key: "name" }, { name: "bits per weight", key: "bits", show: (v) => digits(v), number: true }, { name: "predicted", key: "x", show: (v) => digits(v), number: true },
       { name: "measured", key: "y", show: (v) => digits(v), number: true }, { name: "measured / predicted", value: (r) => r.y / r.x, show: (v) => digits(v), number: true }, { name: "third text", key: "certified", show: (v) => digits(v), number: true }] };
   }

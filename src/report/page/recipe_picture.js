@@ -4,10 +4,10 @@
 const SITE_ROWS = ["attn_qkv", "attn_o", "mlp_gate_up", "mlp_down", "kv"];
 
 class RecipePicture {
-  constructor(parent, selection) {
-    this.selection = selection;
+  constructor(parent, selection, product) {
+    Object.assign(this, { selection, product });
     this.mode = "bits";
-    this.figure = new Figure(parent, { title: "Recipe: layer by site", id: "recipe-figure", tiers: ["predicted"] });
+    this.figure = new Figure(parent, { title: `Layer by site${ofProduct(selection.record, product)}`, id: `recipe-figure-${product}`, tiers: ["predicted"] });
     this.controls = element("div", { class: "controls" });
     this.keys = element("div");
     this.figure.body.append(this.controls);
@@ -18,18 +18,18 @@ class RecipePicture {
   }
 
   cells() {
-    const product = this.selection.shownProduct;
+    const product = this.selection.productAt(this.product);
     return Object.entries(product ? product.sites : {}).map(([site, treatment]) => {
       const found = /^layers\.(\d+)\.(.+)$/.exec(site);
       return { site, treatment, layer: found ? Number(found[1]) : -1, kind: found ? found[2] : site, bits: treatmentBits(treatment),
         resident: product.resident[site] || 0, activations: String(treatment).includes("+"),
-        loss: siteLoss(this.selection.record, this.selection.product, site, treatment) };
+        loss: siteLoss(this.selection.record, this.product, site, treatment) };
     });
   }
 
   refresh() {
     this.data = this.cells();
-    const product = this.selection.shownProduct;
+    const product = this.selection.productAt(this.product);
     const has = this.data.some((cell) => cell.loss !== undefined);
     this.controls.replaceChildren(has ? picker("Colour", [["bits", "bits per value"], ["loss", "share of the predicted loss"]], this.mode, (mode) => { this.mode = mode; this.refresh(); }) : "");
     if (!this.data.length) {
@@ -67,7 +67,7 @@ class RecipePicture {
       const share = Math.min(width / rest.length, 260);
       return [rest.indexOf(cell) * share, kinds.length * band, share, band];
     };
-    svg.selectAll("text.kind").data([...kinds, ...(rest.length ? ["whole model"] : [])]).join("text").attr("class", "kind")
+    svg.selectAll("text.kind").data([...kinds, ...(rest.length ? [rest.length > 1 ? "whole model" : rest[0].kind] : [])]).join("text").attr("class", "kind")
       .attr("x", -10).attr("y", (_, i) => i * band + band / 2 + 4).attr("text-anchor", "end").text((k) => words(k));
     const gap = step > 6 ? 2 : 1;
     const cell = svg.selectAll("g.cell").data(this.data).join("g").attr("class", "cell").attr("transform", (c) => `translate(${place(c)[0]},${place(c)[1]})`);
@@ -75,8 +75,9 @@ class RecipePicture {
     cell.filter((c) => c.resident > 0).append("rect").attr("y", band - 7).attr("height", 4).attr("x", 1).attr("width", (c) => Math.max(1, (place(c)[2] - gap - 2) * c.resident)).attr("fill", "var(--c1)");
     cell.filter((c) => c.activations && c.kind !== "kv").append("path").attr("d", (c) => `M${place(c)[2] - gap - Math.min(7, step * 0.5)},0h${Math.min(7, step * 0.5)}v${Math.min(7, step * 0.5)}z`).attr("fill", "var(--c5)");
     if (step >= 17) {
-      cell.append("text").attr("x", (c) => (place(c)[2] - gap) / 2).attr("y", band / 2 + 4).attr("text-anchor", "middle").style("font-size", "11px")
-        .style("fill", (c) => inkOn(this.colour(c))).text((c) => (c.layer >= 0 ? c.bits : fit(c.treatment, place(c)[2], 11)));
+      const named = cell.filter((c) => c.layer >= 0 || place(c)[2] > 60);
+      named.append("text").attr("x", (c) => (place(c)[2] - gap) / 2).attr("y", band / 2 + 4).attr("text-anchor", "middle").style("font-size", "11px")
+        .style("fill", (c) => inkOn(this.colour(c))).text((c) => (c.layer >= 0 ? c.bits : fit(rest.length > 1 ? `${c.kind}: ${c.treatment}` : c.treatment, place(c)[2], 11)));
     }
     const ticks = d3.range(layers).filter((i) => i % Math.ceil(layers / (width / 34)) === 0);
     svg.selectAll("text.layer").data(ticks).join("text").attr("class", "soft layer").attr("x", (i) => i * step + step / 2).attr("y", height + 14).attr("text-anchor", "middle").text((i) => i);
@@ -93,7 +94,7 @@ class RecipePicture {
   }
 
   content() {
-    const product = this.selection.shownProduct;
+    const product = this.selection.productAt(this.product);
     const counts = d3.rollups ? d3.rollups(this.data, (v) => v.length, (c) => c.treatment) : d3.nest().key((c) => c.treatment).rollup((v) => v.length).entries(this.data).map((e) => [e.key, e.value]);
     counts.sort((a, b) => b[1] - a[1]);
     const kept = this.data.filter((c) => c.resident > 0).length;
@@ -101,7 +102,7 @@ class RecipePicture {
     const says = `${digits(product.numbers.bits_per_weight)} bits per weight on average; most used: ${counts.slice(0, 3).map(([name, n]) => `${name} (${n})`).join(", ")}. ` +
       (kept ? `${count(kept, "site")} stay in SRAM at least in part. ` : "Nothing stays in SRAM. ") +
       (worst && worst.loss && this.total ? `The dearest single choice is ${worst.site}, with ${percent(worst.loss / this.total)} of the predicted loss.` : "");
-    return { says, rows: this.data, columns: [{ name: "site", key: "site" }, { name: "treatment", key: "treatment" }, { name: "predicted loss, nats/token", key: "loss", show: (v) => digits(v), number: true },
+    return { says, rows: this.data, columns: [{ name: "site", key: "site" }, { name: "treatment", key: "treatment", long: true }, { name: "predicted loss, nats/token", key: "loss", show: (v) => digits(v), number: true },
       { name: "share", value: (c) => (this.total && c.loss !== undefined ? c.loss / this.total : undefined), show: (v) => percent(v), number: true },
       { name: "kept in SRAM", key: "resident", show: (v) => percent(v), number: true }] };
   }

@@ -188,7 +188,7 @@ const AXES = [
   ["energy_pj_per_token", "energy per token", "J", 1e-12], ["area_mm2", "die area", "mm²"], ["price_usd", "price with DRAM", "USD"],
   ["prefill_latency_ns", "time to first token", "s", 1e-9], ["time_per_token_ns", "time per token", "s", 1e-9],
   ["throughput_tokens_per_s", "throughput", "tokens/s"], ["peak_power_mw", "peak power", "W", 1e-3], ["bits_per_weight", "bits per weight", "bits"],
-].map(([key, label, unit, scale = 1]) => ({ key, label, unit, scale, chip: ["area_mm2", "price_usd", "peak_power_mw"].includes(key) }));
+].map(([key, label, unit, scale = 1]) => ({ key, label, unit, scale, more: key === "throughput_tokens_per_s", chip: ["area_mm2", "price_usd", "peak_power_mw"].includes(key) }));
 
 function axisValue(point, axis, p) {
   const value = axis.chip ? point.limits[axis.key] : (point.products[p] || point.products[0] || { numbers: {} }).numbers[axis.key];

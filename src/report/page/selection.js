@@ -11,8 +11,9 @@ class Selection {
   // What the pictures show: the hovered point while there is one, else the chosen one.
   get point() { return this.hovered || this.chosen; }
 
-  get shownProduct() {
-    return this.point ? this.point.products[Math.min(this.product, this.point.products.length - 1)] : null;
+  // The shown point's product of that index.
+  productAt(index) {
+    return this.point ? this.point.products[Math.min(index, this.point.products.length - 1)] : null;
   }
 
   follow(listener) { this.listeners.push(listener); }

@@ -50,7 +50,7 @@ class TargetPicture {
     this.fillTables();
   }
 
-  name(row) { return `${words(row.quantity.replace(/_per_token$/, ""))}${row.product && this.selection.record.products.length > 1 ? ` (${row.product})` : ""}`; }
+  name(row) { return `${words(row.quantity)}${row.product && this.selection.record.products.length > 1 ? ` (${row.product})` : ""}`; }
 
   limitName(row) {
     const closest = /^closest baseline (.*)$/.exec(row.limit_from);
@@ -72,12 +72,12 @@ class TargetPicture {
 
   columns() {
     return [{ name: "quantity", value: (r) => capital(this.name(r)) }, { name: "value", value: (r) => r, show: (r) => element("span", {}, show(r.quantity, r.value), tier(r.tier)), number: true },
-      { name: "band", value: (r) => (r.band_low !== undefined && r.band_low !== r.band_high ? `${show(r.quantity, r.band_low)} to ${show(r.quantity, r.band_high)}` : "none stated") },
-      { name: "slack", value: (r) => r.slack_frac, show: (v) => (v === undefined ? "–" : percent(v)), number: true }, { name: "until", value: (r) => (r.limit === undefined ? "no limit in the study" : this.limitName(r)) }, { name: "depends on", key: "depends_on" }];
+      { name: "band", value: (r) => (r.band_low !== undefined && r.band_low !== r.band_high ? `${show(r.quantity, r.band_low)} to ${show(r.quantity, r.band_high)}` : "–") },
+      { name: "slack", value: (r) => r.slack_frac, show: (v) => (v === undefined ? "–" : percent(v)), number: true }, { name: "until", value: (r) => (r.limit === undefined ? "–" : this.limitName(r)) }, { name: "depends on", key: "depends_on" }];
   }
 
   fillTables() {
     const teams = [...new Set(this.rows.map((r) => r.team))];
-    this.tables.replaceChildren(...teams.map((team) => element("div", { class: "team" }, element("h3", {}, capital(team)), table(this.columns(), this.rows.filter((r) => r.team === team), `Targets of the ${team} team`))));
+    this.tables.replaceChildren(...teams.map((team) => element("div", { class: "team" }, element("h3", {}, `${capital(team)} team`), table(this.columns(), this.rows.filter((r) => r.team === team), `Targets of the ${team} team`))));
   }
 }

@@ -15,21 +15,22 @@ function digits(value, count = 3) {
 // With a decimal prefix: si(0.0021, "s") = "2.1 ms".
 function si(value, unit, count = 3) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  if (value === 0 || !Number.isFinite(value)) return `${digits(value)} ${unit}`;
+  if (value === 0 || !Number.isFinite(value)) return `${digits(value)}\u00a0${unit}`;
   const [scale, prefix] = SI.find(([size]) => Math.abs(value) >= size * 0.9995) || SI[SI.length - 1];
-  return `${digits(value / scale, count)} ${prefix}${unit}`;
+  return `${digits(value / scale, count)}\u00a0${prefix}${unit}`;
 }
 
 function percent(frac, count = 2) {
   if (frac === null || frac === undefined || Number.isNaN(frac)) return "–";
-  if (Math.abs(frac) < 5e-6) return "0 %";
-  return `${digits(100 * frac, count)} %`;
+  if (frac === 0) return "0\u00a0%";
+  if (Math.abs(frac) < 5e-6) return "<0.001\u00a0%";
+  return `${digits(100 * frac, count)}\u00a0%`;
 }
 
 function signedPercent(frac) {
   if (frac === null || frac === undefined || Number.isNaN(frac)) return "–";
-  if (Math.abs(frac) < 5e-5) return "0 %";
-  return `${frac > 0 ? "+" : ""}${digits(100 * frac, 2)} %`;
+  if (Math.abs(frac) < 5e-5) return "0\u00a0%";
+  return `${frac > 0 ? "+" : ""}${digits(100 * frac, 2)}\u00a0%`;
 }
 
 // By the unit at the end of a key: latency_ns, energy_pj, area_mm2, price_usd, ...
@@ -70,7 +71,14 @@ const PHRASES = {
   dram: "DRAM", sram: "SRAM", compute: "multipliers", vector: "vector unit", decoder: "decoder",
   attn_qkv: "QKV projection", attn_o: "attention output", attention: "attention (KV)",
   mlp_gate_up: "MLP gate and up", mlp_down: "MLP down", head: "head", other: "other", kv: "KV cache",
-  embedding: "embedding",
+  embedding: "embedding", attn_norm: "attention norm", mlp_norm: "MLP norm", attn_residual: "attention residual",
+  mlp_residual: "MLP residual", silu_mul: "SiLU × gate", rope: "RoPE", qkv_bias: "QKV bias", argmax: "pick of the token",
+  sram_mm2: "SRAM", dram_phy_mm2: "DRAM PHY", dram_controller_mm2: "DRAM controller", noc_mm2: "network on chip",
+  fixed_mm2: "fixed blocks", other_mm2: "other", vector_mm2: "vector units", buffers_mm2: "core buffers",
+  kl_nats_per_token: "loss", kl_cap_nats_per_token: "loss cap", latency_ns: "request latency",
+  prefill_latency_ns: "time to first token", time_per_token_ns: "time per token", throughput_tokens_per_s: "throughput",
+  energy_pj_per_token: "energy per token", dram_bytes: "DRAM filled", area_mm2: "die area", price_usd: "price with DRAM",
+  clock_mhz: "clock", nsga2: "NSGA-II",
 };
 
 function words(name) {
@@ -78,8 +86,33 @@ function words(name) {
   return String(name).replace(/_(mm2|mw|pj|ns|usd|bytes|nats|mhz|kib|mib|gib|frac|w)$/, "").replaceAll("_", " ");
 }
 
+// A ratio, to the third decimal: bands are that narrow.
+function times(ratio) {
+  return `×${ratio.toFixed(3)}`;
+}
+
+// Units as they are written in text: "mm2" -> "mm²".
+function unitText(unit) {
+  return String(unit ?? "").replace(/um2/g, "µm²").replace(/mm2/g, "mm²").replace(/^C$/, "°C").replace(/^frac$/, "(share)");
+}
+
+// How the answer was found, as a clause.
+function searchWords(record) {
+  const search = record.search || {};
+  if (!search.num_chips) return "the chip is given, its recipe is solved for it";
+  const chips = search.num_chips.toLocaleString("en-US");
+  if (search.exact !== false) return `exact over ${chips} chips`;
+  const tried = search.evaluations ? `best of ${search.evaluations.toLocaleString("en-US")} evaluated` : "best of those evaluated";
+  return `heuristic (${words(search.method || "no name given")}): ${tried} among ${chips} chips, at most ${percent(search.bound_gap_frac)} above the bound`;
+}
+
 function capital(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+// " of chat" where a study has several products, else nothing.
+function ofProduct(record, index) {
+  return record.products.length > 1 ? `: ${record.products[index].name}` : "";
 }
 
 function count(number, noun) {
