@@ -12,7 +12,8 @@ TEST(ListProgress, TheListsShareCountsWhateverRunsInside) {
   ProgressSink inside;
   std::function<void(int64_t, int64_t)> counter;
   {
-    const ListProgress list("settling", [&](const Progress& progress) { seen.push_back(progress); });
+    const ListProgress list("settling",
+                            [&](const Progress& progress) { seen.push_back(progress); });
     inside = list.inside();
     counter = list.counter();
   }

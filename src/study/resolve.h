@@ -37,8 +37,7 @@ struct Question {
 // fits.
 [[nodiscard]] Result<std::vector<search::Candidate>> search_again(
     const Question& question, const std::vector<search::Product>& products,
-    const search::Budget& budget, int64_t num_runners_up,
-    const ProgressSink& progress);
+    const search::Budget& budget, int64_t num_runners_up, const ProgressSink& progress);
 
 // Reported points are closed to this.
 inline constexpr double kReportedGapFrac = 1e-3;

@@ -208,8 +208,7 @@ Result<Json> search_ahead(const StudyState& state, const Prediction& prediction,
   const ListProgress certifying("certifying on the third text", progress);
   std::vector<Piece> certificates;
   for (const ScenarioQuestion* question : open) {
-    DOVETAIL_TRY(std::vector<Piece> own,
-                 certificate_pieces(state, *question, certifying.inside()));
+    DOVETAIL_TRY(std::vector<Piece> own, certificate_pieces(state, *question, certifying.inside()));
     append(std::move(own), certificates);
   }
   DOVETAIL_TRY_STATUS(state.memory->work_through(certificates, certifying.counter()));

@@ -285,8 +285,7 @@ Result<std::shared_ptr<const Base>> remember_base(const StudyState& state,
                                                   const ScenarioAnswer& answer,
                                                   const ProgressSink& progress) {
   std::shared_ptr<Base> base = open_base(state, answer, progress);
-  DOVETAIL_TRY(const Json stored, state.memory->remember(contenders_piece(
-                                      base, answer.joint.settled.candidate.chip_index)));
+  DOVETAIL_TRY(const Json stored, state.memory->remember(contenders_piece(base)));
   const auto chip_of = [&](int64_t index) { return search::chip_at(*state.config.space, index); };
   DOVETAIL_TRY(base->contenders, candidates_from_json(stored, chip_of));
   return base;
@@ -299,8 +298,7 @@ Result<std::vector<Piece>> tornado_pieces(TornadoStep step, const StudyState& st
                                           const ProgressSink& progress) {
   if (!has_tornado(state, *answer)) return std::vector<Piece>();
   if (step == TornadoStep::kContenders) {
-    return std::vector<Piece>{contenders_piece(open_base(state, *answer, progress),
-                                               answer->joint.settled.candidate.chip_index)};
+    return std::vector<Piece>{contenders_piece(open_base(state, *answer, progress))};
   }
   DOVETAIL_TRY(const std::shared_ptr<const Base> base, remember_base(state, *answer, progress));
   if (base->contenders.empty()) return std::vector<Piece>();
