@@ -32,8 +32,10 @@ void unpack(benchmark::State& state, const WeightFormat& format) {
   constexpr int64_t kDistinct = 16;  // rows that are encoded; the payload repeats them
   Random random(1);
   std::vector<float> w;
-  for (int64_t i = 0; i < kDistinct * kK; ++i) w.push_back(static_cast<float>(random.uniform() - .5));
-  const PackedRows part = encode_rows(format, {.scale = plain_rule(format)}, kDistinct, kK, w.data());
+  for (int64_t i = 0; i < kDistinct * kK; ++i)
+    w.push_back(static_cast<float>(random.uniform() - .5));
+  const PackedRows part =
+      encode_rows(format, {.scale = plain_rule(format)}, kDistinct, kK, w.data());
   PackedRows packed = part;
   packed.rows = kRows;
   for (int64_t i = 1; i < kRows / kDistinct; ++i) {
@@ -57,9 +59,9 @@ void unpack(benchmark::State& state, const WeightFormat& format) {
 
 void add_all() {
   benchmark::RegisterBenchmark("copy", copy);
-  for (const char* name : {"int4_g128", "mxfp4", "nvfp4", "int4_asym_g64", "int8_g128", "int2_g64",
-                           "int3_g128", "int6_g64", "ternary_g64", "nf4_g64", "fp8_e4m3fn",
-                           "mxfp6_e2m3", "int4_qoq_g128"})
+  for (const char* name :
+       {"int4_g128", "mxfp4", "nvfp4", "int4_asym_g64", "int8_g128", "int2_g64", "int3_g128",
+        "int6_g64", "ternary_g64", "nf4_g64", "fp8_e4m3fn", "mxfp6_e2m3", "int4_qoq_g128"})
     benchmark::RegisterBenchmark(name, unpack, parse_weight_format(name).value());
 }
 

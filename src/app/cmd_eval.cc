@@ -84,8 +84,8 @@ Result<Treated> treat(const EvalOptions& options, const LoadedModel& loaded,
     return Treated{treated.model(), Json::array()};
   }
   if (options.calibration.empty()) {
-    return invalid_argument(fmt::format("--treatment = {}, which needs --calibration FILE",
-                                        options.treatment));
+    return invalid_argument(
+        fmt::format("--treatment = {}, which needs --calibration FILE", options.treatment));
   }
   DOVETAIL_TRY(const model::Tokenizer tokenizer, model::load_tokenizer(loaded.path));
   DOVETAIL_TRY(const eval::TextWindows text,
@@ -98,8 +98,9 @@ Result<Treated> treat(const EvalOptions& options, const LoadedModel& loaded,
       compress::Compressed made,
       compress::compress_blockwise(*loaded.weights, recipe, tokens, {}, terminal_progress()));
   end_progress();
-  DOVETAIL_TRY(host::HostModel model, host::HostModel::create(std::make_shared<const model::Weights>(
-                                          std::move(made.weights))));
+  DOVETAIL_TRY(
+      host::HostModel model,
+      host::HostModel::create(std::make_shared<const model::Weights>(std::move(made.weights))));
   DOVETAIL_TRY_STATUS(model.set_numerics(made.numerics));
   Json reports = Json::array();
   for (const compress::MatrixReport& report : made.reports) {

@@ -52,8 +52,7 @@ Result<GptqResult> round_weighed(const recipe::LinearTreatment& treatment,
                                  const BlockwiseParams& params, const Matrix& w,
                                  const std::vector<float>& h) {
   std::vector<float> importance;
-  for (int64_t j = 0; j < w.cols; ++j)
-    importance.push_back(h[static_cast<size_t>(j * w.cols + j)]);
+  for (int64_t j = 0; j < w.cols; ++j) importance.push_back(h[static_cast<size_t>(j * w.cols + j)]);
   GptqResult result;
   result.values.resize(w.values.size());
   formats::quantize_rows(treatment.weight, params.gptq.rounding, w.rows, w.cols, w.values.data(),
@@ -92,8 +91,8 @@ class Walk {
   }
   // Sequences first .. first + count - 1 of the current layer.
   host::LayerRun piece(int64_t count) {
-    return {shape(), layer_weights(), numerics_.layers[static_cast<size_t>(layer_)], rope_, count,
-            tokens_.seq};
+    return {shape(), layer_weights(), numerics_.layers[static_cast<size_t>(layer_)],
+            rope_,   count,           tokens_.seq};
   }
   template <typename Body>
   void for_pieces(const Body& body) {
@@ -189,10 +188,9 @@ class Walk {
       moments = gram.mean();
     }
     for (const NamedMatrix& named : matrices_of(kind)) {
-      const std::string name = fmt::format(
-          "{}.{}", recipe::site_name({.kind = kind, .layer = layer_}), named.name);
-      DOVETAIL_TRY_STATUS(
-          compress_matrix(treatment, moments, name, layer_weights().*named.member));
+      const std::string name =
+          fmt::format("{}.{}", recipe::site_name({.kind = kind, .layer = layer_}), named.name);
+      DOVETAIL_TRY_STATUS(compress_matrix(treatment, moments, name, layer_weights().*named.member));
     }
     return {};
   }
@@ -237,8 +235,7 @@ class Walk {
 }  // namespace
 
 Result<Compressed> compress_blockwise(const model::Weights& weights, const recipe::Recipe& recipe,
-                                      const host::TokenBatch& tokens,
-                                      const BlockwiseParams& params,
+                                      const host::TokenBatch& tokens, const BlockwiseParams& params,
                                       const ProgressSink& progress) {
   if (static_cast<int64_t>(recipe.layers.size()) != weights.shape.num_layers) {
     return invalid_argument(fmt::format("recipe has {} layers, the model {} has {}",

@@ -31,7 +31,7 @@ struct BlockwiseParams {
 struct MatrixReport {
   std::string matrix;  // "layers.3.mlp_down.down"
   std::string treatment;
-  double damping_frac = 0;      // GPTQ: that was taken
+  double damping_frac = 0;  // GPTQ: that was taken
   int64_t num_dead_columns = 0;
   // Output error over output, of round to nearest under the same scales and of what was written.
   double rounded_error_frac = 0;

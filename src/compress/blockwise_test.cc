@@ -20,8 +20,8 @@ double mean_kl(const model::Weights& reference, const model::Weights& treated,
   const auto a = host::HostModel::create(std::make_shared<const model::Weights>(reference)).value();
   auto b = host::HostModel::create(std::make_shared<const model::Weights>(treated)).value();
   EXPECT_TRUE(b.set_numerics(numerics).has_value());
-  const auto kl = host::kl_divergence(a, a.hidden_states(tokens).value(), b,
-                                      b.hidden_states(tokens).value());
+  const auto kl =
+      host::kl_divergence(a, a.hidden_states(tokens).value(), b, b.hidden_states(tokens).value());
   double sum = 0;
   for (const double nats : kl->kl_nats_per_position) sum += nats;
   return sum / static_cast<double>(kl->kl_nats_per_position.size());
@@ -66,7 +66,8 @@ TEST(Blockwise, ALayerSeesWhatTheWrittenOnesBeforeItProduce) {
   const auto made =
       compress_blockwise(*weights, uniform(*weights, "int3_g32_gptq+a:int8_token"), tokens);
   ASSERT_TRUE(made.has_value()) << made.error().message;
-  auto model = host::HostModel::create(std::make_shared<const model::Weights>(made->weights)).value();
+  auto model =
+      host::HostModel::create(std::make_shared<const model::Weights>(made->weights)).value();
   ASSERT_TRUE(model.set_numerics(made->numerics).has_value());
   const auto inputs = model.layer_inputs(tokens).value();
   constexpr size_t kLayer = 2;
@@ -88,13 +89,13 @@ TEST(Blockwise, ALayerSeesWhatTheWrittenOnesBeforeItProduce) {
                                  (absmax / 127));
     for (int64_t i = 0; i < h; ++i)
       for (int64_t j = 0; j < h; ++j)
-        moments[static_cast<size_t>(i * h + j)] +=
-            static_cast<double>(x[static_cast<size_t>(i)]) *
-            static_cast<double>(x[static_cast<size_t>(j)]) / static_cast<double>(tokens.rows());
+        moments[static_cast<size_t>(i * h + j)] += static_cast<double>(x[static_cast<size_t>(i)]) *
+                                                   static_cast<double>(x[static_cast<size_t>(j)]) /
+                                                   static_cast<double>(tokens.rows());
   }
   const std::vector<float> found(moments.begin(), moments.end());
-  const auto want = gptq(formats::parse_weight_format("int3_g32").value(), {},
-                         weights->layers[kLayer].q, found);
+  const auto want =
+      gptq(formats::parse_weight_format("int3_g32").value(), {}, weights->layers[kLayer].q, found);
   ASSERT_TRUE(want.has_value());
   int64_t different = 0;
   for (size_t i = 0; i < want->values.size(); ++i)

@@ -143,8 +143,7 @@ class Solver {
     // (end - begin, k - end) of U, contiguous for the product.
     std::vector<float> part(static_cast<size_t>((end - begin) * (k_ - end)));
     for (int64_t i = begin; i < end; ++i)
-      std::copy_n(upper_.data() + i * k_ + end, k_ - end,
-                  part.data() + (i - begin) * (k_ - end));
+      std::copy_n(upper_.data() + i * k_ + end, k_ - end, part.data() + (i - begin) * (k_ - end));
     host::matmul({part.data(), end - begin, k_ - end, true}, {errors_.data(), end - begin, n_},
                  rest_.data() + end * n_, true, -1.0);
   }
@@ -160,7 +159,8 @@ class Solver {
 };
 
 // sum over rows of d H d^T.
-double moved_output(int64_t n, int64_t k, const std::vector<float>& d, const std::vector<float>& h) {
+double moved_output(int64_t n, int64_t k, const std::vector<float>& d,
+                    const std::vector<float>& h) {
   std::vector<float> product(static_cast<size_t>(n * k));
   host::matmul({d.data(), n, k}, {h.data(), k, k}, product.data());
   double total = 0;

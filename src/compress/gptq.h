@@ -32,7 +32,7 @@ struct GptqParams {
 };
 
 struct GptqStats {
-  double damping_frac = 0;      // that the factorisation took
+  double damping_frac = 0;  // that the factorisation took
   int64_t num_dead_columns = 0;
   // E |(W - Q) x|^2 over E |W x|^2, with H as the expectation.
   double rounded_error_frac = 0;  // of round to nearest under the same scales
@@ -45,8 +45,8 @@ struct GptqResult {
   GptqStats stats;
 };
 
-// h: (k, k), symmetric, E[x x^T]. Errors: kInvalidArgument (damping out of range, sizes, a number in
-// H that is not finite, H indefinite even under a damping of 1).
+// h: (k, k), symmetric, E[x x^T]. Errors: kInvalidArgument (damping out of range, sizes, a number
+// in H that is not finite, H indefinite even under a damping of 1).
 [[nodiscard]] Result<GptqResult> gptq(const formats::WeightFormat& format, const GptqParams& params,
                                       const model::Matrix& w, const std::vector<float>& h);
 

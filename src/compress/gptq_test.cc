@@ -183,8 +183,7 @@ TEST(GptqError, WrongDampingSizesAndMomentsAreRefused) {
   std::vector<float> indefinite(256, 0.0F);
   for (int64_t i = 0; i < 16; ++i) indefinite[static_cast<size_t>(i * 17)] = 1;
   indefinite[1] = indefinite[16] = 5;
-  EXPECT_EQ(gptq(weight("int4"), {}, c.w, indefinite).error().code,
-            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(gptq(weight("int4"), {}, c.w, indefinite).error().code, ErrorCode::kInvalidArgument);
   // Nearly definite: damping is raised and stated.
   indefinite[1] = indefinite[16] = 1.05F;
   const auto damped = gptq(weight("int4"), {}, c.w, indefinite);

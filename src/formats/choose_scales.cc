@@ -84,9 +84,8 @@ void fill_fp16(const Plan& plan, const ValueRange& range, Candidates& candidates
   for (size_t at = 0; at < plan.count; at += kLanes) {
     const FloatLanes factor = load(plan.factors.data() + at);
     const FloatLanes scale = larger(kFp16.round(step * factor), broadcast(kFp16Min));
-    const FloatLanes zero = asymmetric
-                                ? whole_within(-range.min * factor * (1.0F / scale), plan.top)
-                                : FloatLanes{};
+    const FloatLanes zero =
+        asymmetric ? whole_within(-range.min * factor * (1.0F / scale), plan.top) : FloatLanes{};
     store(negative ? -scale : scale, candidates.scale.data() + at);
     store(zero, candidates.zero.data() + at);
   }
@@ -232,8 +231,7 @@ void choose_one(const Plan& plan, const Element& element, const Group& group, fl
     return;
   }
   fill_candidates(plan, range, outer, candidates);
-  const size_t best =
-      plan.count == 1 ? 0 : best_candidate(candidates, plan.count, group, element);
+  const size_t best = plan.count == 1 ? 0 : best_candidate(candidates, plan.count, group, element);
   scales.scale[at] = candidates.scale[best];
   scales.stored[at] = stored_scale(plan.format, candidates, best);
   if (plan.format.asymmetric) scales.zero[at] = static_cast<uint8_t>(candidates.zero[best]);
@@ -295,8 +293,7 @@ MatrixScales choose_scales(const WeightFormat& format, const Rounding& rounding,
   }
   scales.tensor_scale = tensor_scale(format, rows * k, w);
   if (format.scale == ScaleType::kUint8) set_row_scales(format, rows, k, w, scales);
-  if (format.element == Element::kTable)
-    scales.levels = fit_levels(format, rows, k, w, importance);
+  if (format.element == Element::kTable) scales.levels = fit_levels(format, rows, k, w, importance);
   const auto count = static_cast<size_t>(scales.row_groups * scales.groups);
   scales.stored.resize(count);
   scales.scale.resize(count);

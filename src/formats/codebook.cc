@@ -59,9 +59,8 @@ Histogram histogram_of(const WeightFormat& format, int64_t rows, int64_t k, cons
   const int64_t parts = (rows + kRowsPerPart - 1) / kRowsPerPart;
   std::vector<Histogram> found(static_cast<size_t>(parts));
   parallel_for(parts, [&](int64_t part, int64_t) {
-    found[static_cast<size_t>(part)] =
-        part_histogram(format, part * kRowsPerPart, std::min(rows, (part + 1) * kRowsPerPart), k,
-                       w, importance);
+    found[static_cast<size_t>(part)] = part_histogram(
+        format, part * kRowsPerPart, std::min(rows, (part + 1) * kRowsPerPart), k, w, importance);
   });
   Histogram bins(static_cast<size_t>(kBins));
   for (const Histogram& part : found) add(part, bins);
@@ -125,8 +124,8 @@ std::vector<float> level_thresholds(const Levels& levels, Ties ties) {
     const float high = levels[i + 1];
     const float middle = (low + high) / 2;  // halves of small integers: exact
     const bool upper_is_larger = std::fabs(high) > std::fabs(low);
-    const bool up = ties == Ties::kEven ? (i + 1) % 2 == 0
-                                        : (ties == Ties::kAway) == upper_is_larger;
+    const bool up =
+        ties == Ties::kEven ? (i + 1) % 2 == 0 : (ties == Ties::kAway) == upper_is_larger;
     thresholds.push_back(up ? middle
                             : std::nextafter(middle, std::numeric_limits<float>::infinity()));
   }

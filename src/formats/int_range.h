@@ -34,8 +34,7 @@ struct IntRange {
 
 // Symmetric integers whose scale may be negative: one side has a code more.
 [[nodiscard]] inline bool has_signed_scale(const WeightFormat& format) {
-  return format.element == Element::kInt && !format.asymmetric &&
-         format.scale == ScaleType::kFp16;
+  return format.element == Element::kInt && !format.asymmetric && format.scale == ScaleType::kFp16;
 }
 
 // The code that the largest magnitude (asymmetric: the span) of a group maps to under kAbsmax.

@@ -59,7 +59,8 @@ void round_row(const Rows& matrix, const Element& element, int64_t row, const fl
       std::fill_n(out + begin, n, 0.0F);
     } else {
       const float zero = format.asymmetric ? static_cast<float>(scales.zero[at]) : 0.0F;
-      write_group(shifted_lanes(element, broadcast(zero)), scales.scale[at], n, w + begin, out + begin);
+      write_group(shifted_lanes(element, broadcast(zero)), scales.scale[at], n, w + begin,
+                  out + begin);
     }
   }
 }

@@ -15,9 +15,10 @@ TEST(Rounding, NamesComeBackAndOthersAreRefused) {
     EXPECT_EQ(parse_ties(rule_name(ties)).value(), ties);
   for (const ZeroBlock rule : {ZeroBlock::kSmallest, ZeroBlock::kOne})
     EXPECT_EQ(parse_zero_block(rule_name(rule)).value(), rule);
-  EXPECT_EQ(parse_scale_rule("flor").error().message,
-            "scale_rule = \"flor\", want one of absmax, mse, floor, rceil, ceil, even (did you mean "
-            "floor?)");
+  EXPECT_EQ(
+      parse_scale_rule("flor").error().message,
+      "scale_rule = \"flor\", want one of absmax, mse, floor, rceil, ceil, even (did you mean "
+      "floor?)");
   EXPECT_EQ(parse_ties("up").error().message, "ties = \"up\", want one of even, away, zero");
   EXPECT_FALSE(parse_zero_block("").has_value());
 }

@@ -69,7 +69,8 @@ void read_straddling(const std::vector<uint8_t>& stream, int64_t first_bit, int6
   int64_t bit = first_bit;
   const auto load_at = [&](int64_t byte) {
     uint64_t word = 0;
-    std::memcpy(&word, stream.data() + byte, static_cast<size_t>(std::min<int64_t>(8, size - byte)));
+    std::memcpy(&word, stream.data() + byte,
+                static_cast<size_t>(std::min<int64_t>(8, size - byte)));
     return word;
   };
   int64_t i = 0;
@@ -103,9 +104,8 @@ RowUnpacker::RowUnpacker(const PackedRows& packed)
     : packed_(&packed), scales_(unpack_scales(packed)) {
   if (packed.format.element == Element::kBf16) return;
   values_per_byte_ = values_per_byte(packed.format);
-  table_ =
-      make_table(packed.format, packed.levels.empty() ? levels_or_none(packed.format)
-                                                      : packed.levels);
+  table_ = make_table(packed.format,
+                      packed.levels.empty() ? levels_or_none(packed.format) : packed.levels);
 }
 
 Result<RowUnpacker> RowUnpacker::make(const PackedRows& packed) {

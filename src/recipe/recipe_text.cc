@@ -45,9 +45,9 @@ Status parse_weight(std::string_view name, LinearTreatment& treatment) {
   }
   for (const std::string_view missing : {"awq", "smoothquant", "quarot", "autoround"}) {
     if (!has_suffix(name, missing)) continue;
-    return invalid_argument(fmt::format(
-        "treatment '{}': algorithm '{}' is not built, want gptq, imatrix or no suffix", name,
-        missing));
+    return invalid_argument(
+        fmt::format("treatment '{}': algorithm '{}' is not built, want gptq, imatrix or no suffix",
+                    name, missing));
   }
   DOVETAIL_TRY(treatment.weight, formats::parse_weight_format(format));
   if (treatment.weight.element == formats::Element::kBf16 && format != name)

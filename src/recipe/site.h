@@ -62,7 +62,8 @@ struct KvTreatment {
   bool operator==(const KvTreatment&) const = default;
 };
 
-// "int4_g128_gptq+a:int8_token", "bf16"; a kv treatment: "bf16", "int8", "int4", "int8+q:int8_token".
+// "int4_g128_gptq+a:int8_token", "bf16"; a kv treatment: "bf16", "int8", "int4",
+// "int8+q:int8_token".
 [[nodiscard]] std::string treatment_name(const LinearTreatment& treatment);
 // Its weights alone: "int4_g128_gptq".
 [[nodiscard]] std::string weight_treatment_name(const LinearTreatment& treatment);

@@ -55,8 +55,9 @@ TEST(Treatments, NamesRoundTrip) {
 }
 
 TEST(Treatments, ErrorsNameWhatWasWanted) {
-  EXPECT_EQ(parse_linear_treatment("int4_g128_awq").error().message,
-            "treatment 'int4_g128_awq': algorithm 'awq' is not built, want gptq, imatrix or no suffix");
+  EXPECT_EQ(
+      parse_linear_treatment("int4_g128_awq").error().message,
+      "treatment 'int4_g128_awq': algorithm 'awq' is not built, want gptq, imatrix or no suffix");
   EXPECT_EQ(parse_linear_treatment("bf16_gptq").error().message,
             "treatment 'bf16_gptq': bf16 takes no algorithm");
   EXPECT_FALSE(parse_linear_treatment("gptq").has_value());
