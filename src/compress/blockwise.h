@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/config.h"
 #include "base/progress.h"
 #include "base/result.h"
 #include "compress/gptq.h"
@@ -23,7 +24,7 @@
 namespace dovetail::compress {
 
 struct BlockwiseParams {
-  GptqParams gptq;
+  GptqParams gptq = {};
   int64_t rows_at_once = 2048;  // tokens that run side by side, at least one sequence
 };
 

@@ -25,7 +25,7 @@
 namespace dovetail::compress {
 
 struct GptqParams {
-  formats::Rounding rounding;
+  formats::Rounding rounding = {};
   double damping_frac = 0.01;    // of the mean of H's diagonal; 0 < damping_frac <= 1
   bool activation_order = true;  // false: columns as they stand
   bool weigh_scales = true;      // the scale search counts a column's error times H_jj
