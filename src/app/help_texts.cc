@@ -145,10 +145,16 @@ std::vector<HelpText> make_texts() {
                   {"--context", "TOKENS"},
                   {"--windows", "N"},
                   {"--treatment", "TREATMENT"},
+                  {"--calibration", "FILE"},
+                  {"--calibration-sequences", "N"},
+                  {"--calibration-tokens", "TOKENS"},
                   {"--off-grid", "none|default|SEED"}},
        .examples =
            {{"4-bit weights on two windows of a text",
              "eval kl smollm2-135m --treatment int4_g32 --text README.md --windows 2"},
+            {"the same bits by GPTQ, calibrated on another text",
+             "eval kl smollm2-135m --treatment int4_g32_gptq --text README.md --windows 2 "
+             "--calibration docs/tutorial.md --calibration-sequences 8"},
             {"8-bit activations and KV too, record for a script",
              "eval kl smollm2-135m --treatment int4_g32+a:int8_token+kv:int8 --text README.md "
              "--json"}}},

@@ -4,12 +4,11 @@
 #include <chrono>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include "compress/head_loss.h"
 #include "compress/treat.h"
 #include "formats/quantize.h"
 #include "host/profile_pass.h"
+#include "recipe/profiled_formats.h"
 
 namespace dovetail::compress {
 namespace {
@@ -100,7 +99,7 @@ void price_blocks(const model::Weights& weights, const host::Sensitivity& sensit
 
 recipe::Menu whole_menu() {
   recipe::Menu menu;
-  for (const WeightFormat& weight : formats::all_weight_formats()) {
+  for (const WeightFormat& weight : recipe::profiled_weight_formats()) {
     for (const ActivationFormat activation :
          {ActivationFormat::kBf16, ActivationFormat::kInt8Token, ActivationFormat::kFp8Token}) {
       menu.linear.push_back({.weight = weight, .activation = activation});

@@ -22,11 +22,12 @@
 
 namespace dovetail::compress {
 
-// Every weight format with every activation format, and every kv format with bf16 and INT8 queries.
+// The profiled weight formats (recipe/profiled_formats.h) with every activation format, and every
+// kv format with bf16 and INT8 queries.
 [[nodiscard]] recipe::Menu whole_menu();
 
 // Raised when the same inputs give another profile: part of the key of stored ones.
-inline constexpr int kProfileMethod = 2;
+inline constexpr int kProfileMethod = 3;
 
 struct ProfileText {
   std::string name;

@@ -8,6 +8,7 @@
 #include "compress/additivity.h"
 #include "compress/tiny_model.h"
 #include "compress/treat.h"
+#include "recipe/profiled_formats.h"
 
 namespace dovetail::compress {
 namespace {
@@ -68,7 +69,7 @@ double ratio_of(const Case& c, const std::string& name) {
 
 TEST(WholeMenu, HoldsEveryFormatAndStartsWithTheReference) {
   const recipe::Menu menu = whole_menu();
-  EXPECT_EQ(menu.linear.size(), 3 * formats::all_weight_formats().size());
+  EXPECT_EQ(menu.linear.size(), 3 * recipe::profiled_weight_formats().size());
   EXPECT_EQ(menu.kv.size(), 6U);
   EXPECT_EQ(menu.linear[0], recipe::LinearTreatment{});
   EXPECT_EQ(menu.kv[0], recipe::KvTreatment{});
@@ -83,7 +84,7 @@ TEST(Profile, NotesWhatItWasMadeOf) {
   EXPECT_EQ(losses.off_grid_seed, 5U);
   EXPECT_EQ(losses.num_positions, 1536);
   EXPECT_EQ(losses.num_kv_positions, 1536);
-  EXPECT_EQ(losses.weight_loss[0].size() + 1, formats::all_weight_formats().size());
+  EXPECT_EQ(losses.weight_loss[0].size() + 1, recipe::profiled_weight_formats().size());
   EXPECT_TRUE(price(losses, whole_menu()).has_value());
 }
 

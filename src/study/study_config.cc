@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "formats/format.h"
+#include "recipe/profiled_formats.h"
 #include "search/enumerate.h"
 
 namespace dovetail::study {
@@ -86,6 +87,24 @@ Result<StudyConfig> load_study(const std::string& path) {
   return config;
 }
 
+namespace {
+
+// Studies choose among the formats that a loss profile prices.
+Status check_profiled(const formats::WeightFormat& weight) {
+  const auto& profiled = recipe::profiled_weight_formats();
+  if (std::find(profiled.begin(), profiled.end(), weight) != profiled.end()) return {};
+  std::vector<std::string> names;
+  for (const formats::WeightFormat& format : profiled)
+    names.push_back(formats::format_name(format));
+  const std::string name = formats::format_name(weight);
+  const auto near = nearest_name(name, names);
+  return invalid_argument(fmt::format(
+      "menu.weights: {} is a format, but not one that profiles price; want one of {}{}", name,
+      fmt::join(names, ", "), near.has_value() ? fmt::format(" (nearest: {})", *near) : ""));
+}
+
+}  // namespace
+
 Result<recipe::Menu> make_menu(const MenuConfig& config) {
   DOVETAIL_TRY_STATUS(check_distinct("menu.weights", config.weights));
   DOVETAIL_TRY_STATUS(check_distinct("menu.kv", config.kv));
@@ -99,6 +118,7 @@ Result<recipe::Menu> make_menu(const MenuConfig& config) {
   for (const std::string& weight_name : weights) {
     const auto weight = formats::parse_weight_format(weight_name);
     if (!weight.has_value()) return with_context(weight.error(), "menu.weights");
+    DOVETAIL_TRY_STATUS(check_profiled(*weight));
     for (const std::string& activation_name : config.activations) {
       const auto activation = formats::parse_activation_format(activation_name);
       if (!activation.has_value()) return with_context(activation.error(), "menu.activations");

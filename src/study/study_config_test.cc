@@ -117,5 +117,15 @@ TEST(MakeMenu, HoldsEveryPairAndTheReferenceFirst) {
   EXPECT_EQ(menu->kv.size(), 2U);
 }
 
+TEST(MakeMenuError, AFormatThatNoProfilePricesIsRefusedBeforeTheWork) {
+  MenuConfig config;
+  config.weights = {"int4_g16"};
+  const auto menu = make_menu(config);
+  ASSERT_FALSE(menu.has_value());
+  EXPECT_TRUE(menu.error().message.starts_with(
+      "menu.weights: int4_g16 is a format, but not one that profiles price; want one of bf16"))
+      << menu.error().message;
+}
+
 }  // namespace
 }  // namespace dovetail::study
