@@ -85,6 +85,8 @@ class Workspace:
         for path in (ROOT / "studies").glob("*.toml"):
             (self.folder / "studies" / path.name).write_text(thinned(path.read_text()))
         shutil.copy(ROOT / "README.md", self.folder)
+        (self.folder / "docs").mkdir()
+        shutil.copy(ROOT / "docs" / "tutorial.md", self.folder / "docs")  # a second text
         (self.folder / "build").mkdir()
         (self.folder / "build" / "dovetail").symlink_to(BINARY)
 
