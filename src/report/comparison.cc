@@ -237,7 +237,7 @@ void add_objective(const std::string& objective, const Json& before, const Json&
 ChangeGroup scenario_group(const std::string& key, const Json& from, const Json& to) {
   ChangeGroup group{"Answer: " + key, Role::kAnswer};
   add_change(group, "fits", from["feasible"], to["feasible"]);
-  if (!from["feasible"].get<bool>() || !to["feasible"].get<bool>()) {
+  if (!flag_at(from, "feasible", false) || !flag_at(to, "feasible", false)) {
     add_change(group, "why not", at_key(from, "why_not"), at_key(to, "why_not"));
     return group;
   }

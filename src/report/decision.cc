@@ -39,7 +39,7 @@ std::string search_words(const Json& record) {
     return fmt::format("its recipe is within {} of the best", percent(gap));
   }
   const std::string chips = show_count(number_at(record, "search.num_chips"));
-  if (record["search"].value("exact", true)) {
+  if (flag_at(record["search"], "exact", true)) {
     return fmt::format("the best of {} chips, searched exactly to within {} of the optimum", chips,
                        percent(gap));
   }
@@ -64,7 +64,7 @@ Sentence build_sentence(const Json& record, const Json& scenario) {
             : "");
   }
   const bool given = !has_number(record, "search.num_chips");
-  const bool exact = !record.contains("search") || record["search"].value("exact", true);
+  const bool exact = !record.contains("search") || flag_at(record["search"], "exact", true);
   return {
       "Build",
       fmt::format("For {}, {} in {} ({:.3g} mm², {:.2f} USD with its DRAM) and compress {}: {}.",
@@ -77,7 +77,7 @@ Sentence build_sentence(const Json& record, const Json& scenario) {
 const Json* closest_baseline(const Json& scenario) {
   const Json* closest = nullptr;
   for (const Json& baseline : list_at(scenario, "baselines")) {
-    if (!baseline.value("feasible", false) || !has_number(baseline, "ratio")) continue;
+    if (!flag_at(baseline, "feasible", false) || !has_number(baseline, "ratio")) continue;
     if (closest == nullptr || number_at(baseline, "ratio") < number_at(*closest, "ratio")) {
       closest = &baseline;
     }
@@ -217,7 +217,7 @@ Sentence worth_sentence(const Json& scenario) {
   const Json& prices = list_at(scenario, "shadow_prices");
   const Json* best = nullptr;
   for (const Json& price : prices) {
-    if (!price.value("feasible", false) || !has_number(price, "objective_change_frac")) continue;
+    if (!flag_at(price, "feasible", false) || !has_number(price, "objective_change_frac")) continue;
     const double change = number_at(price, "objective_change_frac");
     if (best == nullptr || change < number_at(*best, "objective_change_frac")) best = &price;
   }
@@ -252,9 +252,9 @@ struct Overturned {
 Overturned count_overturned(const Json& rows) {
   Overturned found;
   for (const Json& row : rows) {
-    if (!row.value("winner_changes", false)) continue;
+    if (!flag_at(row, "winner_changes", false)) continue;
     ++found.num_changes;
-    if (!row.value("winner_fits_low", true) || !row.value("winner_fits_high", true)) {
+    if (!flag_at(row, "winner_fits_low", true) || !flag_at(row, "winner_fits_high", true)) {
       ++found.num_unfit;
     }
     const double here =

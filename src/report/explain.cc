@@ -144,7 +144,7 @@ Explanation explain_baseline(const Json& record, const Json& scenario, const Jso
   Explanation explanation;
   explanation.title = fmt::format("{}/{}: {}", scenario_name(scenario), text_at(baseline, "name"),
                                   baseline_words(text_at(baseline, "name")));
-  if (!baseline.value("feasible", false) || !baseline.contains("point")) {
+  if (!flag_at(baseline, "feasible", false) || !baseline.contains("point")) {
     explanation.parts = {{"Why not", {text_at(baseline, "why_not")}}};
     return explanation;
   }
@@ -162,7 +162,7 @@ Explanation explain_baseline(const Json& record, const Json& scenario, const Jso
 ExplanationPart against_scenarios(const Json& record, const Json& front_point) {
   ExplanationPart part{"Against the recommendations", {}};
   for (const Json& scenario : record["scenarios"]) {
-    if (!scenario.value("feasible", false)) continue;
+    if (!flag_at(scenario, "feasible", false)) continue;
     const std::string objective = text_at(scenario, "objective");
     if (!same_cap(number_at(scenario, "kl_cap_nats"), number_at(front_point, "kl_cap_nats")) ||
         !objective.starts_with(text_at(front_point, "metric"))) {
@@ -221,7 +221,7 @@ std::vector<PointName> explainable_points(const Json& record) {
   for (const Json& scenario : record["scenarios"]) {
     const std::string name = scenario_name(scenario);
     points.push_back(
-        {name, scenario.value("feasible", false)
+        {name, flag_at(scenario, "feasible", false)
                    ? "the recommendation for " + objective_words(text_at(scenario, "objective"))
                    : "nothing fits"});
     for (const Json& baseline : list_at(scenario, "baselines")) {
@@ -244,7 +244,7 @@ Result<Explanation> explain_point(const Json& record, const std::string& point) 
   DOVETAIL_TRY_STATUS(check_record(record));
   DOVETAIL_TRY(const Target target, find_target(record, point));
   if (target.front_point != nullptr) return explain_front_point(record, *target.front_point);
-  if (!(*target.scenario)["feasible"].get<bool>()) return explain_infeasible(*target.scenario);
+  if (!flag_at(*target.scenario, "feasible", false)) return explain_infeasible(*target.scenario);
   if (target.baseline != nullptr) {
     return explain_baseline(record, *target.scenario, *target.baseline);
   }

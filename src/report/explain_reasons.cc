@@ -274,7 +274,7 @@ void add_shadow_prices(const Json& scenario, ExplanationPart& part) {
   std::vector<const Json*> worth;
   std::string nothing;
   for (const Json& price : prices) {
-    if (!price.value("feasible", false)) continue;
+    if (!flag_at(price, "feasible", false)) continue;
     const double change = number_at(price, "objective_change_frac");
     if (change < -kNoticeableFrac) worth.push_back(&price);
     const std::string name = text_at(price, "resource");
@@ -323,7 +323,7 @@ void add_cap_neighbours(const Json& record, const Json& scenario, ExplanationPar
     if (&other == &scenario || text_at(other, "objective") != text_at(scenario, "objective")) {
       continue;
     }
-    if (!other.value("feasible", false)) {
+    if (!flag_at(other, "feasible", false)) {
       part.lines.push_back(scenario_name(other) + ": nothing fits.");
       continue;
     }
@@ -360,7 +360,7 @@ std::string tornado_words(const Json& scenario) {
   double regret = 0;
   int64_t changes = 0;
   for (const Json& row : rows) {
-    if (!row.value("winner_changes", false)) continue;
+    if (!flag_at(row, "winner_changes", false)) continue;
     ++changes;
     const double here =
         std::max(number_at(row, "regret_low_frac"), number_at(row, "regret_high_frac"));
@@ -518,7 +518,7 @@ ExplanationPart what_else_costs(const Json& record, const Json& scenario) {
   ExplanationPart part{"What the alternatives cost", {}};
   for (const Json& baseline : list_at(scenario, "baselines")) {
     const std::string who = baseline_words(text_at(baseline, "name"));
-    if (!baseline.value("feasible", false)) {
+    if (!flag_at(baseline, "feasible", false)) {
       part.lines.push_back(
           fmt::format("{}: reaches nothing; {}.", who, text_at(baseline, "why_not")));
       continue;
@@ -542,7 +542,7 @@ ExplanationPart what_else_costs(const Json& record, const Json& scenario) {
 
 ExplanationPart how_sure(const Json& record, const Json& scenario) {
   ExplanationPart part{"How sure", {}};
-  const bool exact = !record.contains("search") || record["search"].value("exact", true);
+  const bool exact = !record.contains("search") || flag_at(record["search"], "exact", true);
   part.lines.push_back(
       fmt::format("Search: {} {} chips; at most {:.2g} % from the best at this predicted loss.",
                   exact ? "exact over" : "heuristic, best found among",

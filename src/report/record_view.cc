@@ -135,6 +135,12 @@ Status check_scenarios(const Json& scenarios) {
 
 }  // namespace
 
+bool flag_at(const Json& json, std::string_view key, bool fallback) {
+  if (!json.is_object()) return fallback;
+  const auto found = json.find(key);
+  return found != json.end() && found->is_boolean() ? found->get<bool>() : fallback;
+}
+
 Status check_record(const Json& record) {
   if (!record.is_object() || !record.contains("schema_version")) {
     return invalid_argument("record: schema_version is missing, want the record of a study");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/config.h"
@@ -39,5 +40,8 @@ inline constexpr int kOldestRecordVersion = 1;  // without prices, tornado, roof
 [[nodiscard]] std::string describe_chip(const Json& chip);
 // "4.3 bits: int4_g128+a:int8_token x62, int3_g32... x31" of one product's recipe.
 [[nodiscard]] std::string describe_recipe(const Json& product);
+
+// A truth of a record; the fallback where it is absent, null or of another kind.
+[[nodiscard]] bool flag_at(const Json& json, std::string_view key, bool fallback);
 
 }  // namespace dovetail::report

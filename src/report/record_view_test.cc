@@ -75,5 +75,16 @@ TEST(RecordViewError, NamesWhatHasTheWrongKind) {
   EXPECT_EQ(message_with("/loss_table/0/loss_nats", nullptr), "accepted");
 }
 
+TEST(FlagAt, AbsentNullAndOtherKindsFallBack) {
+  const Json json = {{"yes", true}, {"no", false}, {"null", nullptr}, {"text", "true"}};
+  EXPECT_TRUE(flag_at(json, "yes", false));
+  EXPECT_FALSE(flag_at(json, "no", true));
+  for (const char* key : {"null", "text", "absent"}) {
+    EXPECT_TRUE(flag_at(json, key, true)) << key;
+    EXPECT_FALSE(flag_at(json, key, false)) << key;
+  }
+  EXPECT_TRUE(flag_at(Json(), "yes", true));
+}
+
 }  // namespace
 }  // namespace dovetail::report

@@ -16,7 +16,7 @@ std::string scenario_line(const Json& scenario) {
   const std::string head =
       fmt::format("{:<16} KL <= {:<6g}", objective_words(text_at(scenario, "objective")),
                   number_at(scenario, "kl_cap_nats"));
-  if (!scenario["feasible"].get<bool>()) {
+  if (!flag_at(scenario, "feasible", false)) {
     return fmt::format("{} no point fits: {}", head, text_at(scenario, "why_not"));
   }
   const Json& point = scenario["recommendation"];
@@ -25,7 +25,7 @@ std::string scenario_line(const Json& scenario) {
   const double kl = number_at(product, measured ? "measured_kl_nats" : "expected_kl_nats");
   const Json* closest = nullptr;
   for (const Json& baseline : scenario["baselines"]) {
-    if (!baseline["feasible"].get<bool>()) continue;
+    if (!flag_at(baseline, "feasible", false)) continue;
     if (closest == nullptr || number_at(baseline, "ratio") < number_at(*closest, "ratio")) {
       closest = &baseline;
     }
@@ -48,7 +48,7 @@ std::string search_line(const Json& record) {
     return fmt::format("{}: one given chip, gap <= {:.2g} %", text_at(record, "name"), gap_percent);
   }
   const std::string chips = show_count(number_at(record, "num_chips"));
-  if (!record["search"].value("exact", true)) {
+  if (!flag_at(record["search"], "exact", true)) {
     return fmt::format("{}: best found among {} chips by {}, at most {:.2g} % from a bound",
                        text_at(record, "name"), chips, text_at(record, "search.method"),
                        100 * number_at(record, "search.bound_gap_frac"));

@@ -77,7 +77,7 @@ std::optional<Limit> budget_limit(const Json& record, const char* key, double sc
 std::optional<std::pair<double, std::string>> baseline_room(const Json& scenario) {
   std::optional<std::pair<double, std::string>> room;
   for (const Json& baseline : scenario["baselines"]) {
-    if (!baseline["feasible"].get<bool>()) continue;
+    if (!flag_at(baseline, "feasible", false)) continue;
     const double ratio = number_at(baseline, "ratio", 1);
     if (!room.has_value() || ratio < room->first) {
       room = {ratio,
@@ -167,7 +167,7 @@ Result<Json> make_targets(const Json& record) {
   const Json& scenarios = record["scenarios"];
   for (size_t i = 0; i < scenarios.size(); ++i) {
     const Json& scenario = scenarios[i];
-    if (!scenario["feasible"].get<bool>()) continue;
+    if (!flag_at(scenario, "feasible", false)) continue;
     const Json& products = scenario["recommendation"]["products"];
     const Scope scope{record, scenario, i,
                       fmt::format("{} at KL <= {:g}", text_at(scenario, "objective"),
