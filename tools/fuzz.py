@@ -75,9 +75,12 @@ def number(text, pattern):
     return int(found[-1]) if found else 0
 
 
-def fuzz(target, seconds):
-    """Runs one target and reads libFuzzer's closing lines."""
-    corpus = BUILD / "corpus" / target
+def fuzz(target, seconds, fixed):
+    """Runs one target and reads libFuzzer's closing lines. fixed: from the seeds alone with one seed of
+    chance, so that the run in check visits the same inputs every time, as far as its seconds reach."""
+    corpus = BUILD / ("corpus_of_check" if fixed else "corpus") / target
+    if fixed:
+        shutil.rmtree(corpus, ignore_errors=True)
     corpus.mkdir(parents=True, exist_ok=True)
     stored = ROOT / "tests" / "fuzz" / "crashers" / target
     folders = [folder for folder in (corpus, SEEDS / target, stored) if folder.exists()]
@@ -85,7 +88,8 @@ def fuzz(target, seconds):
     command = [PROGRAM, f"-max_total_time={seconds}", f"-timeout={SECONDS_PER_INPUT}", *MEMORY_LIMITS,
                f"-max_len={max(SMALLEST_MAX_LEN, 2 * longest)}", f"-dict={SEEDS / target}.dict",
                "-use_value_profile=1", "-print_final_stats=1", "-reload=0",
-               f"-artifact_prefix={crashers_of(target)}/", *folders]
+               f"-artifact_prefix={crashers_of(target)}/", *(["-seed=20261126"] if fixed else []),
+               *folders]
     log = BUILD / f"{target}.log"
     with open(log, "w", encoding="utf-8") as sink:
         code = subprocess.run(command, env=environment(target), stdout=sink, stderr=subprocess.STDOUT,
@@ -96,9 +100,9 @@ def fuzz(target, seconds):
                    len(list(corpus.iterdir())), code != 0, log)
 
 
-def fuzz_all(targets, seconds_each, jobs):
+def fuzz_all(targets, seconds_each, jobs, fixed):
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        outcomes = list(pool.map(lambda target: fuzz(target, seconds_each), targets))
+        outcomes = list(pool.map(lambda target: fuzz(target, seconds_each, fixed), targets))
     print(f"{'target':<18} {'inputs':>10} {'per s':>7} {'edges':>7} {'corpus':>7}")
     for outcome in outcomes:
         print(f"{outcome.target:<18} {outcome.inputs:>10,} {outcome.per_s:>7,} {outcome.edges:>7,} "
@@ -107,7 +111,7 @@ def fuzz_all(targets, seconds_each, jobs):
         if outcome.failed:
             tail = outcome.log.read_text(errors="replace").splitlines()
             notable = [line for line in tail if re.search(
-                r"broken promise|ERROR|runtime error|SUMMARY|#\d+ .*dovetail|Test unit written", line)]
+                r"broken promise|what\(\)|ERROR|runtime error|SUMMARY|#\d+ .*dovetail|Test unit written", line)]
             print(f"\n{outcome.target} failed ({outcome.log.relative_to(ROOT)}):")
             print("\n".join("  " + line[:300] for line in notable[:25]))
     failed = sum(outcome.failed for outcome in outcomes)
@@ -160,7 +164,7 @@ def main():
     if options.seconds:
         rounds = -(-len(options.targets) // options.jobs)
         seconds = max(1, options.seconds // rounds)
-    return fuzz_all(options.targets, seconds, options.jobs)
+    return fuzz_all(options.targets, seconds, options.jobs, fixed=bool(options.seconds))
 
 
 if __name__ == "__main__":
