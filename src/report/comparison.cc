@@ -349,27 +349,31 @@ ChangeGroup search_group(const Json& from, const Json& to) {
 }  // namespace
 
 Result<Comparison> compare_records(const Json& from, const Json& to) {
-  DOVETAIL_TRY_STATUS(check_record(from));
-  DOVETAIL_TRY_STATUS(check_record(to));
-  Comparison comparison{text_at(from, "name"), text_at(to, "name")};
-  ChangeGroup study{"Question", Role::kInput};
-  add_change(study, "question", at_key(from, "question"), at_key(to, "question"));
-  add_change(study, "schema_version", at_key(from, "schema_version"), at_key(to, "schema_version"));
-  comparison.groups.push_back(std::move(study));
-  comparison.groups.push_back(products_group(from, to));
-  comparison.groups.push_back(input_group(from, to, "Texts", "texts"));
-  comparison.groups.push_back(input_group(from, to, "Menu of treatments", "menu"));
-  comparison.groups.push_back(input_group(from, to, "Budget", "budget"));
-  comparison.groups.push_back(input_group(from, to, "Space", "space"));
-  comparison.groups.push_back(constants_group(from, to));
-  add_scenarios(from, to, comparison);
-  comparison.groups.push_back(program_group(from, to));
-  comparison.groups.push_back(loss_table_group(from, to));
-  comparison.groups.push_back(bias_group(from, to));
-  comparison.groups.push_back(search_group(from, to));
-  std::erase_if(comparison.groups, [](const ChangeGroup& group) { return group.changes.empty(); });
-  std::ranges::stable_sort(comparison.groups, {}, &ChangeGroup::role);
-  return comparison;
+  return reading_record([&]() -> Result<Comparison> {
+    DOVETAIL_TRY_STATUS(check_record(from));
+    DOVETAIL_TRY_STATUS(check_record(to));
+    Comparison comparison{text_at(from, "name"), text_at(to, "name")};
+    ChangeGroup study{"Question", Role::kInput};
+    add_change(study, "question", at_key(from, "question"), at_key(to, "question"));
+    add_change(study, "schema_version", at_key(from, "schema_version"),
+               at_key(to, "schema_version"));
+    comparison.groups.push_back(std::move(study));
+    comparison.groups.push_back(products_group(from, to));
+    comparison.groups.push_back(input_group(from, to, "Texts", "texts"));
+    comparison.groups.push_back(input_group(from, to, "Menu of treatments", "menu"));
+    comparison.groups.push_back(input_group(from, to, "Budget", "budget"));
+    comparison.groups.push_back(input_group(from, to, "Space", "space"));
+    comparison.groups.push_back(constants_group(from, to));
+    add_scenarios(from, to, comparison);
+    comparison.groups.push_back(program_group(from, to));
+    comparison.groups.push_back(loss_table_group(from, to));
+    comparison.groups.push_back(bias_group(from, to));
+    comparison.groups.push_back(search_group(from, to));
+    std::erase_if(comparison.groups,
+                  [](const ChangeGroup& group) { return group.changes.empty(); });
+    std::ranges::stable_sort(comparison.groups, {}, &ChangeGroup::role);
+    return comparison;
+  });
 }
 
 }  // namespace dovetail::report

@@ -241,14 +241,16 @@ std::vector<PointName> explainable_points(const Json& record) {
 }
 
 Result<Explanation> explain_point(const Json& record, const std::string& point) {
-  DOVETAIL_TRY_STATUS(check_record(record));
-  DOVETAIL_TRY(const Target target, find_target(record, point));
-  if (target.front_point != nullptr) return explain_front_point(record, *target.front_point);
-  if (!flag_at(*target.scenario, "feasible", false)) return explain_infeasible(*target.scenario);
-  if (target.baseline != nullptr) {
-    return explain_baseline(record, *target.scenario, *target.baseline);
-  }
-  return explain_recommendation(record, *target.scenario);
+  return reading_record([&]() -> Result<Explanation> {
+    DOVETAIL_TRY_STATUS(check_record(record));
+    DOVETAIL_TRY(const Target target, find_target(record, point));
+    if (target.front_point != nullptr) return explain_front_point(record, *target.front_point);
+    if (!flag_at(*target.scenario, "feasible", false)) return explain_infeasible(*target.scenario);
+    if (target.baseline != nullptr) {
+      return explain_baseline(record, *target.scenario, *target.baseline);
+    }
+    return explain_recommendation(record, *target.scenario);
+  });
 }
 
 std::string explanation_text(const Explanation& explanation, size_t width) {

@@ -80,23 +80,25 @@ std::string decision_html(const std::vector<Sentence>& decision) {
 }  // namespace
 
 Result<std::string> render_html(const Json& record) {
-  DOVETAIL_TRY_STATUS(check_record(record));
-  const std::vector<Sentence> decision = decide(record);
-  DOVETAIL_TRY(const Json data, page_data(record, decision));
-  DOVETAIL_TRY(const std::string packed,
-               deflate_base64(data.dump(-1, ' ', false, Json::error_handler_t::replace)));
-  const std::string name = escape(text_at(record, "name"));
-  const std::string question = escape(text_at(record, "question"));
-  const std::string sentences = decision_html(decision);
-  const std::string licence = escape(kChartLicence);
-  return fill_template(kPageShell, {{"name", name},
-                                    {"question", question},
-                                    {"style", kPageStyle},
-                                    {"decision", sentences},
-                                    {"record", packed},
-                                    {"library", kChartLibrary},
-                                    {"licence", licence},
-                                    {"script", kPageScript}});
+  return reading_record([&]() -> Result<std::string> {
+    DOVETAIL_TRY_STATUS(check_record(record));
+    const std::vector<Sentence> decision = decide(record);
+    DOVETAIL_TRY(const Json data, page_data(record, decision));
+    DOVETAIL_TRY(const std::string packed,
+                 deflate_base64(data.dump(-1, ' ', false, Json::error_handler_t::replace)));
+    const std::string name = escape(text_at(record, "name"));
+    const std::string question = escape(text_at(record, "question"));
+    const std::string sentences = decision_html(decision);
+    const std::string licence = escape(kChartLicence);
+    return fill_template(kPageShell, {{"name", name},
+                                      {"question", question},
+                                      {"style", kPageStyle},
+                                      {"decision", sentences},
+                                      {"record", packed},
+                                      {"library", kChartLibrary},
+                                      {"licence", licence},
+                                      {"script", kPageScript}});
+  });
 }
 
 }  // namespace dovetail::report

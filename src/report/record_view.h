@@ -41,6 +41,18 @@ inline constexpr int kOldestRecordVersion = 1;  // without prices, tornado, roof
 // "4.3 bits: int4_g128+a:int8_token x62, int3_g32... x31" of one product's recipe.
 [[nodiscard]] std::string describe_recipe(const Json& product);
 
+// What read() returns; an error where it meets a value of another kind than it wants. check_record
+// names the place of the commonest; this is for whatever else a damaged record may hold.
+template <typename Read>
+[[nodiscard]] auto reading_record(const Read& read) -> decltype(read()) {
+  try {
+    return read();
+  } catch (const Json::exception& error) {
+    return invalid_argument(
+        std::string("record: a value is not of the kind that the page wants: ") + error.what());
+  }
+}
+
 // A truth of a record; the fallback where it is absent, null or of another kind.
 [[nodiscard]] bool flag_at(const Json& json, std::string_view key, bool fallback);
 

@@ -75,6 +75,19 @@ TEST(RecordViewError, NamesWhatHasTheWrongKind) {
   EXPECT_EQ(message_with("/loss_table/0/loss_nats", nullptr), "accepted");
 }
 
+TEST(ReadingRecord, AValueOfAnotherKindIsAnError) {
+  const Json json = {{"name", nullptr}};
+  const auto read =
+      reading_record([&]() -> Result<std::string> { return json.at("name").get<std::string>(); });
+  ASSERT_FALSE(read.has_value());
+  EXPECT_EQ(read.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_TRUE(
+      read.error().message.starts_with("record: a value is not of the kind that the page wants: "))
+      << read.error().message;
+  const auto sound = reading_record([]() -> Result<int> { return 3; });
+  EXPECT_EQ(sound.value(), 3);
+}
+
 TEST(FlagAt, AbsentNullAndOtherKindsFallBack) {
   const Json json = {{"yes", true}, {"no", false}, {"null", nullptr}, {"text", "true"}};
   EXPECT_TRUE(flag_at(json, "yes", false));

@@ -73,30 +73,33 @@ void add_recommendation(const Json& scenario, std::vector<std::string>& lines) {
 }  // namespace
 
 Result<std::string> summarize(const Json& record) {
-  DOVETAIL_TRY_STATUS(check_record(record));
-  std::vector<std::string> lines;
-  lines.push_back(search_line(record));
-  if (has_number(record, "additivity_spearman")) {
-    lines.push_back(fmt::format(
-        "loss model: Spearman {:.3f}, R2 of logs {:.3f}, measured/predicted {:.2f} over {:.0f} "
-        "recipes",
-        number_at(record, "additivity_spearman"), number_at(record, "additivity.r2_log"),
-        number_at(record, "additivity.bias_ratio"), number_at(record, "additivity.num_recipes")));
-  }
-  for (const Json& scenario : record["scenarios"]) lines.push_back(scenario_line(scenario));
-  const int64_t headline = headline_scenario(record);
-  if (headline >= 0) {
-    add_recommendation(record["scenarios"][static_cast<size_t>(headline)], lines);
-  }
-  lines.push_back(fmt::format("KL is on \"{}\", relative to the released weights; on other text it",
-                              text_at(record, "texts.select.description")));
-  lines.push_back("differs (x0.6 to 1.8 seen). Costs are analytical (T1).");
-  if (lines.size() > kMaxLines) {
-    lines.resize(kMaxLines - 1);
-    lines.push_back("...");
-  }
-  for (std::string& line : lines) line = one_line(line);  // names stand in it, and they are free
-  return fmt::format("{}\n", fmt::join(lines, "\n"));
+  return reading_record([&]() -> Result<std::string> {
+    DOVETAIL_TRY_STATUS(check_record(record));
+    std::vector<std::string> lines;
+    lines.push_back(search_line(record));
+    if (has_number(record, "additivity_spearman")) {
+      lines.push_back(fmt::format(
+          "loss model: Spearman {:.3f}, R2 of logs {:.3f}, measured/predicted {:.2f} over {:.0f} "
+          "recipes",
+          number_at(record, "additivity_spearman"), number_at(record, "additivity.r2_log"),
+          number_at(record, "additivity.bias_ratio"), number_at(record, "additivity.num_recipes")));
+    }
+    for (const Json& scenario : record["scenarios"]) lines.push_back(scenario_line(scenario));
+    const int64_t headline = headline_scenario(record);
+    if (headline >= 0) {
+      add_recommendation(record["scenarios"][static_cast<size_t>(headline)], lines);
+    }
+    lines.push_back(
+        fmt::format("KL is on \"{}\", relative to the released weights; on other text it",
+                    text_at(record, "texts.select.description")));
+    lines.push_back("differs (x0.6 to 1.8 seen). Costs are analytical (T1).");
+    if (lines.size() > kMaxLines) {
+      lines.resize(kMaxLines - 1);
+      lines.push_back("...");
+    }
+    for (std::string& line : lines) line = one_line(line);  // names stand in it, and they are free
+    return fmt::format("{}\n", fmt::join(lines, "\n"));
+  });
 }
 
 }  // namespace dovetail::report

@@ -162,22 +162,24 @@ void add_chip_rows(const Scope& scope) {
 }  // namespace
 
 Result<Json> make_targets(const Json& record) {
-  DOVETAIL_TRY_STATUS(check_record(record));
-  Json rows = Json::array();
-  const Json& scenarios = record["scenarios"];
-  for (size_t i = 0; i < scenarios.size(); ++i) {
-    const Json& scenario = scenarios[i];
-    if (!flag_at(scenario, "feasible", false)) continue;
-    const Json& products = scenario["recommendation"]["products"];
-    const Scope scope{record, scenario, i,
-                      fmt::format("{} at KL <= {:g}", text_at(scenario, "objective"),
-                                  number_at(scenario, "kl_cap_nats")),
-                      rows};
-    for (const Json& product : products) add_product_rows(scope, product, products.size() == 1);
-    add_chip_rows(scope);
-  }
-  return Json{
-      {"schema_version", kRecordVersion}, {"study", text_at(record, "name")}, {"targets", rows}};
+  return reading_record([&]() -> Result<Json> {
+    DOVETAIL_TRY_STATUS(check_record(record));
+    Json rows = Json::array();
+    const Json& scenarios = record["scenarios"];
+    for (size_t i = 0; i < scenarios.size(); ++i) {
+      const Json& scenario = scenarios[i];
+      if (!flag_at(scenario, "feasible", false)) continue;
+      const Json& products = scenario["recommendation"]["products"];
+      const Scope scope{record, scenario, i,
+                        fmt::format("{} at KL <= {:g}", text_at(scenario, "objective"),
+                                    number_at(scenario, "kl_cap_nats")),
+                        rows};
+      for (const Json& product : products) add_product_rows(scope, product, products.size() == 1);
+      add_chip_rows(scope);
+    }
+    return Json{
+        {"schema_version", kRecordVersion}, {"study", text_at(record, "name")}, {"targets", rows}};
+  });
 }
 
 }  // namespace dovetail::report
