@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "compress/treat.h"
 #include "formats/quantize.h"
 #include "host/symmetric.h"
 #include "host/transformer_layer.h"
@@ -18,22 +19,17 @@ using host::Buffer;
 using model::Matrix;
 using recipe::SiteKind;
 
-struct NamedMatrix {
-  std::string_view name;
-  Matrix model::LayerWeights::* member;
-};
-
-std::vector<NamedMatrix> matrices_of(SiteKind kind) {
-  using model::LayerWeights;
+// Names of site_matrices(kind), in its order.
+std::vector<std::string_view> matrix_names(SiteKind kind) {
   switch (kind) {
     case SiteKind::kAttnQkv:
-      return {{"q", &LayerWeights::q}, {"k", &LayerWeights::k}, {"v", &LayerWeights::v}};
+      return {"q", "k", "v"};
     case SiteKind::kAttnO:
-      return {{"o", &LayerWeights::o}};
+      return {"o"};
     case SiteKind::kMlpGateUp:
-      return {{"gate", &LayerWeights::gate}, {"up", &LayerWeights::up}};
+      return {"gate", "up"};
     case SiteKind::kMlpDown:
-      return {{"down", &LayerWeights::down}};
+      return {"down"};
     default:
       return {};
   }
@@ -187,10 +183,12 @@ class Walk {
       gram.add(tokens_.rows(), inputs);
       moments = gram.mean();
     }
-    for (const NamedMatrix& named : matrices_of(kind)) {
+    const auto members = site_matrices(kind);
+    const auto names = matrix_names(kind);
+    for (size_t i = 0; i < members.size(); ++i) {
       const std::string name =
-          fmt::format("{}.{}", recipe::site_name({.kind = kind, .layer = layer_}), named.name);
-      DOVETAIL_TRY_STATUS(compress_matrix(treatment, moments, name, layer_weights().*named.member));
+          fmt::format("{}.{}", recipe::site_name({.kind = kind, .layer = layer_}), names[i]);
+      DOVETAIL_TRY_STATUS(compress_matrix(treatment, moments, name, layer_weights().*members[i]));
     }
     return {};
   }

@@ -291,7 +291,11 @@ MatrixScales choose_scales(const WeightFormat& format, const Rounding& rounding,
     drop_smallest(format, rows, k, importance, left.data());
     w = left.data();
   }
-  scales.tensor_scale = tensor_scale(format, rows * k, w);
+  if (format.scale == ScaleType::kE4m3) {
+    const float absmax = value_range(w, rows * k).absmax();
+    scales.tensor_scale =
+        absmax == 0 ? 1.0F : std::max(absmax / (kE2m1Max * kFp8E4m3FnMax), 0x1p-126F);
+  }
   if (format.scale == ScaleType::kUint8) set_row_scales(format, rows, k, w, scales);
   if (format.element == Element::kTable) scales.levels = fit_levels(format, rows, k, w, importance);
   const auto count = static_cast<size_t>(scales.row_groups * scales.groups);

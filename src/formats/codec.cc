@@ -292,6 +292,14 @@ uint16_t qoq_row_scale(const WeightFormat& format, int64_t k, const float* row) 
   return encode_fp16(std::clamp(absmax / protective_range(format), kFp16Min, kFp16Max));
 }
 
+// kE4m3: max|w| / (6 * 448) of the whole tensor, else 1.
+float tensor_scale(const WeightFormat& format, int64_t count, const float* w) {
+  if (format.scale != ScaleType::kE4m3) return 1;
+  float absmax = 0;
+  for (int64_t i = 0; i < count; ++i) absmax = std::max(absmax, std::fabs(w[i]));
+  return absmax == 0 ? 1.0F : std::max(absmax / (kE2m1Max * kFp8E4m3FnMax), 0x1p-126F);
+}
+
 Group gather(const WeightFormat& format, int64_t rows, int64_t k, const float* w,
              const float* importance, int64_t row_group, int64_t group) {
   const int64_t height = group_height(format, rows);
@@ -431,13 +439,6 @@ std::vector<float> sparsified(const WeightFormat& format, int64_t rows, int64_t 
       if (!kept[static_cast<size_t>(i)]) left[static_cast<size_t>(row * k + i)] = 0;
   }
   return left;
-}
-
-float tensor_scale(const WeightFormat& format, int64_t count, const float* w) {
-  if (format.scale != ScaleType::kE4m3) return 1;
-  float absmax = 0;
-  for (int64_t i = 0; i < count; ++i) absmax = std::max(absmax, std::fabs(w[i]));
-  return absmax == 0 ? 1.0F : std::max(absmax / (kE2m1Max * kFp8E4m3FnMax), 0x1p-126F);
 }
 
 MatrixScales scales_of(const WeightFormat& format, const Rounding& rounding, int64_t rows,

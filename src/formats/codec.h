@@ -110,7 +110,4 @@ struct PackedRows {
 [[nodiscard]] Result<std::vector<uint16_t>> unpack_codes(const std::vector<uint8_t>& stream,
                                                          int64_t bits, int64_t count);
 
-// The scale of a whole tensor of `count` elements: kE4m3 max|w| / (6 * 448), else 1.
-[[nodiscard]] float tensor_scale(const WeightFormat& format, int64_t count, const float* w);
-
 }  // namespace dovetail::formats
