@@ -47,6 +47,8 @@ class GgufFile {
     return tensors_;
   }
 
+  void release_pages() const { file_->release_pages(); }
+
   // Typed look-up; errors name file, key and what was wanted. The optional forms return nothing
   // for an absent key and an error for a wrong type.
   [[nodiscard]] Result<std::optional<int64_t>> find_integer(std::string_view key) const;

@@ -86,7 +86,7 @@ void rotary_pairs_to_halves(std::vector<float>& values, int64_t head_dim, int64_
 
 class GgufSource final : public TensorSource {
  public:
-  GgufSource(const GgufFile& file, const ModelShape& shape) : file_(file), shape_(shape) {}
+  GgufSource(GgufFile file, const ModelShape& shape) : file_(std::move(file)), shape_(shape) {}
 
   [[nodiscard]] std::set<std::string> names() const override {
     std::set<std::string> names;
@@ -96,6 +96,41 @@ class GgufSource final : public TensorSource {
 
   [[nodiscard]] Result<std::vector<float>> read(const std::string& name, int64_t rows,
                                                 int64_t cols) const override {
+    DOVETAIL_TRY(auto values, read_stored_rows(name, rows, cols, 0, rows));
+    if (!is_rotated(name)) return values;
+    const int64_t channel_values = name.ends_with(".bias") ? 1 : cols;
+    if (rows * cols % (shape_.head_dim * channel_values) != 0) {
+      return invalid_argument(
+          fmt::format("{}: tensor {} has {} x {} values, want whole heads of {} channels",
+                      file_.path(), to_gguf(name), rows, cols, shape_.head_dim));
+    }
+    rotary_pairs_to_halves(values, shape_.head_dim, channel_values);
+    return values;
+  }
+
+  [[nodiscard]] Result<std::vector<float>> read_rows(const std::string& name, int64_t rows,
+                                                     int64_t cols, int64_t first,
+                                                     int64_t count) const override {
+    if (!is_rotated(name)) return read_stored_rows(name, rows, cols, first, count);
+    // Rows of these stand elsewhere in the file: they are put in order as a whole.
+    DOVETAIL_TRY(const auto values, read(name, rows, cols));
+    const auto begin = values.begin() + first * cols;
+    return std::vector<float>(begin, begin + count * cols);
+  }
+
+  void release() const override { file_.release_pages(); }
+
+ private:
+  [[nodiscard]] bool is_rotated(const std::string& name) const {
+    return shape_.family == Family::kLlama && (name.find("q_proj") != std::string::npos ||
+                                               name.find("k_proj") != std::string::npos);
+  }
+
+  // In the order of the file.
+  [[nodiscard]] Result<std::vector<float>> read_stored_rows(const std::string& name, int64_t rows,
+                                                            int64_t cols, int64_t first,
+                                                            int64_t count) const {
+    DOVETAIL_CHECK(first >= 0 && count >= 0 && first + count <= rows);
     const std::string stored_name = to_gguf(name);
     const std::string where = fmt::format("{}: tensor {}", file_.path(), stored_name);
     const auto entry = file_.tensors().find(stored_name);
@@ -106,23 +141,15 @@ class GgufSource final : public TensorSource {
       return invalid_argument(fmt::format("{} has dimensions ({}), want ({}, {})", where,
                                           fmt::join(tensor.dims, ", "), cols, rows));
     }
-    DOVETAIL_TRY(auto values, decode_rows(tensor.type, tensor.bytes, rows, cols, where));
-    const bool rotated =
-        name.find("q_proj") != std::string::npos || name.find("k_proj") != std::string::npos;
-    if (shape_.family == Family::kLlama && rotated) {
-      const int64_t channel_values = name.ends_with(".bias") ? 1 : cols;
-      if (rows * cols % (shape_.head_dim * channel_values) != 0) {
-        return invalid_argument(
-            fmt::format("{} has dimensions ({}), want whole heads of {} channels", where,
-                        fmt::join(tensor.dims, ", "), shape_.head_dim));
-      }
-      rotary_pairs_to_halves(values, shape_.head_dim, channel_values);
-    }
-    return values;
+    const TensorTypeFacts& facts = facts_of(tensor.type);
+    const auto row_bytes = static_cast<size_t>(cols / facts.block_elements * facts.block_bytes);
+    return decode_rows(tensor.type,
+                       tensor.bytes.subspan(static_cast<size_t>(first) * row_bytes,
+                                            static_cast<size_t>(count) * row_bytes),
+                       count, cols, where);
   }
 
- private:
-  const GgufFile& file_;
+  const GgufFile file_;
   const ModelShape shape_;
 };
 
@@ -215,8 +242,8 @@ Result<ModelShape> gguf_shape(const GgufFile& file, ConfigUse use) {
   return shape;
 }
 
-std::unique_ptr<TensorSource> gguf_tensor_source(const GgufFile& file, const ModelShape& shape) {
-  return std::make_unique<GgufSource>(file, shape);
+std::unique_ptr<TensorSource> gguf_tensor_source(GgufFile file, const ModelShape& shape) {
+  return std::make_unique<GgufSource>(std::move(file), shape);
 }
 
 }  // namespace dovetail::model

@@ -16,8 +16,8 @@ namespace dovetail::model {
 [[nodiscard]] Result<ModelShape> gguf_shape(const GgufFile& file, ConfigUse use);
 
 // Tensors of the architecture llama have their query and key rows put back into the order of
-// Hugging Face checkpoints. `file` must outlive the source.
-[[nodiscard]] std::unique_ptr<TensorSource> gguf_tensor_source(const GgufFile& file,
+// Hugging Face checkpoints.
+[[nodiscard]] std::unique_ptr<TensorSource> gguf_tensor_source(GgufFile file,
                                                                const ModelShape& shape);
 
 }  // namespace dovetail::model

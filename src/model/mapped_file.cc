@@ -40,6 +40,10 @@ MappedFile::~MappedFile() {
   munmap(const_cast<uint8_t*>(start_), size_);
 }
 
+void MappedFile::release_pages() const {
+  if (start_ != nullptr) madvise(const_cast<uint8_t*>(start_), size_, MADV_DONTNEED);
+}
+
 Result<std::shared_ptr<const MappedFile>> map_file(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {

@@ -22,6 +22,8 @@ class MappedFile {
     return {reinterpret_cast<const char*>(start_), size_};
   }
   [[nodiscard]] const std::string& path() const { return path_; }
+  // The pages that were read leave this process's memory; reading them again loads them again.
+  void release_pages() const;
 
  private:
   MappedFile(std::string path, const uint8_t* start, size_t size)

@@ -58,37 +58,52 @@ void reorder(Matrix& matrix, const Order* rows, const Order* cols) {
   matrix.values = std::move(values);
 }
 
-void permute_layer(LayerWeights& layer, const ModelShape& shape, const Order& residual,
-                   Random& random) {
-  const Order intermediate = random_order(shape.intermediate_size, random);
-  std::vector<Order> per_kv_head;
-  for (int64_t head = 0; head < shape.num_kv_heads; ++head) {
-    per_kv_head.push_back(random_order(shape.head_dim, random));
-  }
-  const Order value_rows = order_of_heads(per_kv_head, 1);
-  const Order output_cols = order_of_heads(per_kv_head, shape.num_heads / shape.num_kv_heads);
-
-  reorder(layer.attn_norm, residual);
-  reorder(layer.q, nullptr, &residual);
-  reorder(layer.k, nullptr, &residual);
-  reorder(layer.v, &value_rows, &residual);
-  reorder(layer.v_bias, value_rows);
-  reorder(layer.o, &residual, &output_cols);
-  reorder(layer.mlp_norm, residual);
-  reorder(layer.gate, &intermediate, &residual);
-  reorder(layer.up, &intermediate, &residual);
-  reorder(layer.down, &residual, &intermediate);
-}
-
 }  // namespace
 
-void permute_off_grid(Weights& weights, uint64_t seed) {
+OffGrid::OffGrid(const ModelShape& shape, uint64_t seed) {
   Random random(seed);
-  const Order residual = random_order(weights.shape.hidden_size, random);
-  reorder(weights.embedding, nullptr, &residual);
-  reorder(weights.head, nullptr, &residual);
-  reorder(weights.final_norm, residual);
-  for (LayerWeights& layer : weights.layers) permute_layer(layer, weights.shape, residual, random);
+  residual_ = random_order(shape.hidden_size, random);
+  for (int64_t index = 0; index < shape.num_layers; ++index) {
+    LayerOrder& order = layers_.emplace_back();
+    order.intermediate = random_order(shape.intermediate_size, random);
+    std::vector<Order> per_kv_head;
+    for (int64_t head = 0; head < shape.num_kv_heads; ++head) {
+      per_kv_head.push_back(random_order(shape.head_dim, random));
+    }
+    order.value_rows = order_of_heads(per_kv_head, 1);
+    order.output_cols = order_of_heads(per_kv_head, shape.num_heads / shape.num_kv_heads);
+  }
+}
+
+void OffGrid::permute_layer(int64_t index, LayerWeights& layer) const {
+  const LayerOrder& order = layers_[static_cast<size_t>(index)];
+  reorder(layer.attn_norm, residual_);
+  reorder(layer.q, nullptr, &residual_);
+  reorder(layer.k, nullptr, &residual_);
+  reorder(layer.v, &order.value_rows, &residual_);
+  reorder(layer.v_bias, order.value_rows);
+  reorder(layer.o, &residual_, &order.output_cols);
+  reorder(layer.mlp_norm, residual_);
+  reorder(layer.gate, &order.intermediate, &residual_);
+  reorder(layer.up, &order.intermediate, &residual_);
+  reorder(layer.down, &residual_, &order.intermediate);
+}
+
+void OffGrid::permute_rows_of_hidden(Matrix& rows) const {
+  reorder(rows, nullptr, &residual_);
+}
+
+void OffGrid::permute_hidden(std::vector<float>& values) const {
+  reorder(values, residual_);
+}
+
+void permute_off_grid(Weights& weights, uint64_t seed) {
+  const OffGrid off_grid(weights.shape, seed);
+  off_grid.permute_rows_of_hidden(weights.embedding);
+  off_grid.permute_rows_of_hidden(weights.head);
+  off_grid.permute_hidden(weights.final_norm);
+  for (size_t index = 0; index < weights.layers.size(); ++index)
+    off_grid.permute_layer(static_cast<int64_t>(index), weights.layers[index]);
 }
 
 }  // namespace dovetail::model

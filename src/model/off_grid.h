@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "model/model.h"
 
@@ -16,7 +17,26 @@ inline constexpr uint64_t kOffGridSeed = 20260101;
 // Value dimensions stay inside their head, so a head of at most 32 channels would keep the blocks
 // of the output projection; supported releases have 64 or 128.
 //
-// Permutes in place. The same seed gives the same permutation.
+// The permutation of one model, for those who hold a part of it at a time; in place. Memory: 8
+// bytes a channel that moves. The same seed gives the same permutation.
+class OffGrid {
+ public:
+  OffGrid(const ModelShape& shape, uint64_t seed);
+  void permute_layer(int64_t index, LayerWeights& layer) const;
+  void permute_rows_of_hidden(Matrix& rows) const;       // (n, hidden): embedding, head
+  void permute_hidden(std::vector<float>& values) const;  // (hidden): the final norm
+
+ private:
+  using Order = std::vector<int64_t>;  // after[i] = before[order[i]]
+  struct LayerOrder {
+    Order intermediate;
+    Order value_rows;
+    Order output_cols;
+  };
+  Order residual_;
+  std::vector<LayerOrder> layers_;
+};
+
 void permute_off_grid(Weights& weights, uint64_t seed);
 
 }  // namespace dovetail::model

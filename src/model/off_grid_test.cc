@@ -52,6 +52,21 @@ TEST(OffGrid, SameSeedSamePermutation) {
   EXPECT_NE(weights_digest(a), weights_digest(c));
 }
 
+// The permutation is part of every published figure: a change of its draws would change them.
+TEST(OffGrid, LayersOnTheirOwnAreThoseOfTheWhole) {
+  const Weights before = random_weights(tiny_shape(), 5);
+  Weights whole = before;
+  permute_off_grid(whole, 9);
+  const OffGrid off_grid(before.shape, 9);
+  Weights pieces = before;
+  for (size_t l = pieces.layers.size(); l-- > 0;)
+    off_grid.permute_layer(static_cast<int64_t>(l), pieces.layers[l]);
+  off_grid.permute_rows_of_hidden(pieces.embedding);
+  off_grid.permute_rows_of_hidden(pieces.head);
+  off_grid.permute_hidden(pieces.final_norm);
+  EXPECT_EQ(weights_digest(pieces), weights_digest(whole));
+}
+
 TEST(OffGrid, OnlyMovesValues) {
   const Weights before = random_weights(tiny_shape(), 5);
   Weights after = before;

@@ -172,6 +172,13 @@ class SafetensorsSource final : public TensorSource {
 
   [[nodiscard]] Result<std::vector<float>> read(const std::string& name, int64_t rows,
                                                 int64_t cols) const override {
+    return read_rows(name, rows, cols, 0, rows);
+  }
+
+  [[nodiscard]] Result<std::vector<float>> read_rows(const std::string& name, int64_t rows,
+                                                     int64_t cols, int64_t first,
+                                                     int64_t count) const override {
+    DOVETAIL_CHECK(first >= 0 && count >= 0 && first + count <= rows);
     const auto entry = tensors_.find(name);
     if (entry == tensors_.end()) {
       return invalid_argument(fmt::format(
@@ -185,11 +192,20 @@ class SafetensorsSource final : public TensorSource {
                                           fmt::join(tensor.dims, ", "), rows, cols));
     }
     for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBf16}) {
-      if (tensor.dtype == facts_of(type).name)
-        return decode_rows(type, tensor.bytes, rows, cols, where);
+      if (tensor.dtype != facts_of(type).name) continue;
+      const auto row_bytes = static_cast<size_t>(cols * facts_of(type).block_bytes);
+      return decode_rows(
+          type,
+          tensor.bytes.subspan(static_cast<size_t>(first) * row_bytes,
+                               static_cast<size_t>(count) * row_bytes),
+          count, cols, where);
     }
     return invalid_argument(
         fmt::format("{} has dtype {}, want F32, F16 or BF16", where, tensor.dtype));
+  }
+
+  void release() const override {
+    for (const auto& file : files_) file->release_pages();
   }
 
  private:

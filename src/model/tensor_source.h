@@ -24,6 +24,13 @@ class TensorSource {
   // Errors: kInvalidArgument if the tensor is absent, has another shape, or is not finite.
   [[nodiscard]] virtual Result<std::vector<float>> read(const std::string& name, int64_t rows,
                                                         int64_t cols) const = 0;
+  // Rows first .. first + count - 1 of that matrix, (count, cols), for those who cannot hold it.
+  // Errors: as read.
+  [[nodiscard]] virtual Result<std::vector<float>> read_rows(const std::string& name, int64_t rows,
+                                                             int64_t cols, int64_t first,
+                                                             int64_t count) const = 0;
+  // Gives memory back that reading took beside its results (pages of mapped files).
+  virtual void release() const {}
 };
 
 }  // namespace dovetail::model

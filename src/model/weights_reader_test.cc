@@ -1,3 +1,5 @@
+#include "model/weights_reader.h"
+
 #include <gtest/gtest.h>
 
 #include "model/model.h"
@@ -49,6 +51,34 @@ TEST(LoadWeights, GgufOfLlamaWithBiasesIsPutInOrderToo) {
   EXPECT_EQ(read->layers[1].q_bias, written.layers[1].q_bias);
   EXPECT_EQ(read->layers[1].k_bias, written.layers[1].k_bias);
   EXPECT_EQ(read->layers[1].q.values, written.layers[1].q.values);
+}
+
+TEST(WeightsReader, PiecesAreThoseOfTheWhole) {
+  for (const ModelShape& shape : tiny_shapes()) {
+    const Weights whole = random_weights(shape, 5);
+    for (const std::string& path :
+         {write_folder(whole), write_temporary("tiny.gguf", gguf_of(whole).bytes())}) {
+      const auto reader = WeightsReader::open(path);
+      ASSERT_TRUE(reader.has_value()) << reader.error().message;
+      const std::vector<int32_t> ids = {7, 0, 7, 3};
+      const auto rows = reader->embedding_of(ids);
+      ASSERT_TRUE(rows.has_value()) << rows.error().message;
+      for (size_t i = 0; i < ids.size(); ++i)
+        for (int64_t j = 0; j < shape.hidden_size; ++j)
+          EXPECT_EQ(rows->values[i * static_cast<size_t>(shape.hidden_size) + static_cast<size_t>(j)],
+                    whole.embedding.values[static_cast<size_t>(ids[i] * shape.hidden_size + j)]);
+      Weights read{.shape = whole.shape,
+                   .embedding = reader->embedding().value(),
+                   .head = reader->head().value(),
+                   .final_norm = reader->final_norm().value(),
+                   .layers = {}};
+      // Backwards: no piece depends on another.
+      for (int64_t i = shape.num_layers - 1; i >= 0; --i)
+        read.layers.insert(read.layers.begin(), reader->layer(i).value());
+      EXPECT_EQ(weights_digest(read), weights_digest(whole));
+      EXPECT_TRUE(reader->check_no_tensor_is_left().has_value());
+    }
+  }
 }
 
 TEST(LoadWeights, FolderGivesBackWhatWasWritten) {
