@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "app/command.h"
-#include "compress/blockwise.h"
+#include "compress/compress_model.h"
 #include "compress/treat.h"
 #include "eval/kl.h"
 #include "eval/perplexity.h"
@@ -96,14 +96,14 @@ Result<Treated> treat(const EvalOptions& options, const LoadedModel& loaded,
       eval::batches_of(text, std::numeric_limits<int64_t>::max()).front();
   DOVETAIL_TRY(
       compress::Compressed made,
-      compress::compress_blockwise(*loaded.weights, recipe, tokens, {}, terminal_progress()));
+      compress::compress_in_memory(loaded.weights, recipe, tokens, {}, terminal_progress()));
   end_progress();
   DOVETAIL_TRY(
       host::HostModel model,
       host::HostModel::create(std::make_shared<const model::Weights>(std::move(made.weights))));
   DOVETAIL_TRY_STATUS(model.set_numerics(made.numerics));
   Json reports = Json::array();
-  for (const compress::MatrixReport& report : made.reports) {
+  for (const compress::SiteReport& report : made.reports) {
     reports.push_back(compress::to_json(report));
   }
   return Treated{std::move(model), std::move(reports)};
@@ -120,7 +120,7 @@ Status run_kl(const EvalOptions& options) {
   DOVETAIL_TRY(const Treated treated, treat(options, loaded, recipe));
   DOVETAIL_TRY(const eval::KlStats kl, eval::measure_kl(reference, treated.model, loaded.text));
   Json json = eval::kl_stats_to_json(kl);
-  if (!treated.reports.empty()) json["matrices"] = treated.reports;
+  if (!treated.reports.empty()) json["sites"] = treated.reports;
   json["bits_per_weight"] = recipe::bits_per_weight(shape, recipe);
   json["off_grid_seed"] = loaded.off_grid_seed;
   json["model"] = options.model;

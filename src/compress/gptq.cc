@@ -36,41 +36,41 @@ std::vector<float> diagonal(int64_t k, const std::vector<float>& h) {
   return values;
 }
 
-// H in the order of rounding; a dead column stands alone with 1 on the diagonal.
-std::vector<float> ordered(int64_t k, const std::vector<float>& h, const Order& order) {
-  std::vector<float> moved(h.size());
-  for (int64_t i = 0; i < k; ++i) {
-    const float* from = h.data() + order[static_cast<size_t>(i)] * k;
-    float* to = moved.data() + i * k;
-    for (int64_t j = 0; j < k; ++j) to[j] = from[order[static_cast<size_t>(j)]];
-    if (to[i] == 0) to[i] = 1;
-  }
-  return moved;
-}
-
 struct Factor {
   std::vector<float> upper;  // (k, k)
   double damping_frac = 0;
 };
 
-Result<Factor> damped_factor(const GptqParams& params, int64_t k, const std::vector<float>& h) {
+// A dead column has only the damping on its diagonal: it moves nothing.
+Result<Factor> damped_factor(const GptqParams& params, int64_t k, const std::vector<float>& h,
+                             const Order& order) {
   const std::vector<float> on_diagonal = diagonal(k, h);
-  const double mean =
+  double mean =
       std::accumulate(on_diagonal.begin(), on_diagonal.end(), 0.0) / static_cast<double>(k);
+  if (mean == 0) mean = 1;  // nothing is ever active
   for (double damping = params.damping_frac;; damping *= kDampingStep) {
-    auto upper = host::factor_of_inverse(k, h, std::min(damping, 1.0) * mean);
+    auto upper = host::factor_of_inverse(k, h, order, std::min(damping, 1.0) * mean);
     if (upper.has_value()) return Factor{std::move(*upper), std::min(damping, 1.0)};
     if (damping >= 1) return std::unexpected(upper.error());
   }
 }
 
+template <typename Body>
+void for_row_panels(int64_t rows, const Body& body) {
+  parallel_for((rows + kPanelRows - 1) / kPanelRows, [&](int64_t p, int64_t) {
+    body(p * kPanelRows, std::min(rows, (p + 1) * kPanelRows));
+  });
+}
+
 // (n, k) to (k, n) with columns in the order of rounding, so that one column's rows are neighbours.
 std::vector<float> transposed(const model::Matrix& w, const Order& order) {
   std::vector<float> turned(w.values.size());
-  for (int64_t i = 0; i < w.cols; ++i)
-    for (int64_t row = 0; row < w.rows; ++row)
-      turned[static_cast<size_t>(i * w.rows + row)] =
-          w.values[static_cast<size_t>(row * w.cols + order[static_cast<size_t>(i)])];
+  for_row_panels(w.rows, [&](int64_t first, int64_t last) {
+    for (int64_t i = 0; i < w.cols; ++i)
+      for (int64_t row = first; row < last; ++row)
+        turned[static_cast<size_t>(i * w.rows + row)] =
+            w.values[static_cast<size_t>(row * w.cols + order[static_cast<size_t>(i)])];
+  });
   return turned;
 }
 
@@ -98,12 +98,10 @@ class Solver {
 
   // Leaves the rounded matrix in `rest_`.
   std::vector<float> run() {
-    const int64_t panels = (n_ + kPanelRows - 1) / kPanelRows;
     for (int64_t begin = 0; begin < k_; begin += kBlock) {
       const int64_t end = std::min(begin + kBlock, k_);
-      parallel_for(panels, [&](int64_t p, int64_t) {
-        round_block({p * kPanelRows, std::min(n_, (p + 1) * kPanelRows), begin, end});
-      });
+      for_row_panels(n_,
+                     [&](int64_t first, int64_t last) { round_block({first, last, begin, end}); });
       // Later columns: rest (k - end, n) -= U[block, later]^T errors (block, n).
       if (end < k_) update_later(begin, end);
     }
@@ -158,14 +156,31 @@ class Solver {
   std::vector<float> errors_;       // (block, n)
 };
 
-// sum over rows of d H d^T.
+// sum over rows of d H d^T, (n, k) and (k, k): blocks above the diagonal count twice.
 double moved_output(int64_t n, int64_t k, const std::vector<float>& d,
                     const std::vector<float>& h) {
-  std::vector<float> product(static_cast<size_t>(n * k));
-  host::matmul({d.data(), n, k}, {h.data(), k, k}, product.data());
+  constexpr int64_t kColumns = 256;
   double total = 0;
-  for (size_t i = 0; i < product.size(); ++i)
-    total += static_cast<double>(product[i]) * static_cast<double>(d[i]);
+  std::vector<float> left;  // (n, columns so far) of d, contiguous for the product
+  std::vector<float> product(static_cast<size_t>(n * kColumns));
+  std::vector<float> above;
+  for (int64_t begin = 0; begin < k; begin += kColumns) {
+    const int64_t end = std::min(begin + kColumns, k);
+    const int64_t width = end - begin;
+    left.resize(static_cast<size_t>(n * end));
+    above.resize(static_cast<size_t>(end * width));
+    for (int64_t row = 0; row < n; ++row)
+      std::copy_n(d.data() + row * k, end, left.data() + row * end);
+    for (int64_t i = 0; i < end; ++i)
+      for (int64_t j = 0; j < width; ++j)
+        above[static_cast<size_t>(i * width + j)] =
+            h[static_cast<size_t>(i * k + begin + j)] * (i < begin ? 2.0F : 1.0F);
+    host::matmul({left.data(), n, end}, {above.data(), end, width}, product.data());
+    for (int64_t row = 0; row < n; ++row)
+      for (int64_t j = 0; j < width; ++j)
+        total += static_cast<double>(product[static_cast<size_t>(row * width + j)]) *
+                 static_cast<double>(d[static_cast<size_t>(row * k + begin + j)]);
+  }
   return total;
 }
 
@@ -200,15 +215,17 @@ Result<GptqResult> gptq(const formats::WeightFormat& format, const GptqParams& p
     kept = formats::sparsified(format, w.rows, k, w.values.data(), importance.data());
 
   const Order order = column_order(params, k, h);
-  DOVETAIL_TRY(const Factor factor, damped_factor(params, k, ordered(k, h, order)));
+  DOVETAIL_TRY(const Factor factor, damped_factor(params, k, h, order));
   result.stats.damping_frac = factor.damping_frac;
   Solver solver(format, params, w, result.scales, order, factor.upper, kept);
   const std::vector<float> rounded = solver.run();
   result.values.resize(w.values.size());
-  for (int64_t i = 0; i < k; ++i)
-    for (int64_t row = 0; row < w.rows; ++row)
-      result.values[static_cast<size_t>(row * k + order[static_cast<size_t>(i)])] =
-          rounded[static_cast<size_t>(i * w.rows + row)];
+  for_row_panels(w.rows, [&](int64_t first, int64_t last) {
+    for (int64_t i = 0; i < k; ++i)
+      for (int64_t row = first; row < last; ++row)
+        result.values[static_cast<size_t>(row * k + order[static_cast<size_t>(i)])] =
+            rounded[static_cast<size_t>(i * w.rows + row)];
+  });
 
   std::vector<float> nearest(w.values.size());
   const std::vector<float>& source = kept.empty() ? w.values : kept;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "compress/head_loss.h"
+#include "compress/site_matrix.h"
 #include "compress/treat.h"
 #include "formats/quantize.h"
 #include "host/profile_pass.h"
@@ -40,29 +41,45 @@ std::vector<WeightFormat> weight_formats_of(const recipe::Menu& menu) {
   return formats;
 }
 
-// The sensitivities of a site's matrices, in the order of site_matrices().
-std::vector<const model::Matrix*> site_sensitivities(const host::LayerSensitivity& layer,
-                                                     SiteKind kind) {
-  switch (kind) {
-    case SiteKind::kAttnQkv:
-      return {&layer.q, &layer.k, &layer.v};
-    case SiteKind::kAttnO:
-      return {&layer.o};
-    case SiteKind::kMlpGateUp:
-      return {&layer.gate, &layer.up};
-    case SiteKind::kMlpDown:
-      return {&layer.down};
-    case SiteKind::kKv:
-    case SiteKind::kHead:
-      break;
+// A part of a site (site_matrix.h) with its sensitivities, stacked alike.
+struct PricedPart {
+  model::Matrix weights;
+  model::Matrix sensitivity;
+};
+
+std::vector<PricedPart> priced_parts(const std::vector<std::vector<SiteMember>>& parts,
+                                     const model::LayerWeights& layer,
+                                     const host::LayerSensitivity& found) {
+  // Members of LayerWeights and of LayerSensitivity have the same names.
+  const auto sensitivity_of = [&](std::string_view name) -> const model::Matrix& {
+    if (name == "q") return found.q;
+    if (name == "k") return found.k;
+    if (name == "v") return found.v;
+    if (name == "o") return found.o;
+    if (name == "gate") return found.gate;
+    return name == "up" ? found.up : found.down;
+  };
+  std::vector<PricedPart> priced;
+  for (const std::vector<SiteMember>& members : parts) {
+    PricedPart part{.weights = stacked(layer, members), .sensitivity = {}};
+    part.sensitivity.rows = part.weights.rows;
+    part.sensitivity.cols = part.weights.cols;
+    for (const SiteMember& member : members) {
+      const std::vector<float>& values = sensitivity_of(member.name).values;
+      part.sensitivity.values.insert(part.sensitivity.values.end(), values.begin(), values.end());
+    }
+    priced.push_back(std::move(part));
   }
-  return {};
+  return priced;
 }
 
-double weight_loss(const WeightFormat& format, const model::Matrix& weights,
-                   const model::Matrix& sensitivity) {
-  return formats::weighted_error_rows(format, formats::Rounding{}, weights.rows, weights.cols,
-                                      weights.values.data(), sensitivity.values.data());
+double weight_loss(const WeightFormat& format, const std::vector<PricedPart>& parts) {
+  double loss = 0;
+  for (const PricedPart& part : parts)
+    loss += formats::weighted_error_rows(format, formats::Rounding{}, part.weights.rows,
+                                         part.weights.cols, part.weights.values.data(),
+                                         part.sensitivity.values.data());
+  return loss;
 }
 
 LossByName activation_losses(const host::ActivationLoss& loss) {
@@ -81,14 +98,16 @@ void price_blocks(const model::Weights& weights, const host::Sensitivity& sensit
     report_progress(progress, "pricing formats of " + recipe::site_name(site),
                     static_cast<double>(index) / static_cast<double>(sites));
     const auto layer = static_cast<size_t>(site.layer);
-    const auto matrices = site_matrices(site.kind);
-    const auto found = site_sensitivities(sensitivity.layers[layer], site.kind);
     LossByName& losses = result.weight_loss[static_cast<size_t>(index)];
+    // By whether the site is one stack; formats of either kind are next to each other.
+    std::vector<PricedPart> parts;
+    size_t parted = 0;
     for (const WeightFormat& format : formats) {
-      double& loss = losses[formats::format_name(format)];
-      for (size_t i = 0; i < matrices.size(); ++i) {
-        loss += weight_loss(format, weights.layers[layer].*matrices[i], *found[i]);
-      }
+      const auto wanted = site_parts(site.kind, format);
+      if (wanted.size() != parted)
+        parts = priced_parts(wanted, weights.layers[layer], sensitivity.layers[layer]);
+      parted = wanted.size();
+      losses[formats::format_name(format)] = weight_loss(format, parts);
     }
     result.activation_loss[static_cast<size_t>(index)] =
         activation_losses(sensitivity.layers[layer].activation[static_cast<size_t>(site.kind)]);

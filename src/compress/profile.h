@@ -27,7 +27,7 @@ namespace dovetail::compress {
 [[nodiscard]] recipe::Menu whole_menu();
 
 // Raised when the same inputs give another profile: part of the key of stored ones.
-inline constexpr int kProfileMethod = 3;
+inline constexpr int kProfileMethod = 4;
 
 struct ProfileText {
   std::string name;

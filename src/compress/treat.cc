@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "compress/site_matrix.h"
 #include "formats/quantize.h"
 
 namespace dovetail::compress {
@@ -21,9 +22,25 @@ Status check_recipe(const model::ModelShape& shape, const recipe::Recipe& recipe
                                       recipe.layers.size(), shape.name, shape.num_layers));
 }
 
-void round_matrix(const WeightFormat& format, const Matrix& from, Matrix& to) {
+// Rounds the matrices of one site, stacked as site_matrix.h says.
+void round_site(const WeightFormat& format, recipe::SiteKind kind, const model::LayerWeights& from,
+                model::LayerWeights& to) {
   if (format.element == formats::Element::kBf16) {
-    std::copy(from.values.begin(), from.values.end(), to.values.begin());
+    for (const SiteMember& member : site_members(kind))
+      std::ranges::copy((from.*member.matrix).values, (to.*member.matrix).values.begin());
+    return;
+  }
+  for (const std::vector<SiteMember>& members : site_parts(kind, format)) {
+    Matrix stack = stacked(from, members);
+    formats::quantize_rows(format, formats::Rounding{}, stack.rows, stack.cols, stack.values.data(),
+                           stack.values.data());
+    unstack(stack.values, members, to);
+  }
+}
+
+void round_head(const WeightFormat& format, const Matrix& from, Matrix& to) {
+  if (format.element == formats::Element::kBf16) {
+    std::ranges::copy(from.values, to.values.begin());
     return;
   }
   formats::quantize_rows(format, formats::Rounding{}, from.rows, from.cols, from.values.data(),
@@ -42,24 +59,6 @@ WeightFormat format_at(const model::ModelShape& shape, const recipe::Recipe& rec
 
 }  // namespace
 
-std::vector<Matrix model::LayerWeights::*> site_matrices(recipe::SiteKind kind) {
-  using model::LayerWeights;
-  switch (kind) {
-    case recipe::SiteKind::kAttnQkv:
-      return {&LayerWeights::q, &LayerWeights::k, &LayerWeights::v};
-    case recipe::SiteKind::kAttnO:
-      return {&LayerWeights::o};
-    case recipe::SiteKind::kMlpGateUp:
-      return {&LayerWeights::gate, &LayerWeights::up};
-    case recipe::SiteKind::kMlpDown:
-      return {&LayerWeights::down};
-    case recipe::SiteKind::kKv:
-    case recipe::SiteKind::kHead:
-      break;
-  }
-  return {};
-}
-
 Result<model::Weights> apply_recipe(const model::Weights& weights, const recipe::Recipe& recipe) {
   DOVETAIL_TRY_STATUS(check_recipe(weights.shape, recipe));
   model::Weights treated = weights;
@@ -67,12 +66,10 @@ Result<model::Weights> apply_recipe(const model::Weights& weights, const recipe:
     const recipe::Site at = recipe::site_at(weights.shape, site);
     const WeightFormat format = format_at(weights.shape, recipe, site);
     const auto layer = static_cast<size_t>(at.layer);
-    for (const auto matrix : site_matrices(at.kind)) {
-      round_matrix(format, weights.layers[layer].*matrix, treated.layers[layer].*matrix);
-    }
+    round_site(format, at.kind, weights.layers[layer], treated.layers[layer]);
   }
-  round_matrix(recipe.head.weight, weights.head_matrix(),
-               weights.shape.tied_embedding ? treated.embedding : treated.head);
+  round_head(recipe.head.weight, weights.head_matrix(),
+             weights.shape.tied_embedding ? treated.embedding : treated.head);
   return treated;
 }
 
@@ -109,35 +106,40 @@ Result<TreatStats> TreatedModel::apply(const recipe::Recipe& recipe) {
   return stats;
 }
 
-void TreatedModel::treat(int64_t site, const WeightFormat& format, TreatStats& stats) {
+std::vector<Matrix*> TreatedModel::matrices_of(int64_t site) {
   const recipe::Site at = recipe::site_at(weights_->shape, site);
-  std::vector<std::pair<const Matrix*, Matrix*>> pairs;
-  if (at.kind == recipe::SiteKind::kHead) {
-    pairs.emplace_back(&weights_->head_matrix(), head_.get());
-  } else {
-    const auto layer = static_cast<size_t>(at.layer);
-    for (const auto matrix : site_matrices(at.kind)) {
-      pairs.emplace_back(&(weights_->layers[layer].*matrix), &(layers_[layer].get()->*matrix));
-    }
-  }
+  if (at.kind == recipe::SiteKind::kHead) return {head_.get()};
+  std::vector<Matrix*> matrices;
+  for (const SiteMember& member : site_members(at.kind))
+    matrices.push_back(&(layers_[static_cast<size_t>(at.layer)].get()->*member.matrix));
+  return matrices;
+}
+
+void TreatedModel::treat(int64_t site, const WeightFormat& format, TreatStats& stats) {
+  const std::vector<Matrix*> matrices = matrices_of(site);
   int64_t count = 0;
-  for (const auto& [from, to] : pairs) count += from->rows * from->cols;
+  for (const Matrix* matrix : matrices) count += matrix->rows * matrix->cols;
   if (const Rounded* kept = recall(site, format)) {
     auto from = kept->values.begin();
-    for (const auto& [unused, to] : pairs) {
-      const auto size = static_cast<std::ptrdiff_t>(to->values.size());
-      std::copy(from, from + size, to->values.begin());
+    for (Matrix* matrix : matrices) {
+      const auto size = static_cast<std::ptrdiff_t>(matrix->values.size());
+      std::copy(from, from + size, matrix->values.begin());
       from += size;
     }
     stats.reused_weights += count;
     return;
   }
-  Rounded rounded{.site = site, .format = format, .values = {}};
-  for (const auto& [from, to] : pairs) {
-    round_matrix(format, *from, *to);
-    rounded.values.insert(rounded.values.end(), to->values.begin(), to->values.end());
+  const recipe::Site at = recipe::site_at(weights_->shape, site);
+  if (at.kind == recipe::SiteKind::kHead) {
+    round_head(format, weights_->head_matrix(), *head_);
+  } else {
+    const auto layer = static_cast<size_t>(at.layer);
+    round_site(format, at.kind, weights_->layers[layer], *layers_[layer]);
   }
   if (format.element == formats::Element::kBf16) return;  // a plain copy: nothing was rounded
+  Rounded rounded{.site = site, .format = format, .values = {}};
+  for (const Matrix* matrix : matrices)
+    rounded.values.insert(rounded.values.end(), matrix->values.begin(), matrix->values.end());
   stats.rounded_weights += count;
   remember(std::move(rounded));
 }

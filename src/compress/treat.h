@@ -1,7 +1,7 @@
 // Applies a recipe: checkpoint + recipe -> a model that runs with the rounded weights and numerics.
 //
-// Round to nearest with the least-squared-error scale (formats::Rounding{}). q, k and v of
-// attn_qkv, gate and up of mlp_gate_up are matrices of their own (NVFP4 has one FP32 scale each).
+// Round to nearest with the least-squared-error scale (formats::Rounding{}); sites are stacked as
+// site_matrix.h says.
 // A tied head is one stored matrix: treating it treats the input embedding too. An untied
 // embedding, norms and biases are never treated.
 #pragma once
@@ -21,12 +21,8 @@
 
 namespace dovetail::compress {
 
-// The matrices of a linear site of one layer, in the order in which they are stored.
-[[nodiscard]] std::vector<model::Matrix model::LayerWeights::*> site_matrices(
-    recipe::SiteKind kind);
-
 // A rounded copy of all weights. Errors: kInvalidArgument if the recipe has other layers, or an
-// algorithm that needs calibration text (blockwise.h).
+// algorithm that needs calibration text (compress_model.h).
 [[nodiscard]] Result<model::Weights> apply_recipe(const model::Weights& weights,
                                                   const recipe::Recipe& recipe);
 
@@ -61,6 +57,8 @@ class TreatedModel {
     formats::WeightFormat format;
     std::vector<float> values;  // the site's matrices one after the other
   };
+  // Of a linear site or the head, the treated ones.
+  [[nodiscard]] std::vector<model::Matrix*> matrices_of(int64_t site);
   void treat(int64_t site, const formats::WeightFormat& format, TreatStats& stats);
   void remember(Rounded rounded);
   [[nodiscard]] const Rounded* recall(int64_t site, const formats::WeightFormat& format);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/random.h"
+#include "compress/site_matrix.h"
 #include "compress/tiny_model.h"
 
 namespace dovetail::compress {
@@ -22,8 +23,8 @@ std::vector<std::vector<float>> values_of(const model::Weights& weights, int64_t
   const recipe::Site at = recipe::site_at(weights.shape, site);
   if (at.kind == SiteKind::kHead) return {weights.head_matrix().values};
   std::vector<std::vector<float>> values;
-  for (const auto matrix : site_matrices(at.kind)) {
-    values.push_back((weights.layers[static_cast<size_t>(at.layer)].*matrix).values);
+  for (const SiteMember& member : site_members(at.kind)) {
+    values.push_back((weights.layers[static_cast<size_t>(at.layer)].*member.matrix).values);
   }
   return values;
 }

@@ -16,8 +16,8 @@ class Gram {
   explicit Gram(int64_t k);
   // x: (rows, k).
   void add(int64_t rows, const float* x);
-  // (k, k), symmetric, divided by the number of rows.
-  [[nodiscard]] std::vector<float> mean() const;
+  // (k, k), symmetric, divided by the number of rows. Ends this sum.
+  [[nodiscard]] std::vector<float> take_mean() &&;
   [[nodiscard]] int64_t num_rows() const { return num_rows_; }
 
  private:
@@ -26,9 +26,12 @@ class Gram {
   std::vector<float> sum_;  // (k, k); tiles on and above the diagonal
 };
 
-// The upper triangular U, (k, k), with (h + shift I)^-1 = U^T U, in double and rounded at the end.
-// h: (k, k), symmetric. Errors: kInvalidArgument if h + shift I is not positive definite.
+// The upper triangular U, (k, k), with (h + shift I)^-1 = U^T U, rows and columns in `order` (a
+// permutation: row i of U stands for order[i]); computed in double and rounded at the end.
+// h: (k, k), symmetric. Memory: 8 k^2 bytes beside h and U. Errors: kInvalidArgument if
+// h + shift I is not positive definite.
 [[nodiscard]] Result<std::vector<float>> factor_of_inverse(int64_t k, const std::vector<float>& h,
+                                                           const std::vector<int64_t>& order,
                                                            double shift);
 
 }  // namespace dovetail::host

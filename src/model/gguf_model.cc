@@ -122,8 +122,8 @@ class GgufSource final : public TensorSource {
 
  private:
   [[nodiscard]] bool is_rotated(const std::string& name) const {
-    return shape_.family == Family::kLlama && (name.find("q_proj") != std::string::npos ||
-                                               name.find("k_proj") != std::string::npos);
+    return shape_.family == Family::kLlama &&
+           (name.find("q_proj") != std::string::npos || name.find("k_proj") != std::string::npos);
   }
 
   // In the order of the file.

@@ -23,7 +23,7 @@ class OffGrid {
  public:
   OffGrid(const ModelShape& shape, uint64_t seed);
   void permute_layer(int64_t index, LayerWeights& layer) const;
-  void permute_rows_of_hidden(Matrix& rows) const;       // (n, hidden): embedding, head
+  void permute_rows_of_hidden(Matrix& rows) const;        // (n, hidden): embedding, head
   void permute_hidden(std::vector<float>& values) const;  // (hidden): the final norm
 
  private:

@@ -194,11 +194,10 @@ class SafetensorsSource final : public TensorSource {
     for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBf16}) {
       if (tensor.dtype != facts_of(type).name) continue;
       const auto row_bytes = static_cast<size_t>(cols * facts_of(type).block_bytes);
-      return decode_rows(
-          type,
-          tensor.bytes.subspan(static_cast<size_t>(first) * row_bytes,
-                               static_cast<size_t>(count) * row_bytes),
-          count, cols, where);
+      return decode_rows(type,
+                         tensor.bytes.subspan(static_cast<size_t>(first) * row_bytes,
+                                              static_cast<size_t>(count) * row_bytes),
+                         count, cols, where);
     }
     return invalid_argument(
         fmt::format("{} has dtype {}, want F32, F16 or BF16", where, tensor.dtype));

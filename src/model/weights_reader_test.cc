@@ -65,8 +65,9 @@ TEST(WeightsReader, PiecesAreThoseOfTheWhole) {
       ASSERT_TRUE(rows.has_value()) << rows.error().message;
       for (size_t i = 0; i < ids.size(); ++i)
         for (int64_t j = 0; j < shape.hidden_size; ++j)
-          EXPECT_EQ(rows->values[i * static_cast<size_t>(shape.hidden_size) + static_cast<size_t>(j)],
-                    whole.embedding.values[static_cast<size_t>(ids[i] * shape.hidden_size + j)]);
+          EXPECT_EQ(
+              rows->values[i * static_cast<size_t>(shape.hidden_size) + static_cast<size_t>(j)],
+              whole.embedding.values[static_cast<size_t>(ids[i] * shape.hidden_size + j)]);
       Weights read{.shape = whole.shape,
                    .embedding = reader->embedding().value(),
                    .head = reader->head().value(),

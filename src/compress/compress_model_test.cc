@@ -1,4 +1,4 @@
-#include "compress/blockwise.h"
+#include "compress/compress_model.h"
 
 #include <gtest/gtest.h>
 
@@ -27,32 +27,32 @@ double mean_kl(const model::Weights& reference, const model::Weights& treated,
   return sum / static_cast<double>(kl->kl_nats_per_position.size());
 }
 
-TEST(Blockwise, WithoutAlgorithmsItIsRoundingToNearest) {
+TEST(CompressModel, WithoutAlgorithmsItIsRoundingToNearest) {
   for (const bool tied : {true, false}) {
     const auto weights = tiny_weights(1, tied);
     const auto recipe = uniform(*weights, "int4_g32+a:int8_token+kv:int8+head:int8");
-    const auto made = compress_blockwise(*weights, recipe, random_tokens(3, 20, 101, 2));
+    const auto made = compress_in_memory(weights, recipe, random_tokens(3, 20, 101, 2));
     ASSERT_TRUE(made.has_value()) << made.error().message;
     const auto want = apply_recipe(*weights, recipe);
     EXPECT_EQ(model::weights_digest(made->weights), model::weights_digest(*want));
     EXPECT_EQ(made->numerics, host::numerics_of(recipe));
-    EXPECT_EQ(made->reports.size(), 3U * 7);
+    EXPECT_EQ(made->reports.size(), 3U * 4 + 1);
   }
 }
 
-TEST(Blockwise, GptqLosesLessThanRoundingOnTextThatItDidNotSee) {
+TEST(CompressModel, GptqLosesLessThanRoundingOnTextThatItDidNotSee) {
   const auto weights = tiny_weights(3);
   const host::TokenBatch seen = random_tokens(24, 64, 101, 4);
   const host::TokenBatch fresh = random_tokens(6, 64, 101, 5);
   for (const std::string format : {"int4_g32", "int3_asym_g32", "mxfp4", "nvfp4"}) {
     const auto nearest = uniform(*weights, format);
-    const auto moved = compress_blockwise(*weights, uniform(*weights, format + "_gptq"), seen);
+    const auto moved = compress_in_memory(weights, uniform(*weights, format + "_gptq"), seen);
     ASSERT_TRUE(moved.has_value()) << moved.error().message;
     const double rounded = mean_kl(*weights, apply_recipe(*weights, nearest).value(),
                                    host::numerics_of(nearest), fresh);
     EXPECT_LT(mean_kl(*weights, moved->weights, moved->numerics, fresh), .92 * rounded) << format;
-    for (const MatrixReport& report : moved->reports) {
-      EXPECT_LE(report.error_frac, report.rounded_error_frac) << report.matrix;
+    for (const SiteReport& report : moved->reports) {
+      EXPECT_LE(report.error_frac, report.rounded_error_frac) << report.site;
       EXPECT_EQ(report.treatment, format + "_gptq");
       EXPECT_GT(report.damping_frac, 0);
     }
@@ -60,11 +60,11 @@ TEST(Blockwise, GptqLosesLessThanRoundingOnTextThatItDidNotSee) {
 }
 
 // Inputs of a layer, recomputed by the host model through the layers that were written before it.
-TEST(Blockwise, ALayerSeesWhatTheWrittenOnesBeforeItProduce) {
+TEST(CompressModel, ALayerSeesWhatTheWrittenOnesBeforeItProduce) {
   const auto weights = tiny_weights(6);
   const host::TokenBatch tokens = random_tokens(16, 48, 101, 7);
   const auto made =
-      compress_blockwise(*weights, uniform(*weights, "int3_g32_gptq+a:int8_token"), tokens);
+      compress_in_memory(weights, uniform(*weights, "int3_g32_gptq+a:int8_token"), tokens);
   ASSERT_TRUE(made.has_value()) << made.error().message;
   auto model =
       host::HostModel::create(std::make_shared<const model::Weights>(made->weights)).value();
@@ -104,37 +104,107 @@ TEST(Blockwise, ALayerSeesWhatTheWrittenOnesBeforeItProduce) {
   EXPECT_LT(different, std::ssize(want->values) / 50);
 }
 
-TEST(Blockwise, ResultsDoNotDependOnHowManySequencesRunSideBySide) {
+LayerParams side_by_side(int64_t rows) {
+  LayerParams params;
+  params.rows_at_once = rows;
+  return params;
+}
+
+TEST(CompressModel, ResultsDoNotDependOnHowManySequencesRunSideBySide) {
   const auto weights = tiny_weights(8);
   const host::TokenBatch tokens = random_tokens(6, 32, 101, 9);
   const auto recipe = uniform(*weights, "int4_g32_gptq");
-  const auto one = compress_blockwise(*weights, recipe, tokens, {.rows_at_once = 32});
-  const auto all = compress_blockwise(*weights, recipe, tokens);
+  const auto one = compress_in_memory(weights, recipe, tokens, side_by_side(32));
+  const auto all = compress_in_memory(weights, recipe, tokens);
   ASSERT_TRUE(one.has_value() && all.has_value());
   const double a = mean_kl(*weights, one->weights, one->numerics, tokens);
   const double b = mean_kl(*weights, all->weights, all->numerics, tokens);
   EXPECT_NEAR(a, b, .05 * b);
 }
 
-TEST(BlockwiseError, WrongRecipesWeightsAndTokensAreNamed) {
+TEST(CompressModel, ActivationsOnDiskGiveTheSameBits) {
+  const auto weights = tiny_weights(12);
+  const host::TokenBatch tokens = random_tokens(6, 32, 101, 13);
+  const auto recipe = uniform(*weights, "int3_g32_gptq+a:int8_token");
+  LayerParams spilling = side_by_side(64);
+  spilling.spill_folder = testing::TempDir();
+  const auto disk = compress_in_memory(weights, recipe, tokens, spilling);
+  const auto memory = compress_in_memory(weights, recipe, tokens, side_by_side(64));
+  ASSERT_TRUE(disk.has_value() && memory.has_value());
+  EXPECT_EQ(model::weights_digest(disk->weights), model::weights_digest(memory->weights));
+}
+
+// A head that knows its inputs is written behind the layers, and better for it.
+TEST(CompressModel, AHeadWithAnAlgorithmLosesLess) {
+  for (const bool tied : {true, false}) {
+    const auto weights = tiny_weights(14, tied);
+    const host::TokenBatch tokens = random_tokens(24, 32, 101, 15);
+    const auto nearest = uniform(*weights, "bf16+head:int3_g32");
+    const auto moved = compress_in_memory(weights, uniform(*weights, "bf16+head:int3_g32_gptq"), tokens);
+    ASSERT_TRUE(moved.has_value()) << moved.error().message;
+    ASSERT_EQ(moved->reports.size(), 1U);
+    EXPECT_EQ(moved->reports[0].site, "head");
+    EXPECT_LT(moved->reports[0].error_frac, .9 * moved->reports[0].rounded_error_frac);
+    const host::TokenBatch fresh = random_tokens(6, 32, 101, 16);
+    const double rounded = mean_kl(*weights, apply_recipe(*weights, nearest).value(), {}, fresh);
+    // A tied head's embedding side is not what the algorithm sees.
+    EXPECT_LT(mean_kl(*weights, moved->weights, {}, fresh), (tied ? 1.2 : .95) * rounded);
+  }
+}
+
+// Stopped behind any layer and started again from what was kept, the result is the same to the bit.
+TEST(CompressModel, GoesOnBehindALayerAsIfItHadNotStopped) {
+  const auto weights = tiny_weights(17);
+  const host::TokenBatch tokens = random_tokens(6, 32, 101, 18);
+  for (const std::string name : {"int3_g32_gptq+head:int8", "int3_g32_gptq+head:int4_g32_gptq"}) {
+    const auto recipe = uniform(*weights, name);
+    const auto whole = compress_in_memory(weights, recipe, tokens).value();
+    for (int64_t stop = 1; stop <= 3; ++stop) {
+      model::Weights made = *weights;
+      std::vector<float> kept(static_cast<size_t>(tokens.rows() * 64));
+      int64_t done = 0;
+      bool has_head = false;
+      CompressSink sink;
+      sink.layer = [&](int64_t index, CompressedLayer layer, const ActivationStore& hidden) -> Status {
+        if (done == stop) return io_error("stopped");
+        made.layers[static_cast<size_t>(index)] = std::move(layer.weights);
+        ++done;
+        return hidden.read(0, tokens.rows(), kept.data());
+      };
+      sink.head = [&](CompressedHead head) -> Status {
+        made.embedding = std::move(head.values);
+        has_head = true;
+        return {};
+      };
+      const Status first = compress_model(source_of(weights), recipe, tokens, {}, sink);
+      EXPECT_EQ(first.has_value(), stop == 3);
+      const CompressStart start{.first_layer = done,
+                                .head_is_written = has_head,
+                                .load_hidden = [&](ActivationStore& hidden) {
+                                  return hidden.write(0, tokens.rows(), kept.data());
+                                }};
+      done = -1;
+      const Status rest = compress_model(source_of(weights), recipe, tokens, {}, sink, start);
+      ASSERT_TRUE(rest.has_value()) << rest.error().message;
+      EXPECT_EQ(model::weights_digest(made), model::weights_digest(whole.weights)) << name << stop;
+    }
+  }
+}
+
+TEST(CompressModelError, WrongRecipesWeightsAndTokensAreNamed) {
   const auto weights = tiny_weights(10);
   const host::TokenBatch tokens = random_tokens(2, 16, 101, 11);
-  EXPECT_EQ(compress_blockwise(*weights, uniform(*weights, "bf16+head:int8_gptq"), tokens)
-                .error()
-                .message,
-            "head: treatment int8_gptq, want one without an algorithm: the head is rounded to "
-            "nearest");
   recipe::Recipe short_recipe = uniform(*weights, "int4_g32_gptq");
   short_recipe.layers.pop_back();
-  EXPECT_EQ(compress_blockwise(*weights, short_recipe, tokens).error().message,
+  EXPECT_EQ(compress_in_memory(weights, short_recipe, tokens).error().message,
             "recipe has 2 layers, the model tiny has 3");
-  model::Weights spoilt = *weights;
-  spoilt.layers[1].up.values[70] = std::nanf("");
-  EXPECT_EQ(compress_blockwise(spoilt, uniform(*weights, "int4_g32"), tokens).error().message,
-            "layers.1.mlp_gate_up.up: weight (1, 6) is nan, want a finite number");
+  const auto spoilt = std::make_shared<model::Weights>(*weights);
+  spoilt->layers[1].up.values[70] = std::nanf("");
+  EXPECT_EQ(compress_in_memory(spoilt, uniform(*weights, "int4_g32"), tokens).error().message,
+            "layers.1.mlp_gate_up: up: weight (1, 6) is nan, want a finite number");
   host::TokenBatch wrong = tokens;
   wrong.ids[3] = 5000;
-  EXPECT_FALSE(compress_blockwise(*weights, uniform(*weights, "int4_g32"), wrong).has_value());
+  EXPECT_FALSE(compress_in_memory(weights, uniform(*weights, "int4_g32"), wrong).has_value());
 }
 
 }  // namespace

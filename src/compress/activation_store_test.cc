@@ -1,0 +1,45 @@
+#include "compress/activation_store.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <vector>
+
+namespace dovetail::compress {
+namespace {
+
+TEST(ActivationStore, GivesBackWhatWasWrittenInMemoryAndOnDisk) {
+  const std::string folder = testing::TempDir();
+  for (const std::string& where : {std::string(), folder}) {
+    auto store = ActivationStore::create(10, 3, where);
+    ASSERT_TRUE(store.has_value()) << store.error().message;
+    std::vector<float> rows(30);
+    for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<float>(i);
+    ASSERT_TRUE(store->write(4, 6, rows.data() + 12).has_value());
+    ASSERT_TRUE(store->write(0, 4, rows.data()).has_value());
+    ActivationStore moved = std::move(*store);
+    std::vector<float> back(30);
+    ASSERT_TRUE(moved.read(0, 7, back.data()).has_value());
+    ASSERT_TRUE(moved.read(7, 3, back.data() + 21).has_value());
+    EXPECT_EQ(back, rows);
+  }
+}
+
+TEST(ActivationStore, LeavesNoFileBehind) {
+  const std::string folder = testing::TempDir() + "/activation_store_test";
+  std::filesystem::create_directories(folder);
+  const auto store = ActivationStore::create(100, 100, folder);
+  ASSERT_TRUE(store.has_value());
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
+}
+
+TEST(ActivationStoreError, NamesTheFolder) {
+  const auto store = ActivationStore::create(1, 1, "/no/such/folder");
+  ASSERT_FALSE(store.has_value());
+  EXPECT_EQ(store.error().code, ErrorCode::kIo);
+  EXPECT_TRUE(store.error().message.starts_with("/no/such/folder: activations cannot be kept"))
+      << store.error().message;
+}
+
+}  // namespace
+}  // namespace dovetail::compress

@@ -1,0 +1,138 @@
+#include "compress/compress_model.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "compress/round_matrix.h"
+
+namespace dovetail::compress {
+namespace {
+
+bool is_treated(const recipe::LinearTreatment& treatment) {
+  return treatment.weight.element != formats::Element::kBf16;
+}
+
+Result<CompressedHead> round_head(const recipe::LinearTreatment& treatment,
+                                  const GptqParams& params, model::Matrix head,
+                                  const std::vector<float>& moments) {
+  const auto start = std::chrono::steady_clock::now();
+  DOVETAIL_TRY_STATUS(check_finite(head, "head"));
+  auto written = round_matrix(treatment, params, head, moments);
+  if (!written.has_value()) return with_context(written.error(), "head");
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  SiteReport report{.site = "head",
+                    .treatment = recipe::weight_treatment_name(treatment),
+                    .damping_frac = written->stats.damping_frac,
+                    .num_dead_columns = written->stats.num_dead_columns,
+                    .rounded_error_frac = written->stats.rounded_error_frac,
+                    .error_frac = written->stats.error_frac,
+                    .seconds = taken.count()};
+  head.values = std::move(written->values);
+  return CompressedHead{std::move(head), std::move(written->scales), std::move(report)};
+}
+
+Result<model::Matrix> head_of(const ModelSource& source) {
+  return source.shape.tied_embedding ? source.embedding() : source.head();
+}
+
+// The residual stream that enters the first layer; `embedding` if it is not the source's.
+Status embed(const ModelSource& source, const model::Matrix* embedding,
+             const host::TokenBatch& tokens, ActivationStore& hidden) {
+  const int64_t h = source.shape.hidden_size;
+  for (int64_t first = 0; first < tokens.rows(); first += tokens.seq) {
+    const auto begin = tokens.ids.begin() + first;
+    const std::vector<int32_t> ids(begin, begin + tokens.seq);
+    if (embedding == nullptr) {
+      DOVETAIL_TRY(const model::Matrix rows, source.embedding_of(ids));
+      DOVETAIL_TRY_STATUS(hidden.write(first, tokens.seq, rows.values.data()));
+      continue;
+    }
+    for (int64_t i = 0; i < tokens.seq; ++i)
+      DOVETAIL_TRY_STATUS(hidden.write(
+          first + i, 1, embedding->values.data() + int64_t{ids[static_cast<size_t>(i)]} * h));
+  }
+  return {};
+}
+
+// The head without an algorithm, then the embedding.
+Status write_beginning(const ModelSource& source, const recipe::Recipe& recipe,
+                       const host::TokenBatch& tokens, const LayerParams& params,
+                       const CompressSink& sink, const CompressStart& start,
+                       LayerCompressor& compressor) {
+  const bool rounds_head = is_treated(recipe.head) && !needs_moments(recipe.head);
+  const bool tied = source.shape.tied_embedding;
+  CompressedHead head;
+  if (rounds_head && (!start.head_is_written || (tied && start.first_layer == 0))) {
+    DOVETAIL_TRY(model::Matrix matrix, head_of(source));
+    DOVETAIL_TRY(head, round_head(recipe.head, params.gptq, std::move(matrix), {}));
+  }
+  if (start.first_layer == 0) {
+    const bool rounded = rounds_head && tied;
+    DOVETAIL_TRY_STATUS(
+        embed(source, rounded ? &head.values : nullptr, tokens, compressor.hidden()));
+  } else {
+    DOVETAIL_TRY_STATUS(start.load_hidden(compressor.hidden()));
+  }
+  if (rounds_head && !start.head_is_written) return sink.head(std::move(head));
+  return {};
+}
+
+}  // namespace
+
+Status compress_model(const ModelSource& source, const recipe::Recipe& recipe,
+                      const host::TokenBatch& tokens, const LayerParams& params,
+                      const CompressSink& sink, const CompressStart& start,
+                      const ProgressSink& progress) {
+  DOVETAIL_TRY(LayerCompressor compressor,
+               LayerCompressor::create(source.shape, recipe, tokens, params));
+  DOVETAIL_TRY_STATUS(
+      write_beginning(source, recipe, tokens, params, sink, start, compressor));
+  const auto steps = static_cast<double>(source.shape.num_layers);
+  for (int64_t index = start.first_layer; index < source.shape.num_layers; ++index) {
+    DOVETAIL_TRY(model::LayerWeights weights, source.layer(index));
+    const auto heard = [&](double done_frac) {
+      report_progress(progress, "compressing", (static_cast<double>(index) + done_frac) / steps);
+    };
+    DOVETAIL_TRY(CompressedLayer layer, compressor.compress(index, std::move(weights), heard));
+    DOVETAIL_TRY_STATUS(sink.layer(index, std::move(layer), compressor.hidden()));
+  }
+  if (!is_treated(recipe.head) || !needs_moments(recipe.head) || start.head_is_written) return {};
+  DOVETAIL_TRY(const std::vector<float> final_norm, source.final_norm());
+  DOVETAIL_TRY(const std::vector<float> moments, compressor.head_moments(final_norm));
+  DOVETAIL_TRY(model::Matrix matrix, head_of(source));
+  DOVETAIL_TRY(CompressedHead head,
+               round_head(recipe.head, params.gptq, std::move(matrix), moments));
+  return sink.head(std::move(head));
+}
+
+Result<Compressed> compress_in_memory(const std::shared_ptr<const model::Weights>& weights,
+                                      const recipe::Recipe& recipe, const host::TokenBatch& tokens,
+                                      const LayerParams& params, const ProgressSink& progress) {
+  Compressed made;
+  made.weights.shape = weights->shape;
+  made.weights.embedding = weights->embedding;
+  made.weights.head = weights->head;
+  made.weights.final_norm = weights->final_norm;
+  made.numerics = host::numerics_of(recipe);
+  CompressSink sink;
+  sink.layer = [&](int64_t index, CompressedLayer layer, const ActivationStore&) -> Status {
+    made.weights.layers.push_back(std::move(layer.weights));
+    made.numerics.layers[static_cast<size_t>(index)] = layer.numerics;
+    std::ranges::move(layer.reports, std::back_inserter(made.reports));
+    return {};
+  };
+  sink.head = [&](CompressedHead head) -> Status {
+    (weights->shape.tied_embedding ? made.weights.embedding : made.weights.head) =
+        std::move(head.values);
+    made.reports.push_back(std::move(head.report));
+    return {};
+  };
+  DOVETAIL_TRY_STATUS(
+      compress_model(source_of(weights), recipe, tokens, params, sink, {}, progress));
+  return made;
+}
+
+}  // namespace dovetail::compress

@@ -1,0 +1,264 @@
+#include "compress/layer_compressor.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "compress/round_matrix.h"
+#include "host/symmetric.h"
+
+namespace dovetail::compress {
+namespace {
+
+using host::Buffer;
+using recipe::SiteKind;
+
+Status check_sizes(const model::ModelShape& shape, const model::LayerWeights& layer,
+                   int64_t index) {
+  for (const SiteKind kind :
+       {SiteKind::kAttnQkv, SiteKind::kAttnO, SiteKind::kMlpGateUp, SiteKind::kMlpDown}) {
+    const recipe::LinearShape want = recipe::linear_shape(shape, kind);
+    int64_t rows = 0;
+    for (const SiteMember& member : site_members(kind)) {
+      const model::Matrix& w = layer.*member.matrix;
+      rows += w.rows;
+      if (w.cols != want.k || std::ssize(w.values) != w.rows * w.cols)
+        rows = -1;
+      if (rows < 0) break;
+    }
+    if (rows != want.n) {
+      return invalid_argument(
+          fmt::format("{}: its matrices do not have {} x {} values in all",
+                      recipe::site_name({.kind = kind, .layer = index}), want.n, want.k));
+    }
+  }
+  return {};
+}
+
+// Position of a site's first matrix among those of a layer.
+size_t first_matrix(SiteKind kind) {
+  constexpr std::array<size_t, 4> kFirst = {0, 3, 4, 6};
+  return kFirst[static_cast<size_t>(kind)];
+}
+
+}  // namespace
+
+LayerCompressor::LayerCompressor(const model::ModelShape& shape, const recipe::Recipe& recipe,
+                                 const host::TokenBatch& tokens, const LayerParams& params)
+    : shape_(shape),
+      recipe_(&recipe),
+      tokens_(&tokens),
+      params_(params),
+      numerics_(host::numerics_of(recipe)),
+      rope_(tokens.seq, shape.head_dim, shape.rope_theta),
+      per_piece_(std::clamp<int64_t>(params.rows_at_once / tokens.seq, 1, tokens.batch)),
+      hidden_(ActivationStore::create(0, 0, "").value()) {}
+
+Result<LayerCompressor> LayerCompressor::create(const model::ModelShape& shape,
+                                                const recipe::Recipe& recipe,
+                                                const host::TokenBatch& tokens,
+                                                const LayerParams& params) {
+  if (static_cast<int64_t>(recipe.layers.size()) != shape.num_layers) {
+    return invalid_argument(fmt::format("recipe has {} layers, the model {} has {}",
+                                        recipe.layers.size(), shape.name, shape.num_layers));
+  }
+  DOVETAIL_TRY_STATUS(host::check_tokens(shape, tokens));
+  host::configure_math_threads();
+  LayerCompressor compressor(shape, recipe, tokens, params);
+  DOVETAIL_TRY(compressor.hidden_, ActivationStore::create(tokens.rows(), shape.hidden_size,
+                                                           params.spill_folder));
+  return compressor;
+}
+
+template <typename Body>
+Status LayerCompressor::for_pieces(const Current& current, const Body& body) {
+  for (int64_t first = 0; first < tokens_->batch; first += per_piece_) {
+    const int64_t count = std::min(per_piece_, tokens_->batch - first);
+    const host::LayerRun run{
+        shape_, current.layer.weights, current.layer.numerics, rope_, count, tokens_->seq};
+    DOVETAIL_TRY_STATUS(body(run, first * tokens_->seq));
+  }
+  return {};
+}
+
+Result<CompressedLayer> LayerCompressor::compress(int64_t index, model::LayerWeights weights,
+                                                  const std::function<void(double)>& done_frac) {
+  DOVETAIL_TRY_STATUS(check_sizes(shape_, weights, index));
+  Current current{.index = index, .layer = {}, .done_frac = done_frac};
+  current.layer.weights = std::move(weights);
+  current.layer.numerics = numerics_.layers[static_cast<size_t>(index)];
+  DOVETAIL_TRY_STATUS(run_attention(current));
+  DOVETAIL_TRY_STATUS(run_mlp(current));
+  return std::move(current.layer);
+}
+
+Status LayerCompressor::run_attention(Current& current) {
+  const int64_t h = shape_.hidden_size;
+  const int64_t q = shape_.q_size();
+  host::LayerScratch scratch(shape_, per_piece_ * tokens_->seq);
+  const Buffer hidden = host::make_buffer(per_piece_ * tokens_->seq * h);
+  const auto norm_piece = [&](const host::LayerRun& run, int64_t row) -> Status {
+    DOVETAIL_TRY_STATUS(hidden_.read(row, run.rows(), hidden.get()));
+    host::attention_input(run, hidden.get(), scratch.normed.get());
+    return {};
+  };
+  const ForInputs qkv_inputs = [&](const UseInputs& use) {
+    return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
+      DOVETAIL_TRY_STATUS(norm_piece(run, row));
+      use(run.rows(), scratch.normed.get());
+      return {};
+    });
+  };
+  DOVETAIL_TRY_STATUS(compress_site(current, SiteKind::kAttnQkv, h, qkv_inputs));
+  DOVETAIL_TRY(ActivationStore attended,
+               ActivationStore::create(tokens_->rows(), q, params_.spill_folder));
+  const auto attend_piece = [&](const host::LayerRun& run, int64_t row) -> Status {
+    DOVETAIL_TRY_STATUS(norm_piece(run, row));
+    host::attend(run, scratch.normed.get(), scratch);
+    return attended.write(row, run.rows(), scratch.attended.get());
+  };
+  DOVETAIL_TRY_STATUS(for_pieces(current, attend_piece));
+  const ForInputs o_inputs = [&](const UseInputs& use) {
+    return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
+      DOVETAIL_TRY_STATUS(attended.read(row, run.rows(), scratch.attended.get()));
+      use(run.rows(), scratch.attended.get());
+      return {};
+    });
+  };
+  DOVETAIL_TRY_STATUS(compress_site(current, SiteKind::kAttnO, q, o_inputs));
+  return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
+    DOVETAIL_TRY_STATUS(hidden_.read(row, run.rows(), hidden.get()));
+    DOVETAIL_TRY_STATUS(attended.read(row, run.rows(), scratch.attended.get()));
+    host::add_attention(run, scratch.attended.get(), hidden.get());
+    return hidden_.write(row, run.rows(), hidden.get());
+  });
+}
+
+Status LayerCompressor::run_mlp(Current& current) {
+  const int64_t h = shape_.hidden_size;
+  const int64_t width = shape_.intermediate_size;
+  host::LayerScratch scratch(shape_, per_piece_ * tokens_->seq);
+  const Buffer hidden = host::make_buffer(per_piece_ * tokens_->seq * h);
+  const auto norm_piece = [&](const host::LayerRun& run, int64_t row) -> Status {
+    DOVETAIL_TRY_STATUS(hidden_.read(row, run.rows(), hidden.get()));
+    host::mlp_input(run, hidden.get(), scratch.normed.get());
+    return {};
+  };
+  const ForInputs gate_up_inputs = [&](const UseInputs& use) {
+    return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
+      DOVETAIL_TRY_STATUS(norm_piece(run, row));
+      use(run.rows(), scratch.normed.get());
+      return {};
+    });
+  };
+  DOVETAIL_TRY_STATUS(compress_site(current, SiteKind::kMlpGateUp, h, gate_up_inputs));
+  DOVETAIL_TRY(ActivationStore activated,
+               ActivationStore::create(tokens_->rows(), width, params_.spill_folder));
+  const auto activate_piece = [&](const host::LayerRun& run, int64_t row) -> Status {
+    DOVETAIL_TRY_STATUS(norm_piece(run, row));
+    host::project_mlp(run, scratch.normed.get(), scratch);
+    host::activate_mlp(run, scratch);
+    return activated.write(row, run.rows(), scratch.gate.get());
+  };
+  DOVETAIL_TRY_STATUS(for_pieces(current, activate_piece));
+  const ForInputs down_inputs = [&](const UseInputs& use) {
+    return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
+      DOVETAIL_TRY_STATUS(activated.read(row, run.rows(), scratch.gate.get()));
+      use(run.rows(), scratch.gate.get());
+      return {};
+    });
+  };
+  DOVETAIL_TRY_STATUS(compress_site(current, SiteKind::kMlpDown, width, down_inputs));
+  return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
+    DOVETAIL_TRY_STATUS(hidden_.read(row, run.rows(), hidden.get()));
+    DOVETAIL_TRY_STATUS(activated.read(row, run.rows(), scratch.gate.get()));
+    host::add_mlp(run, scratch.gate.get(), hidden.get());
+    return hidden_.write(row, run.rows(), hidden.get());
+  });
+}
+
+Status LayerCompressor::compress_site(Current& current, SiteKind kind, int64_t k,
+                                      const ForInputs& for_inputs) {
+  const recipe::LinearTreatment& treatment =
+      recipe_->layers[static_cast<size_t>(current.index)].linear[static_cast<size_t>(kind)];
+  if (current.done_frac) current.done_frac(static_cast<double>(kind) / 4);
+  if (treatment.weight.element == formats::Element::kBf16) return {};
+  std::vector<float> moments;
+  if (needs_moments(treatment)) {
+    host::Gram gram(k);
+    DOVETAIL_TRY_STATUS(for_inputs([&](int64_t rows, const float* x) { gram.add(rows, x); }));
+    moments = std::move(gram).take_mean();
+  }
+  const auto parts = site_parts(kind, treatment.weight);
+  for (const std::vector<SiteMember>& members : parts) {
+    std::string name = recipe::site_name({.kind = kind, .layer = current.index});
+    if (parts.size() > 1) name += fmt::format(".{}", members.front().name);
+    const Status status = compress_part(current, kind, members, name, moments);
+    if (!status.has_value()) return with_context(status.error(), name);
+  }
+  return {};
+}
+
+Status LayerCompressor::compress_part(Current& current, SiteKind kind,
+                                      const std::vector<SiteMember>& members,
+                                      const std::string& name, const std::vector<float>& moments) {
+  const auto start = std::chrono::steady_clock::now();
+  const recipe::LinearTreatment& treatment =
+      recipe_->layers[static_cast<size_t>(current.index)].linear[static_cast<size_t>(kind)];
+  const model::Matrix w = stacked(current.layer.weights, members);
+  for (const SiteMember& member : members)
+    DOVETAIL_TRY_STATUS(check_finite(current.layer.weights.*member.matrix, std::string(member.name)));
+  DOVETAIL_TRY(const GptqResult written, round_matrix(treatment, params_.gptq, w, moments));
+  unstack(written.values, members, current.layer.weights);
+  const std::vector<SiteMember> all = site_members(kind);
+  int64_t row = 0;
+  for (const SiteMember& member : members) {
+    const auto at = static_cast<size_t>(
+        std::ranges::find(all, member.name, &SiteMember::name) - all.begin());
+    const int64_t rows = (current.layer.weights.*member.matrix).rows;
+    current.layer.scales[first_matrix(kind) + at] =
+        treatment.weight.group_rows > 1
+            ? written.scales
+            : scales_of_rows(treatment.weight, written.scales, row, rows);
+    row += rows;
+  }
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  current.layer.reports.push_back({.site = name,
+                                   .treatment = recipe::weight_treatment_name(treatment),
+                                   .damping_frac = written.stats.damping_frac,
+                                   .num_dead_columns = written.stats.num_dead_columns,
+                                   .rounded_error_frac = written.stats.rounded_error_frac,
+                                   .error_frac = written.stats.error_frac,
+                                   .seconds = taken.count()});
+  return {};
+}
+
+Result<std::vector<float>> LayerCompressor::head_moments(const std::vector<float>& final_norm) {
+  const int64_t h = shape_.hidden_size;
+  host::Gram gram(h);
+  const int64_t piece = per_piece_ * tokens_->seq;
+  const Buffer hidden = host::make_buffer(piece * h);
+  const Buffer normed = host::make_buffer(piece * h);
+  for (int64_t row = 0; row < hidden_.rows(); row += piece) {
+    const int64_t count = std::min(piece, hidden_.rows() - row);
+    DOVETAIL_TRY_STATUS(hidden_.read(row, count, hidden.get()));
+    host::rms_norm(count, h, hidden.get(), final_norm.data(), shape_.rms_norm_eps, normed.get());
+    host::round_activations(numerics_.head, count, h, normed.get());
+    gram.add(count, normed.get());
+  }
+  return std::move(gram).take_mean();
+}
+
+Json to_json(const SiteReport& report) {
+  return {{"site", report.site},
+          {"treatment", report.treatment},
+          {"damping_frac", report.damping_frac},
+          {"num_dead_columns", report.num_dead_columns},
+          {"rounded_error_frac", report.rounded_error_frac},
+          {"error_frac", report.error_frac},
+          {"duration_s", report.seconds}};
+}
+
+}  // namespace dovetail::compress

@@ -1,0 +1,117 @@
+// Compresses the layers of a model one after the other on calibration text: every site sees the
+// inputs that the already compressed sites before it produce.
+//
+// Of each layer four steps: attn_qkv, attn_o, mlp_gate_up, mlp_down. A step computes its inputs for
+// the whole text, sums their second moments, lets the site's algorithm write the weights, and goes
+// on through the written ones; so each linear runs forward once. Activations and the KV cache are
+// rounded as the recipe asks, so algorithms compensate for that too.
+//
+// Memory, beside the weights of one layer and what the algorithm takes: 4 bytes * tokens * (hidden
+// + the widest input), which may go to disk, and 4 bytes * rows_at_once * (all widths of a layer).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "base/result.h"
+#include "compress/activation_store.h"
+#include "compress/gptq.h"
+#include "compress/site_matrix.h"
+#include "formats/codec.h"
+#include "host/host_model.h"
+#include "host/transformer_layer.h"
+#include "model/model.h"
+#include "recipe/site.h"
+
+namespace dovetail::compress {
+
+struct LayerParams {
+  GptqParams gptq = {};
+  int64_t rows_at_once = 2048;  // tokens that run side by side, at least one sequence
+  std::string spill_folder;     // where activations of the whole text go; empty: memory
+};
+
+// What was done to a site (with formats that have blocks of rows: to one matrix of it).
+struct SiteReport {
+  std::string site;  // "layers.3.mlp_down"
+  std::string treatment;
+  double damping_frac = 0;  // GPTQ: that was taken
+  int64_t num_dead_columns = 0;
+  // Output error over output, of round to nearest under the same scales and of what was written; 0
+  // where no moments were summed.
+  double rounded_error_frac = 0;
+  double error_frac = 0;
+  double seconds = 0;
+};
+[[nodiscard]] Json to_json(const SiteReport& report);
+
+inline constexpr int64_t kNumLayerMatrices = 7;  // q, k, v, o, gate, up, down
+
+struct CompressedLayer {
+  model::LayerWeights weights;  // as codes decode
+  host::LayerNumerics numerics;
+  // In the order of kNumLayerMatrices; as default where the matrix stays bf16.
+  std::array<formats::MatrixScales, kNumLayerMatrices> scales;
+  std::vector<SiteReport> reports;  // of sites that were treated, in order
+};
+
+class LayerCompressor {
+ public:
+  // `recipe` and `tokens` must outlive this. Errors: kInvalidArgument (layers of the recipe,
+  // tokens), kIo (spill folder).
+  [[nodiscard]] static Result<LayerCompressor> create(const model::ModelShape& shape,
+                                                      const recipe::Recipe& recipe,
+                                                      const host::TokenBatch& tokens,
+                                                      const LayerParams& params);
+
+  // The residual stream, (tokens, hidden): to be written before the first layer, and where one goes
+  // on in the middle.
+  [[nodiscard]] ActivationStore& hidden() { return hidden_; }
+
+  // Writes layer `index` and moves the residual stream through it. `done_frac` hears 0..1.
+  // Errors: kInvalidArgument (sizes, weights that are not finite; an algorithm's own, with the site
+  // named), kIo.
+  [[nodiscard]] Result<CompressedLayer> compress(int64_t index, model::LayerWeights weights,
+                                                 const std::function<void(double)>& done_frac = {});
+
+  // E[x x^T] of the head's inputs, (h, h), after the last layer.
+  [[nodiscard]] Result<std::vector<float>> head_moments(const std::vector<float>& final_norm);
+
+ private:
+  LayerCompressor(const model::ModelShape& shape, const recipe::Recipe& recipe,
+                  const host::TokenBatch& tokens, const LayerParams& params);
+  // The layer that is being written.
+  struct Current {
+    int64_t index = 0;
+    CompressedLayer layer;
+    const std::function<void(double)>& done_frac;
+  };
+  // Calls body(run, first row) for sequences side by side.
+  template <typename Body>
+  Status for_pieces(const Current& current, const Body& body);
+  Status run_attention(Current& current);
+  Status run_mlp(Current& current);
+  // Gives the inputs of a site piece by piece, x (rows, k).
+  using UseInputs = std::function<void(int64_t rows, const float* x)>;
+  using ForInputs = std::function<Status(const UseInputs& use)>;
+  Status compress_site(Current& current, recipe::SiteKind kind, int64_t k,
+                       const ForInputs& for_inputs);
+  Status compress_part(Current& current, recipe::SiteKind kind,
+                       const std::vector<SiteMember>& members, const std::string& name,
+                       const std::vector<float>& moments);
+
+  model::ModelShape shape_;
+  const recipe::Recipe* recipe_;
+  const host::TokenBatch* tokens_;
+  LayerParams params_;
+  host::Numerics numerics_;
+  host::RopeTable rope_;
+  int64_t per_piece_ = 1;  // sequences
+  ActivationStore hidden_;
+};
+
+}  // namespace dovetail::compress

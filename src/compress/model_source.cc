@@ -1,0 +1,86 @@
+#include "compress/model_source.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "model/off_grid.h"
+
+namespace dovetail::compress {
+
+ModelSource source_of(std::shared_ptr<const model::Weights> weights) {
+  ModelSource source;
+  source.shape = weights->shape;
+  source.layer = [weights](int64_t index) -> Result<model::LayerWeights> {
+    return weights->layers[static_cast<size_t>(index)];
+  };
+  source.embedding_of = [weights](const std::vector<int32_t>& ids) -> Result<model::Matrix> {
+    const int64_t h = weights->shape.hidden_size;
+    model::Matrix rows{.rows = std::ssize(ids), .cols = h, .values = {}};
+    rows.values.reserve(ids.size() * static_cast<size_t>(h));
+    for (const int32_t id : ids) {
+      const auto row = weights->embedding.values.begin() + int64_t{id} * h;
+      rows.values.insert(rows.values.end(), row, row + h);
+    }
+    return rows;
+  };
+  source.embedding = [weights]() -> Result<model::Matrix> { return weights->embedding; };
+  source.head = [weights]() -> Result<model::Matrix> { return weights->head; };
+  source.final_norm = [weights]() -> Result<std::vector<float>> { return weights->final_norm; };
+  return source;
+}
+
+ModelSource source_of(std::shared_ptr<const model::WeightsReader> reader) {
+  ModelSource source;
+  source.shape = reader->shape();
+  source.layer = [reader](int64_t index) { return reader->layer(index); };
+  source.embedding_of = [reader](const std::vector<int32_t>& ids) {
+    return reader->embedding_of(ids);
+  };
+  source.embedding = [reader] { return reader->embedding(); };
+  source.head = [reader] { return reader->head(); };
+  source.final_norm = [reader] { return reader->final_norm(); };
+  return source;
+}
+
+ModelSource off_grid(ModelSource from, uint64_t seed) {
+  if (seed == 0) return from;
+  const auto order = std::make_shared<const model::OffGrid>(from.shape, seed);
+  const auto base = std::make_shared<const ModelSource>(std::move(from));
+  const auto permuted = [order](Result<model::Matrix> rows) {
+    if (rows.has_value()) order->permute_rows_of_hidden(*rows);
+    return rows;
+  };
+  ModelSource source;
+  source.shape = base->shape;
+  source.layer = [base, order](int64_t index) {
+    auto layer = base->layer(index);
+    if (layer.has_value()) order->permute_layer(index, *layer);
+    return layer;
+  };
+  source.embedding_of = [base, permuted](const std::vector<int32_t>& ids) {
+    return permuted(base->embedding_of(ids));
+  };
+  source.embedding = [base, permuted] { return permuted(base->embedding()); };
+  source.head = [base, permuted] { return permuted(base->head()); };
+  source.final_norm = [base, order] {
+    auto norm = base->final_norm();
+    if (norm.has_value()) order->permute_hidden(*norm);
+    return norm;
+  };
+  return source;
+}
+
+Result<model::Weights> collect(const ModelSource& source) {
+  model::Weights weights;
+  weights.shape = source.shape;
+  DOVETAIL_TRY(weights.embedding, source.embedding());
+  DOVETAIL_TRY(weights.head, source.head());
+  DOVETAIL_TRY(weights.final_norm, source.final_norm());
+  for (int64_t index = 0; index < source.shape.num_layers; ++index) {
+    DOVETAIL_TRY(model::LayerWeights layer, source.layer(index));
+    weights.layers.push_back(std::move(layer));
+  }
+  return weights;
+}
+
+}  // namespace dovetail::compress

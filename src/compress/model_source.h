@@ -1,0 +1,35 @@
+// Where the weights that are compressed come from, a layer at a time: memory, or a checkpoint larger
+// than it. Passes over the whole model are sources of another.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "model/model.h"
+#include "model/weights_reader.h"
+
+namespace dovetail::compress {
+
+struct ModelSource {
+  model::ModelShape shape;
+  std::function<Result<model::LayerWeights>(int64_t index)> layer;
+  // (ids, hidden): the rows of these tokens.
+  std::function<Result<model::Matrix>(const std::vector<int32_t>& ids)> embedding_of;
+  std::function<Result<model::Matrix>()> embedding;           // (vocab, hidden)
+  std::function<Result<model::Matrix>()> head;                // (vocab, hidden); empty when tied
+  std::function<Result<std::vector<float>>()> final_norm;     // (hidden)
+};
+
+[[nodiscard]] ModelSource source_of(std::shared_ptr<const model::Weights> weights);
+[[nodiscard]] ModelSource source_of(std::shared_ptr<const model::WeightsReader> reader);
+
+// Off the grid of its release (model/off_grid.h). seed 0: as it is.
+[[nodiscard]] ModelSource off_grid(ModelSource from, uint64_t seed);
+
+// All of it. Errors: the source's.
+[[nodiscard]] Result<model::Weights> collect(const ModelSource& source);
+
+}  // namespace dovetail::compress
