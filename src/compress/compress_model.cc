@@ -88,8 +88,7 @@ Status compress_model(const ModelSource& source, const recipe::Recipe& recipe,
                       const ProgressSink& progress) {
   DOVETAIL_TRY(LayerCompressor compressor,
                LayerCompressor::create(source.shape, recipe, tokens, params));
-  DOVETAIL_TRY_STATUS(
-      write_beginning(source, recipe, tokens, params, sink, start, compressor));
+  DOVETAIL_TRY_STATUS(write_beginning(source, recipe, tokens, params, sink, start, compressor));
   const auto steps = static_cast<double>(source.shape.num_layers);
   for (int64_t index = start.first_layer; index < source.shape.num_layers; ++index) {
     DOVETAIL_TRY(model::LayerWeights weights, source.layer(index));

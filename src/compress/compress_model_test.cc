@@ -140,7 +140,8 @@ TEST(CompressModel, AHeadWithAnAlgorithmLosesLess) {
     const auto weights = tiny_weights(14, tied);
     const host::TokenBatch tokens = random_tokens(24, 32, 101, 15);
     const auto nearest = uniform(*weights, "bf16+head:int3_g32");
-    const auto moved = compress_in_memory(weights, uniform(*weights, "bf16+head:int3_g32_gptq"), tokens);
+    const auto moved =
+        compress_in_memory(weights, uniform(*weights, "bf16+head:int3_g32_gptq"), tokens);
     ASSERT_TRUE(moved.has_value()) << moved.error().message;
     ASSERT_EQ(moved->reports.size(), 1U);
     EXPECT_EQ(moved->reports[0].site, "head");
@@ -165,7 +166,8 @@ TEST(CompressModel, GoesOnBehindALayerAsIfItHadNotStopped) {
       int64_t done = 0;
       bool has_head = false;
       CompressSink sink;
-      sink.layer = [&](int64_t index, CompressedLayer layer, const ActivationStore& hidden) -> Status {
+      sink.layer = [&](int64_t index, CompressedLayer layer,
+                       const ActivationStore& hidden) -> Status {
         if (done == stop) return io_error("stopped");
         made.layers[static_cast<size_t>(index)] = std::move(layer.weights);
         ++done;

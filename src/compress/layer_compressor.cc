@@ -24,14 +24,13 @@ Status check_sizes(const model::ModelShape& shape, const model::LayerWeights& la
     for (const SiteMember& member : site_members(kind)) {
       const model::Matrix& w = layer.*member.matrix;
       rows += w.rows;
-      if (w.cols != want.k || std::ssize(w.values) != w.rows * w.cols)
-        rows = -1;
+      if (w.cols != want.k || std::ssize(w.values) != w.rows * w.cols) rows = -1;
       if (rows < 0) break;
     }
     if (rows != want.n) {
-      return invalid_argument(
-          fmt::format("{}: its matrices do not have {} x {} values in all",
-                      recipe::site_name({.kind = kind, .layer = index}), want.n, want.k));
+      return invalid_argument(fmt::format("{}: its matrices do not have {} x {} values in all",
+                                          recipe::site_name({.kind = kind, .layer = index}), want.n,
+                                          want.k));
     }
   }
   return {};
@@ -67,8 +66,8 @@ Result<LayerCompressor> LayerCompressor::create(const model::ModelShape& shape,
   DOVETAIL_TRY_STATUS(host::check_tokens(shape, tokens));
   host::configure_math_threads();
   LayerCompressor compressor(shape, recipe, tokens, params);
-  DOVETAIL_TRY(compressor.hidden_, ActivationStore::create(tokens.rows(), shape.hidden_size,
-                                                           params.spill_folder));
+  DOVETAIL_TRY(compressor.hidden_,
+               ActivationStore::create(tokens.rows(), shape.hidden_size, params.spill_folder));
   return compressor;
 }
 
@@ -76,8 +75,8 @@ template <typename Body>
 Status LayerCompressor::for_pieces(const Current& current, const Body& body) {
   for (int64_t first = 0; first < tokens_->batch; first += per_piece_) {
     const int64_t count = std::min(per_piece_, tokens_->batch - first);
-    const host::LayerRun run{
-        shape_, current.layer.weights, current.layer.numerics, rope_, count, tokens_->seq};
+    const host::LayerRun run{shape_, current.layer.weights, current.layer.numerics, rope_,
+                             count,  tokens_->seq};
     DOVETAIL_TRY_STATUS(body(run, first * tokens_->seq));
   }
   return {};
@@ -209,14 +208,15 @@ Status LayerCompressor::compress_part(Current& current, SiteKind kind,
       recipe_->layers[static_cast<size_t>(current.index)].linear[static_cast<size_t>(kind)];
   const model::Matrix w = stacked(current.layer.weights, members);
   for (const SiteMember& member : members)
-    DOVETAIL_TRY_STATUS(check_finite(current.layer.weights.*member.matrix, std::string(member.name)));
+    DOVETAIL_TRY_STATUS(
+        check_finite(current.layer.weights.*member.matrix, std::string(member.name)));
   DOVETAIL_TRY(const GptqResult written, round_matrix(treatment, params_.gptq, w, moments));
   unstack(written.values, members, current.layer.weights);
   const std::vector<SiteMember> all = site_members(kind);
   int64_t row = 0;
   for (const SiteMember& member : members) {
-    const auto at = static_cast<size_t>(
-        std::ranges::find(all, member.name, &SiteMember::name) - all.begin());
+    const auto at =
+        static_cast<size_t>(std::ranges::find(all, member.name, &SiteMember::name) - all.begin());
     const int64_t rows = (current.layer.weights.*member.matrix).rows;
     current.layer.scales[first_matrix(kind) + at] =
         treatment.weight.group_rows > 1

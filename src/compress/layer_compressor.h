@@ -31,8 +31,8 @@ namespace dovetail::compress {
 
 struct LayerParams {
   GptqParams gptq = {};
-  int64_t rows_at_once = 2048;  // tokens that run side by side, at least one sequence
-  std::string spill_folder;     // where activations of the whole text go; empty: memory
+  int64_t rows_at_once = 2048;    // tokens that run side by side, at least one sequence
+  std::string spill_folder = {};  // where activations of the whole text go; empty: memory
 };
 
 // What was done to a site (with formats that have blocks of rows: to one matrix of it).

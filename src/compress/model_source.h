@@ -1,5 +1,5 @@
-// Where the weights that are compressed come from, a layer at a time: memory, or a checkpoint larger
-// than it. Passes over the whole model are sources of another.
+// Where the weights that are compressed come from, a layer at a time: memory, or a checkpoint
+// larger than it. Passes over the whole model are sources of another.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,9 @@ struct ModelSource {
   std::function<Result<model::LayerWeights>(int64_t index)> layer;
   // (ids, hidden): the rows of these tokens.
   std::function<Result<model::Matrix>(const std::vector<int32_t>& ids)> embedding_of;
-  std::function<Result<model::Matrix>()> embedding;           // (vocab, hidden)
-  std::function<Result<model::Matrix>()> head;                // (vocab, hidden); empty when tied
-  std::function<Result<std::vector<float>>()> final_norm;     // (hidden)
+  std::function<Result<model::Matrix>()> embedding;        // (vocab, hidden)
+  std::function<Result<model::Matrix>()> head;             // (vocab, hidden); empty when tied
+  std::function<Result<std::vector<float>>()> final_norm;  // (hidden)
 };
 
 [[nodiscard]] ModelSource source_of(std::shared_ptr<const model::Weights> weights);

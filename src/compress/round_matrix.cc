@@ -14,8 +14,8 @@ GptqResult round_nearest(const formats::WeightFormat& format, const GptqParams& 
                          const model::Matrix& w, const float* importance) {
   GptqResult result;
   result.values.resize(w.values.size());
-  result.scales = formats::choose_scales(format, params.rounding, w.rows, w.cols, w.values.data(),
-                                         importance);
+  result.scales =
+      formats::choose_scales(format, params.rounding, w.rows, w.cols, w.values.data(), importance);
   const std::vector<float> kept =
       formats::is_sparse(format)
           ? formats::sparsified(format, w.rows, w.cols, w.values.data(), importance)

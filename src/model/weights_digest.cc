@@ -1,28 +1,14 @@
+#include "model/weights_digest.h"
+
+#include <algorithm>
+
 #include <fmt/format.h>
 
-#include "base/hash.h"
 #include "base/parallel.h"
 #include "model/model.h"
 
 namespace dovetail::model {
 namespace {
-
-// Every tensor of the model in one fixed order.
-std::vector<const std::vector<float>*> tensors_of(const Weights& weights) {
-  std::vector<const std::vector<float>*> tensors = {&weights.embedding.values, &weights.head.values,
-                                                    &weights.final_norm};
-  for (const LayerWeights& layer : weights.layers) {
-    for (const Matrix* matrix :
-         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
-      tensors.push_back(&matrix->values);
-    }
-    for (const std::vector<float>* vector :
-         {&layer.q_bias, &layer.k_bias, &layer.v_bias, &layer.attn_norm, &layer.mlp_norm}) {
-      tensors.push_back(vector);
-    }
-  }
-  return tensors;
-}
 
 // The name is left out: the same weights under another file name are the same model.
 std::string shape_text(const ModelShape& s) {
@@ -34,30 +20,44 @@ std::string shape_text(const ModelShape& s) {
 
 }  // namespace
 
-// A tree of two levels, so that all cores hash: chunks of each tensor, then the list of sums.
-std::string weights_digest(const Weights& weights) {
+WeightsDigest::WeightsDigest(const ModelShape& shape) : sizes_(shape_text(shape)) {}
+
+void WeightsDigest::add(const std::vector<float>& tensor) {
   constexpr size_t kChunk = size_t{1} << 22;
-  struct Part {
-    const float* start;
-    size_t count;
-  };
-  std::vector<Part> parts;
-  std::string root_text = shape_text(weights.shape);
-  for (const std::vector<float>* tensor : tensors_of(weights)) {
-    root_text += fmt::format("\n{}", tensor->size());
-    for (size_t at = 0; at < tensor->size(); at += kChunk) {
-      parts.push_back({tensor->data() + at, std::min(kChunk, tensor->size() - at)});
-    }
-  }
-  std::vector<std::string> sums(parts.size());
-  parallel_for(static_cast<int64_t>(parts.size()), [&](int64_t i, int64_t) {
+  sizes_ += fmt::format("\n{}", tensor.size());
+  const size_t chunks = (tensor.size() + kChunk - 1) / kChunk;
+  std::vector<std::string> sums(chunks);
+  parallel_for(static_cast<int64_t>(chunks), [&](int64_t i, int64_t) {
+    const size_t at = static_cast<size_t>(i) * kChunk;
     Sha256 hash;
-    hash.update(parts[static_cast<size_t>(i)].start,
-                parts[static_cast<size_t>(i)].count * sizeof(float));
+    hash.update(tensor.data() + at, std::min(kChunk, tensor.size() - at) * sizeof(float));
     sums[static_cast<size_t>(i)] = hash.hex();
   });
-  for (const std::string& sum : sums) root_text += "\n" + sum;
-  return sha256_hex(root_text);
+  for (const std::string& sum : sums) sums_ += "\n" + sum;
+}
+
+void WeightsDigest::add(const LayerWeights& layer) {
+  for (const Matrix* matrix :
+       {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+    add(matrix->values);
+  }
+  for (const std::vector<float>* vector :
+       {&layer.q_bias, &layer.k_bias, &layer.v_bias, &layer.attn_norm, &layer.mlp_norm}) {
+    add(*vector);
+  }
+}
+
+std::string WeightsDigest::hex() && {
+  return sha256_hex(sizes_ + sums_);
+}
+
+std::string weights_digest(const Weights& weights) {
+  WeightsDigest digest(weights.shape);
+  digest.add(weights.embedding.values);
+  digest.add(weights.head.values);
+  digest.add(weights.final_norm);
+  for (const LayerWeights& layer : weights.layers) digest.add(layer);
+  return std::move(digest).hex();
 }
 
 }  // namespace dovetail::model

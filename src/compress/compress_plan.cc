@@ -1,0 +1,222 @@
+#include "compress/compress_plan.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "compress/round_matrix.h"
+
+namespace dovetail::compress {
+namespace {
+
+using recipe::SiteKind;
+
+// The program, its libraries and their threads, before any model.
+constexpr int64_t kProgramBytes = int64_t{320} << 20;
+constexpr int64_t kFloat = sizeof(float);
+
+bool is_treated(const recipe::LinearTreatment& treatment) {
+  return treatment.weight.element != formats::Element::kBf16;
+}
+
+// A step and what it holds.
+struct Step {
+  int64_t bytes = 0;
+  std::string name;
+};
+
+void keep_larger(Step& largest, Step step) {
+  if (step.bytes > largest.bytes) largest = std::move(step);
+}
+
+int64_t layer_bytes(const model::ModelShape& s) {
+  return s.num_block_linear_weights() / s.num_layers * kFloat;
+}
+
+// Beside the layer's own weights, while a matrix (n, k) is rounded: the stack, what is written, and
+// for GPTQ the rest that moves, the comparison with round to nearest (three more), moments, their
+// factor in double, then in float.
+int64_t site_bytes(const recipe::LinearTreatment& treatment, int64_t n, int64_t k) {
+  const int64_t matrix = n * k * kFloat;
+  const int64_t moments = k * k * kFloat;
+  switch (treatment.algorithm) {
+    case recipe::Algorithm::kNearest:
+      return 2 * matrix;
+    case recipe::Algorithm::kImatrix:
+      return moments + 4 * matrix;
+    default:
+      return moments + std::max(3 * moments + matrix, moments + 5 * matrix);
+  }
+}
+
+int64_t packed_bytes(const recipe::LinearTreatment& treatment, int64_t n, int64_t k) {
+  return (n * formats::stored_bits_per_row(treatment.weight, k) + 7) / 8;
+}
+
+class Planner {
+ public:
+  Planner(const model::ModelShape& shape, const recipe::Recipe& recipe, const PlanInputs& inputs)
+      : shape_(shape), recipe_(recipe), inputs_(inputs) {}
+
+  [[nodiscard]] CompressPlan plan(bool spills, int64_t rows_at_once) const {
+    CompressPlan plan{.spills = spills, .rows_at_once = rows_at_once};
+    const Step peak = largest_step(spills, rows_at_once);
+    plan.peak_bytes = peak.bytes;
+    plan.peak_step = peak.name;
+    count_disk(plan);
+    count_work(plan);
+    if (inputs_.fp32_flops_per_s > 0) {
+      plan.duration_s = (plan.forward_flops + plan.moment_flops + plan.solve_flops) /
+                        inputs_.fp32_flops_per_s;
+    }
+    return plan;
+  }
+
+ private:
+  [[nodiscard]] int64_t tokens() const { return inputs_.sequences * inputs_.seq; }
+  [[nodiscard]] const recipe::LinearTreatment& treatment(size_t layer, size_t kind) const {
+    return recipe_.layers[layer].linear[kind];
+  }
+
+  [[nodiscard]] Step largest_step(bool spills, int64_t rows_at_once) const {
+    const model::ModelShape& s = shape_;
+    const int64_t rows =
+        inputs_.seq == 0 ? 0
+                         : std::clamp<int64_t>(rows_at_once / inputs_.seq, 1, inputs_.sequences) *
+                               inputs_.seq;
+    const int64_t scratch = rows * kFloat *
+                            (3 * s.hidden_size + 2 * s.q_size() + 2 * s.kv_size() +
+                             2 * s.intermediate_size);
+    const int64_t hidden = spills ? 0 : tokens() * s.hidden_size * kFloat;
+    const int64_t beside = kProgramBytes + layer_bytes(s) + scratch + hidden;
+    Step largest{beside, "one layer"};
+    // Reading a matrix off the grid holds it twice.
+    keep_larger(largest, {beside + s.intermediate_size * s.hidden_size * kFloat, "reading a layer"});
+    for (size_t layer = 0; layer < recipe_.layers.size(); ++layer) {
+      for (size_t kind = 0; kind < 4; ++kind) {
+        if (!is_treated(treatment(layer, kind))) continue;
+        const auto [n, k] = recipe::linear_shape(s, static_cast<SiteKind>(kind));
+        const bool stored = kind == 1 || kind == 3;  // its inputs are kept for the whole text
+        const int64_t inputs = stored && !spills ? tokens() * k * kFloat : 0;
+        keep_larger(largest, {beside + inputs + site_bytes(treatment(layer, kind), n, k),
+                              fmt::format("{} ({})", recipe::site_kind_name(static_cast<SiteKind>(kind)),
+                                          recipe::weight_treatment_name(treatment(layer, kind)))});
+      }
+      if (layer > 0 && recipe_.layers[layer] == recipe_.layers[0]) break;  // the rest is alike
+    }
+    if (is_treated(recipe_.head)) {
+      const int64_t packed = packed_bytes(recipe_.head, s.vocab_size, s.hidden_size);
+      keep_larger(largest, {kProgramBytes + hidden + 3 * packed +
+                                site_bytes(recipe_.head, s.vocab_size, s.hidden_size),
+                            fmt::format("head ({})", recipe::weight_treatment_name(recipe_.head))});
+    } else {
+      // Written as it is: values and their 16-bit form.
+      keep_larger(largest, {kProgramBytes + s.num_head_weights() * (kFloat + 2) * 3 / 2, "embedding"});
+    }
+    return largest;
+  }
+
+  void count_disk(CompressPlan& plan) const {
+    const model::ModelShape& s = shape_;
+    const auto stored = [&](const recipe::LinearTreatment& t, int64_t n, int64_t k) {
+      return is_treated(t) ? packed_bytes(t, n, k) : 2 * n * k;
+    };
+    for (size_t layer = 0; layer < recipe_.layers.size(); ++layer)
+      for (size_t kind = 0; kind < 4; ++kind) {
+        const auto [n, k] = recipe::linear_shape(s, static_cast<SiteKind>(kind));
+        plan.work_disk_bytes += is_treated(treatment(layer, kind)) ? stored(treatment(layer, kind), n, k) : n * k * kFloat;
+        plan.out_disk_bytes += stored(treatment(layer, kind), n, k);
+      }
+    const int64_t head = stored(recipe_.head, s.vocab_size, s.hidden_size);
+    if (is_treated(recipe_.head)) plan.work_disk_bytes += head;
+    // A tied head that is treated is written for the embedding too.
+    plan.out_disk_bytes += s.tied_embedding && !is_treated(recipe_.head)
+                               ? head
+                               : head + (s.tied_embedding ? head : 2 * s.num_head_weights());
+    plan.work_disk_bytes += 2 * tokens() * s.hidden_size * kFloat;  // where it goes on
+    if (plan.spills)
+      plan.work_disk_bytes +=
+          tokens() * (s.hidden_size + std::max(s.q_size(), s.intermediate_size)) * kFloat;
+  }
+
+  void count_work(CompressPlan& plan) const {
+    if (tokens() == 0) return;
+    const model::ModelShape& s = shape_;
+    const auto rows = static_cast<double>(tokens());
+    for (size_t layer = 0; layer < recipe_.layers.size(); ++layer) {
+      plan.forward_flops += 2 * rows * static_cast<double>(layer_bytes(s) / kFloat);
+      // Scores and values, the causal half.
+      plan.forward_flops +=
+          2 * rows * static_cast<double>(inputs_.seq) * static_cast<double>(s.q_size());
+      for (size_t kind = 0; kind < 4; ++kind) {
+        const auto [n, k] = recipe::linear_shape(s, static_cast<SiteKind>(kind));
+        add_site(treatment(layer, kind), static_cast<double>(n), static_cast<double>(k), rows, plan);
+      }
+    }
+    add_site(recipe_.head, static_cast<double>(s.vocab_size), static_cast<double>(s.hidden_size),
+             rows, plan);
+  }
+
+  // Moments: the half that symmetry leaves. GPTQ: factor and inverse 2/3 k^3 in double, moving the
+  // rest n k^2, three output errors of n k^2 each.
+  static void add_site(const recipe::LinearTreatment& treatment, double n, double k, double rows,
+                       CompressPlan& plan) {
+    if (!needs_moments(treatment)) return;
+    plan.moment_flops += rows * k * k;
+    plan.solve_flops += 2 * n * k * k;
+    if (treatment.algorithm != recipe::Algorithm::kImatrix)
+      plan.solve_flops += 2 * (2.0 / 3) * k * k * k + 2 * n * k * k;
+  }
+
+  const model::ModelShape& shape_;
+  const recipe::Recipe& recipe_;
+  const PlanInputs& inputs_;
+};
+
+double gib(int64_t bytes) {
+  return static_cast<double>(bytes) / static_cast<double>(int64_t{1} << 30);
+}
+
+}  // namespace
+
+Result<CompressPlan> plan_compression(const model::ModelShape& shape, const recipe::Recipe& recipe,
+                                      const PlanInputs& inputs) {
+  const Planner planner(shape, recipe, inputs);
+  CompressPlan plan;
+  // First what is quickest; disk before smaller pieces.
+  for (const bool spills : {false, true}) {
+    plan = planner.plan(spills, inputs.rows_at_once);
+    if (plan.peak_bytes <= inputs.memory_bytes) return plan;
+    if (inputs.sequences == 0) break;
+  }
+  for (int64_t rows = inputs.rows_at_once / 2; rows >= inputs.seq && rows > 0; rows /= 2) {
+    plan = planner.plan(true, rows);
+    if (plan.peak_bytes <= inputs.memory_bytes) return plan;
+  }
+  return invalid_argument(
+      fmt::format("memory: {:.2f} GiB are allowed, want at least {:.2f}: {} takes that much",
+                  gib(inputs.memory_bytes), gib(plan.peak_bytes), plan.peak_step));
+}
+
+std::string to_text(const CompressPlan& plan, const PlanInputs& inputs) {
+  const double tera = 1e12;
+  std::string text = fmt::format(
+      "memory  {:.2f} GiB at most, in {}; {:.2f} GiB allowed\n", gib(plan.peak_bytes),
+      plan.peak_step, gib(inputs.memory_bytes));
+  text += fmt::format("disk    {:.2f} GiB for the checkpoint, {:.2f} GiB for work{}\n",
+                      gib(plan.out_disk_bytes), gib(plan.work_disk_bytes),
+                      plan.spills ? " (activations included)" : "");
+  if (inputs.sequences == 0) return text + "work    rounding alone, no calibration text\n";
+  text += fmt::format(
+      "work    {:.2f} TFLOP: forward {:.2f}, second moments {:.2f}, solving {:.2f}; {} x {} tokens\n",
+      (plan.forward_flops + plan.moment_flops + plan.solve_flops) / tera, plan.forward_flops / tera,
+      plan.moment_flops / tera, plan.solve_flops / tera, inputs.sequences, inputs.seq);
+  if (plan.duration_s > 0) {
+    text += fmt::format("time    {:.0f} s of arithmetic at {:.0f} GFLOP/s, as measured now; expect up to {:.0f} s\n",
+                        plan.duration_s, inputs.fp32_flops_per_s / 1e9, 1.7 * plan.duration_s);
+  }
+  return text;
+}
+
+}  // namespace dovetail::compress

@@ -1,0 +1,84 @@
+#include "compress/compress_plan.h"
+
+#include <gtest/gtest.h>
+
+namespace dovetail::compress {
+namespace {
+
+model::ModelShape shape(int64_t layers, int64_t hidden, int64_t intermediate, int64_t heads,
+                        int64_t kv_heads, int64_t vocab) {
+  model::ModelShape s;
+  s.name = "planned";
+  s.num_layers = layers;
+  s.hidden_size = hidden;
+  s.intermediate_size = intermediate;
+  s.num_heads = heads;
+  s.num_kv_heads = kv_heads;
+  s.head_dim = 128;
+  s.vocab_size = vocab;
+  s.max_positions = 4096;
+  return s;
+}
+
+recipe::Recipe uniform(const model::ModelShape& s, std::string_view name) {
+  return recipe::parse_uniform_recipe(s, name).value();
+}
+
+constexpr int64_t kGib = int64_t{1} << 30;
+
+TEST(CompressPlan, MemoryDoesNotGrowWithTheLayers) {
+  const PlanInputs inputs{.sequences = 64, .seq = 512, .memory_bytes = 400 * kGib};
+  const auto few = shape(2, 8192, 28672, 64, 8, 128256);
+  const auto many = shape(80, 8192, 28672, 64, 8, 128256);
+  const auto a = plan_compression(few, uniform(few, "int4_g128_gptq"), inputs).value();
+  const auto b = plan_compression(many, uniform(many, "int4_g128_gptq"), inputs).value();
+  EXPECT_EQ(a.peak_bytes, b.peak_bytes);
+  EXPECT_EQ(a.peak_step, b.peak_step);
+  EXPECT_NEAR(b.forward_flops / a.forward_flops, 40, 1e-9);
+}
+
+// Counted by hand for one linear shape: SmolLM2-135M, 64 x 512 tokens.
+TEST(CompressPlan, CountsTheArithmeticOfAKnownModel) {
+  model::ModelShape s = shape(30, 576, 1536, 9, 3, 49152);
+  s.head_dim = 64;
+  const PlanInputs inputs{.sequences = 64, .seq = 512, .memory_bytes = 20 * kGib,
+                          .fp32_flops_per_s = 1e11};
+  const auto plan = plan_compression(s, uniform(s, "int4_g64_gptq"), inputs).value();
+  const double linears = 576.0 * (576 + 2 * 192) + 576.0 * 576 + 3.0 * 576 * 1536;
+  EXPECT_NEAR(plan.forward_flops, 30 * 32768.0 * (2 * linears + 2 * 512.0 * 576), 1e6);
+  EXPECT_NEAR(plan.moment_flops, 30 * 32768.0 * (3 * 576.0 * 576 + 1536.0 * 1536), 1e6);
+  EXPECT_FALSE(plan.spills);
+  EXPECT_NEAR(plan.duration_s,
+              (plan.forward_flops + plan.moment_flops + plan.solve_flops) / 1e11, 1e-6);
+}
+
+TEST(CompressPlan, SpillsBeforeItRefuses) {
+  const auto s = shape(28, 1536, 8960, 12, 2, 151936);
+  const recipe::Recipe recipe = uniform(s, "int4_g128_gptq");
+  PlanInputs inputs{.sequences = 64, .seq = 512, .memory_bytes = 40 * kGib};
+  const auto roomy = plan_compression(s, recipe, inputs).value();
+  EXPECT_FALSE(roomy.spills);
+  inputs.memory_bytes = 3 * kGib;
+  const auto tight = plan_compression(s, recipe, inputs).value();
+  EXPECT_TRUE(tight.spills);
+  EXPECT_LE(tight.peak_bytes, 3 * kGib);
+  EXPECT_GT(tight.work_disk_bytes, roomy.work_disk_bytes);
+  inputs.memory_bytes = kGib / 2;
+  const auto refused = plan_compression(s, recipe, inputs);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_TRUE(refused.error().message.starts_with("memory: 0.50 GiB are allowed, want at least "))
+      << refused.error().message;
+}
+
+TEST(CompressPlan, TextSaysWhatDecides) {
+  const auto s = shape(28, 1536, 8960, 12, 2, 151936);
+  const PlanInputs inputs{.sequences = 64, .seq = 512, .memory_bytes = 40 * kGib,
+                          .fp32_flops_per_s = 2e11};
+  const std::string text =
+      to_text(plan_compression(s, uniform(s, "int4_g128_gptq"), inputs).value(), inputs);
+  for (const char* word : {"memory", "mlp_down (int4_g128_gptq)", "disk", "TFLOP", "200 GFLOP/s"})
+    EXPECT_NE(text.find(word), std::string::npos) << word << "\n" << text;
+}
+
+}  // namespace
+}  // namespace dovetail::compress
