@@ -67,8 +67,8 @@ class Planner {
     count_disk(plan);
     count_work(plan);
     if (inputs_.fp32_flops_per_s > 0) {
-      plan.duration_s = (plan.forward_flops + plan.moment_flops + plan.solve_flops) /
-                        inputs_.fp32_flops_per_s;
+      plan.duration_s =
+          (plan.forward_flops + plan.moment_flops + plan.solve_flops) / inputs_.fp32_flops_per_s;
     }
     return plan;
   }
@@ -82,26 +82,28 @@ class Planner {
   [[nodiscard]] Step largest_step(bool spills, int64_t rows_at_once) const {
     const model::ModelShape& s = shape_;
     const int64_t rows =
-        inputs_.seq == 0 ? 0
-                         : std::clamp<int64_t>(rows_at_once / inputs_.seq, 1, inputs_.sequences) *
-                               inputs_.seq;
-    const int64_t scratch = rows * kFloat *
-                            (3 * s.hidden_size + 2 * s.q_size() + 2 * s.kv_size() +
-                             2 * s.intermediate_size);
+        inputs_.seq == 0
+            ? 0
+            : std::clamp<int64_t>(rows_at_once / inputs_.seq, 1, inputs_.sequences) * inputs_.seq;
+    const int64_t scratch =
+        rows * kFloat *
+        (3 * s.hidden_size + 2 * s.q_size() + 2 * s.kv_size() + 2 * s.intermediate_size);
     const int64_t hidden = spills ? 0 : tokens() * s.hidden_size * kFloat;
     const int64_t beside = kProgramBytes + layer_bytes(s) + scratch + hidden;
     Step largest{beside, "one layer"};
     // Reading a matrix off the grid holds it twice.
-    keep_larger(largest, {beside + s.intermediate_size * s.hidden_size * kFloat, "reading a layer"});
+    keep_larger(largest,
+                {beside + s.intermediate_size * s.hidden_size * kFloat, "reading a layer"});
     for (size_t layer = 0; layer < recipe_.layers.size(); ++layer) {
       for (size_t kind = 0; kind < 4; ++kind) {
         if (!is_treated(treatment(layer, kind))) continue;
         const auto [n, k] = recipe::linear_shape(s, static_cast<SiteKind>(kind));
         const bool stored = kind == 1 || kind == 3;  // its inputs are kept for the whole text
         const int64_t inputs = stored && !spills ? tokens() * k * kFloat : 0;
-        keep_larger(largest, {beside + inputs + site_bytes(treatment(layer, kind), n, k),
-                              fmt::format("{} ({})", recipe::site_kind_name(static_cast<SiteKind>(kind)),
-                                          recipe::weight_treatment_name(treatment(layer, kind)))});
+        keep_larger(largest,
+                    {beside + inputs + site_bytes(treatment(layer, kind), n, k),
+                     fmt::format("{} ({})", recipe::site_kind_name(static_cast<SiteKind>(kind)),
+                                 recipe::weight_treatment_name(treatment(layer, kind)))});
       }
       if (layer > 0 && recipe_.layers[layer] == recipe_.layers[0]) break;  // the rest is alike
     }
@@ -112,7 +114,8 @@ class Planner {
                             fmt::format("head ({})", recipe::weight_treatment_name(recipe_.head))});
     } else {
       // Written as it is: values and their 16-bit form.
-      keep_larger(largest, {kProgramBytes + s.num_head_weights() * (kFloat + 2) * 3 / 2, "embedding"});
+      keep_larger(largest,
+                  {kProgramBytes + s.num_head_weights() * (kFloat + 2) * 3 / 2, "embedding"});
     }
     return largest;
   }
@@ -125,7 +128,9 @@ class Planner {
     for (size_t layer = 0; layer < recipe_.layers.size(); ++layer)
       for (size_t kind = 0; kind < 4; ++kind) {
         const auto [n, k] = recipe::linear_shape(s, static_cast<SiteKind>(kind));
-        plan.work_disk_bytes += is_treated(treatment(layer, kind)) ? stored(treatment(layer, kind), n, k) : n * k * kFloat;
+        plan.work_disk_bytes += is_treated(treatment(layer, kind))
+                                    ? stored(treatment(layer, kind), n, k)
+                                    : n * k * kFloat;
         plan.out_disk_bytes += stored(treatment(layer, kind), n, k);
       }
     const int64_t head = stored(recipe_.head, s.vocab_size, s.hidden_size);
@@ -151,7 +156,8 @@ class Planner {
           2 * rows * static_cast<double>(inputs_.seq) * static_cast<double>(s.q_size());
       for (size_t kind = 0; kind < 4; ++kind) {
         const auto [n, k] = recipe::linear_shape(s, static_cast<SiteKind>(kind));
-        add_site(treatment(layer, kind), static_cast<double>(n), static_cast<double>(k), rows, plan);
+        add_site(treatment(layer, kind), static_cast<double>(n), static_cast<double>(k), rows,
+                 plan);
       }
     }
     add_site(recipe_.head, static_cast<double>(s.vocab_size), static_cast<double>(s.hidden_size),
@@ -201,20 +207,22 @@ Result<CompressPlan> plan_compression(const model::ModelShape& shape, const reci
 
 std::string to_text(const CompressPlan& plan, const PlanInputs& inputs) {
   const double tera = 1e12;
-  std::string text = fmt::format(
-      "memory  {:.2f} GiB at most, in {}; {:.2f} GiB allowed\n", gib(plan.peak_bytes),
-      plan.peak_step, gib(inputs.memory_bytes));
+  std::string text = fmt::format("memory  {:.2f} GiB at most, in {}; {:.2f} GiB allowed\n",
+                                 gib(plan.peak_bytes), plan.peak_step, gib(inputs.memory_bytes));
   text += fmt::format("disk    {:.2f} GiB for the checkpoint, {:.2f} GiB for work{}\n",
                       gib(plan.out_disk_bytes), gib(plan.work_disk_bytes),
                       plan.spills ? " (activations included)" : "");
   if (inputs.sequences == 0) return text + "work    rounding alone, no calibration text\n";
   text += fmt::format(
-      "work    {:.2f} TFLOP: forward {:.2f}, second moments {:.2f}, solving {:.2f}; {} x {} tokens\n",
+      "work    {:.2f} TFLOP: forward {:.2f}, second moments {:.2f}, solving {:.2f}; {} x {} "
+      "tokens\n",
       (plan.forward_flops + plan.moment_flops + plan.solve_flops) / tera, plan.forward_flops / tera,
       plan.moment_flops / tera, plan.solve_flops / tera, inputs.sequences, inputs.seq);
   if (plan.duration_s > 0) {
-    text += fmt::format("time    {:.0f} s of arithmetic at {:.0f} GFLOP/s, as measured now; expect up to {:.0f} s\n",
-                        plan.duration_s, inputs.fp32_flops_per_s / 1e9, 1.7 * plan.duration_s);
+    text += fmt::format(
+        "time    {:.0f} s of arithmetic at {:.0f} GFLOP/s, as measured now; expect up to {:.0f} "
+        "s\n",
+        plan.duration_s, inputs.fp32_flops_per_s / 1e9, 1.7 * plan.duration_s);
   }
   return text;
 }

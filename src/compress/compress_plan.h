@@ -16,24 +16,24 @@
 namespace dovetail::compress {
 
 struct PlanInputs {
-  int64_t sequences = 0;  // of calibration; 0: none
-  int64_t seq = 0;        // tokens of one
-  int64_t memory_bytes = 0;            // at most
-  double fp32_flops_per_s = 0;         // host::measure_matmul_rate
-  int64_t rows_at_once = 2048;         // lowered if memory asks for it
+  int64_t sequences = 0;        // of calibration; 0: none
+  int64_t seq = 0;              // tokens of one
+  int64_t memory_bytes = 0;     // at most
+  double fp32_flops_per_s = 0;  // host::measure_matmul_rate
+  int64_t rows_at_once = 2048;  // lowered if memory asks for it
 };
 
 struct CompressPlan {
-  bool spills = false;         // activations of the whole text go to disk
+  bool spills = false;  // activations of the whole text go to disk
   int64_t rows_at_once = 2048;
-  int64_t peak_bytes = 0;      // of the whole process
-  std::string peak_step = {};       // "mlp_down: second moments of 8960 inputs and their factor"
+  int64_t peak_bytes = 0;       // of the whole process
+  std::string peak_step = {};   // "mlp_down: second moments of 8960 inputs and their factor"
   int64_t work_disk_bytes = 0;  // finished pieces and activations, gone at the end
   int64_t out_disk_bytes = 0;   // the checkpoint
   double forward_flops = 0;
   double moment_flops = 0;
-  double solve_flops = 0;      // in FP32 operations; one in double counts as two
-  double duration_s = 0;       // 0 if the rate is not known
+  double solve_flops = 0;  // in FP32 operations; one in double counts as two
+  double duration_s = 0;   // 0 if the rate is not known
 };
 
 // The cheapest plan within the memory. Errors: kInvalidArgument: what is needed at least, for which

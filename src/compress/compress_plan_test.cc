@@ -41,15 +41,15 @@ TEST(CompressPlan, MemoryDoesNotGrowWithTheLayers) {
 TEST(CompressPlan, CountsTheArithmeticOfAKnownModel) {
   model::ModelShape s = shape(30, 576, 1536, 9, 3, 49152);
   s.head_dim = 64;
-  const PlanInputs inputs{.sequences = 64, .seq = 512, .memory_bytes = 20 * kGib,
-                          .fp32_flops_per_s = 1e11};
+  const PlanInputs inputs{
+      .sequences = 64, .seq = 512, .memory_bytes = 20 * kGib, .fp32_flops_per_s = 1e11};
   const auto plan = plan_compression(s, uniform(s, "int4_g64_gptq"), inputs).value();
   const double linears = 576.0 * (576 + 2 * 192) + 576.0 * 576 + 3.0 * 576 * 1536;
   EXPECT_NEAR(plan.forward_flops, 30 * 32768.0 * (2 * linears + 2 * 512.0 * 576), 1e6);
   EXPECT_NEAR(plan.moment_flops, 30 * 32768.0 * (3 * 576.0 * 576 + 1536.0 * 1536), 1e6);
   EXPECT_FALSE(plan.spills);
-  EXPECT_NEAR(plan.duration_s,
-              (plan.forward_flops + plan.moment_flops + plan.solve_flops) / 1e11, 1e-6);
+  EXPECT_NEAR(plan.duration_s, (plan.forward_flops + plan.moment_flops + plan.solve_flops) / 1e11,
+              1e-6);
 }
 
 TEST(CompressPlan, SpillsBeforeItRefuses) {
@@ -72,8 +72,8 @@ TEST(CompressPlan, SpillsBeforeItRefuses) {
 
 TEST(CompressPlan, TextSaysWhatDecides) {
   const auto s = shape(28, 1536, 8960, 12, 2, 151936);
-  const PlanInputs inputs{.sequences = 64, .seq = 512, .memory_bytes = 40 * kGib,
-                          .fp32_flops_per_s = 2e11};
+  const PlanInputs inputs{
+      .sequences = 64, .seq = 512, .memory_bytes = 40 * kGib, .fp32_flops_per_s = 2e11};
   const std::string text =
       to_text(plan_compression(s, uniform(s, "int4_g128_gptq"), inputs).value(), inputs);
   for (const char* word : {"memory", "mlp_down (int4_g128_gptq)", "disk", "TFLOP", "200 GFLOP/s"})

@@ -85,12 +85,23 @@ Status LayerCompressor::for_pieces(const Current& current, const Body& body) {
 Result<CompressedLayer> LayerCompressor::compress(int64_t index, model::LayerWeights weights,
                                                   const std::function<void(double)>& done_frac) {
   DOVETAIL_TRY_STATUS(check_sizes(shape_, weights, index));
-  Current current{.index = index, .layer = {}, .done_frac = done_frac};
+  Current current{.index = index, .layer = {}, .done_frac = done_frac, .look = nullptr};
   current.layer.weights = std::move(weights);
   current.layer.numerics = numerics_.layers[static_cast<size_t>(index)];
   DOVETAIL_TRY_STATUS(run_attention(current));
   DOVETAIL_TRY_STATUS(run_mlp(current));
   return std::move(current.layer);
+}
+
+Status LayerCompressor::observe(int64_t index, model::LayerWeights weights,
+                                const LookAtSite& look) {
+  DOVETAIL_TRY_STATUS(check_sizes(shape_, weights, index));
+  const std::function<void(double)> nobody;
+  Current current{.index = index, .layer = {}, .done_frac = nobody, .look = &look};
+  current.layer.weights = std::move(weights);
+  current.layer.numerics = numerics_.layers[static_cast<size_t>(index)];
+  DOVETAIL_TRY_STATUS(run_attention(current));
+  return run_mlp(current);
 }
 
 Status LayerCompressor::run_attention(Current& current) {
@@ -183,13 +194,14 @@ Status LayerCompressor::compress_site(Current& current, SiteKind kind, int64_t k
   const recipe::LinearTreatment& treatment =
       recipe_->layers[static_cast<size_t>(current.index)].linear[static_cast<size_t>(kind)];
   if (current.done_frac) current.done_frac(static_cast<double>(kind) / 4);
-  if (treatment.weight.element == formats::Element::kBf16) return {};
+  if (treatment.weight.element == formats::Element::kBf16 && current.look == nullptr) return {};
   std::vector<float> moments;
-  if (needs_moments(treatment)) {
+  if (needs_moments(treatment) || current.look != nullptr) {
     host::Gram gram(k);
     DOVETAIL_TRY_STATUS(for_inputs([&](int64_t rows, const float* x) { gram.add(rows, x); }));
     moments = std::move(gram).take_mean();
   }
+  if (current.look != nullptr) return (*current.look)(kind, moments);
   const auto parts = site_parts(kind, treatment.weight);
   for (const std::vector<SiteMember>& members : parts) {
     std::string name = recipe::site_name({.kind = kind, .layer = current.index});

@@ -78,6 +78,12 @@ class LayerCompressor {
   [[nodiscard]] Result<CompressedLayer> compress(int64_t index, model::LayerWeights weights,
                                                  const std::function<void(double)>& done_frac = {});
 
+  // Moves the residual stream through a layer that stays as it is; `look` sees E[x x^T], (k, k), of
+  // every linear site in turn. Errors: as compress, and those of `look`.
+  using LookAtSite =
+      std::function<Status(recipe::SiteKind kind, const std::vector<float>& moments)>;
+  [[nodiscard]] Status observe(int64_t index, model::LayerWeights weights, const LookAtSite& look);
+
   // E[x x^T] of the head's inputs, (h, h), after the last layer.
   [[nodiscard]] Result<std::vector<float>> head_moments(const std::vector<float>& final_norm);
 
@@ -89,6 +95,7 @@ class LayerCompressor {
     int64_t index = 0;
     CompressedLayer layer;
     const std::function<void(double)>& done_frac;
+    const LookAtSite* look = nullptr;  // instead of writing
   };
   // Calls body(run, first row) for sequences side by side.
   template <typename Body>

@@ -59,8 +59,8 @@ class Cursor {
   Cursor(Bytes bytes, std::string path) : bytes_(bytes), path_(std::move(path)) {}
   Result<Bytes> take(uint64_t count) {
     if (count > bytes_.size())
-      return invalid_argument(fmt::format("{}: {} bytes are wanted where {} are left", path_, count,
-                                          bytes_.size()));
+      return invalid_argument(
+          fmt::format("{}: {} bytes are wanted where {} are left", path_, count, bytes_.size()));
     const Bytes taken = bytes_.first(count);
     bytes_ = bytes_.subspan(count);
     return taken;

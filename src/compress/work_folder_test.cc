@@ -73,7 +73,9 @@ TEST_F(WorkFolderTest, RefusesAnotherCompressionAndASecondProcess) {
   ASSERT_TRUE(folder.has_value());
   EXPECT_EQ(WorkFolder::open(path_, identity_).error().message,
             path_ + ": another process works here, want one at a time");
-  { const WorkFolder closed = std::move(*folder); }
+  {
+    const WorkFolder closed = std::move(*folder);
+  }
   EXPECT_EQ(WorkFolder::open(path_, {{"model", "a"}, {"recipe", "int3"}}).error().message,
             path_ +
                 ": holds the unfinished work of another compression (its recipe differs); remove "

@@ -1,5 +1,5 @@
-// SHA-256 over a model's shape and decoded weights, for weights that come piece by piece; of a whole
-// model: weights_digest (model.h).
+// SHA-256 over a model's shape and decoded weights, for weights that come piece by piece; of a
+// whole model: weights_digest (model.h).
 #pragma once
 
 #include <string>
