@@ -62,9 +62,9 @@ Result<RoundedPart> round_part(const LinearTreatment& treatment, const VersionPa
   return part;
 }
 
-Status add_site(SiteKind kind, const model::LayerWeights& layer,
-                const std::vector<float>& moments, const std::vector<LinearTreatment>& treatments,
-                const VersionParams& params, SiteVersions& made) {
+Status add_site(SiteKind kind, const model::LayerWeights& layer, const std::vector<float>& moments,
+                const std::vector<LinearTreatment>& treatments, const VersionParams& params,
+                SiteVersions& made) {
   const std::string site(recipe::site_kind_name(kind));
   for (const LinearTreatment& treatment : treatments) {
     const auto start = std::chrono::steady_clock::now();
@@ -131,7 +131,8 @@ Result<SiteVersions> versions_of_head(const host::HostModel& reference,
   host::Gram gram(all_hidden.cols);
   gram.add(all_hidden.rows, all_hidden.values.data());
   const std::vector<float> moments = std::move(gram).take_mean();
-  const model::Matrix hidden = pick_rows(all_hidden, spread_rows(all_hidden.rows, scored_positions));
+  const model::Matrix hidden =
+      pick_rows(all_hidden, spread_rows(all_hidden.rows, scored_positions));
   DOVETAIL_TRY(const model::Matrix logits, reference.logits(hidden));
   host::HostModel treated = reference;
   const auto rounded = std::make_shared<model::Matrix>(reference.head());
@@ -186,7 +187,8 @@ Status add_versions(LossProfile& profile, const std::vector<std::vector<SiteVers
       const std::string format = formats::format_name(treatment.weight);
       const auto nearest = losses.find(format);
       if (nearest == losses.end())
-        return invalid_argument(fmt::format("{}: format {} was not profiled", version.site, format));
+        return invalid_argument(
+            fmt::format("{}: format {} was not profiled", version.site, format));
       losses[version.treatment] = nearest->second * version.loss_ratio;
     }
   }

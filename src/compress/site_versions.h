@@ -64,9 +64,8 @@ struct VersionParams {
 
 // The values of one version, the site's matrices stacked. Errors: kInvalidArgument naming a
 // treatment that the block does not hold.
-[[nodiscard]] Result<std::vector<float>> values_of_version(const SavedBlock& block,
-                                                           recipe::SiteKind kind,
-                                                           const recipe::LinearTreatment& treatment);
+[[nodiscard]] Result<std::vector<float>> values_of_version(
+    const SavedBlock& block, recipe::SiteKind kind, const recipe::LinearTreatment& treatment);
 
 // Adds the losses of versions to a profile; versions[l] of layer l, the head's last.
 // Errors: kInvalidArgument naming a format that the profile does not have.

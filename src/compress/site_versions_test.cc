@@ -34,8 +34,8 @@ class SiteVersionsTest : public testing::Test {
 
 TEST_F(SiteVersionsTest, AMenuNamesEachAlgorithmOnce) {
   recipe::Menu menu;
-  for (const char* name : {"bf16", "int4_g32", "int4_g32_gptq", "int4_g32_gptq+a:int8_token",
-                           "int3_g32_imatrix"})
+  for (const char* name :
+       {"bf16", "int4_g32", "int4_g32_gptq", "int4_g32_gptq+a:int8_token", "int3_g32_imatrix"})
     menu.linear.push_back(treatment(name));
   const auto found = calibrated_treatments(menu);
   ASSERT_EQ(found.size(), 2U);
@@ -67,9 +67,10 @@ TEST_F(SiteVersionsTest, AVersionIsTheAlgorithmOnTheUncompressedInputs) {
 // ranks below round to nearest at every site, as the measured KL of the sites does.
 TEST_F(SiteVersionsTest, GptqRanksBelowRoundToNearestAsMeasured) {
   const auto gptq_treatment = treatment("int3_g32_gptq");
-  LossProfile profiled = profile(weights_, {.linear = {{}, treatment("int3_g32")}, .kv = {{}}},
-                                 {.name = "t", .digest = "d", .tokens = random_tokens(6, 48, 101, 9)}, {})
-                             .value();
+  LossProfile profiled =
+      profile(weights_, {.linear = {{}, treatment("int3_g32")}, .kv = {{}}},
+              {.name = "t", .digest = "d", .tokens = random_tokens(6, 48, 101, 9)}, {})
+          .value();
   std::vector<std::vector<SiteVersion>> versions;
   model::Weights treated = *weights_;
   model::Weights nearest = *weights_;

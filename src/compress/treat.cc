@@ -13,8 +13,9 @@ namespace {
 using formats::WeightFormat;
 using model::Matrix;
 
-Status check_recipe(const model::ModelShape& shape, const recipe::Recipe& recipe) {
-  if (recipe::needs_calibration(recipe)) {
+Status check_recipe(const model::ModelShape& shape, const recipe::Recipe& recipe,
+                    bool has_versions = false) {
+  if (recipe::needs_calibration(recipe) && !has_versions) {
     return invalid_argument("recipe: an algorithm needs calibration text, which is not given here");
   }
   if (static_cast<int64_t>(recipe.layers.size()) == shape.num_layers) return {};
@@ -47,14 +48,16 @@ void round_head(const WeightFormat& format, const Matrix& from, Matrix& to) {
                          to.values.data());
 }
 
-// The weight format that a recipe gives a site; bf16 for kv sites.
-WeightFormat format_at(const model::ModelShape& shape, const recipe::Recipe& recipe,
-                       int64_t index) {
+// What a recipe does to the weights of a site; bf16 for kv sites.
+recipe::LinearTreatment weights_at(const model::ModelShape& shape, const recipe::Recipe& recipe,
+                                   int64_t index) {
   const recipe::Site site = recipe::site_at(shape, index);
-  if (site.kind == recipe::SiteKind::kHead) return recipe.head.weight;
   if (site.kind == recipe::SiteKind::kKv) return {};
-  const auto kind = static_cast<size_t>(site.kind);
-  return recipe.layers[static_cast<size_t>(site.layer)].linear[kind].weight;
+  const recipe::LinearTreatment& treatment =
+      site.kind == recipe::SiteKind::kHead
+          ? recipe.head
+          : recipe.layers[static_cast<size_t>(site.layer)].linear[static_cast<size_t>(site.kind)];
+  return {.weight = treatment.weight, .algorithm = treatment.algorithm};
 }
 
 }  // namespace
@@ -64,7 +67,7 @@ Result<model::Weights> apply_recipe(const model::Weights& weights, const recipe:
   model::Weights treated = weights;
   for (int64_t site = 0; site + 1 < recipe::num_sites(weights.shape); ++site) {
     const recipe::Site at = recipe::site_at(weights.shape, site);
-    const WeightFormat format = format_at(weights.shape, recipe, site);
+    const WeightFormat format = weights_at(weights.shape, recipe, site).weight;
     const auto layer = static_cast<size_t>(at.layer);
     round_site(format, at.kind, weights.layers[layer], treated.layers[layer]);
   }
@@ -78,9 +81,10 @@ TreatedModel::TreatedModel(std::shared_ptr<const model::Weights> weights, host::
     : weights_(std::move(weights)), model_(std::move(model)), cache_bytes_(cache_bytes) {}
 
 Result<TreatedModel> TreatedModel::create(const std::shared_ptr<const model::Weights>& weights,
-                                          int64_t cache_bytes) {
+                                          int64_t cache_bytes, SiteValues versions) {
   DOVETAIL_TRY(host::HostModel model, host::HostModel::create(weights));
   TreatedModel treated(weights, std::move(model), cache_bytes);
+  treated.versions_ = std::move(versions);
   for (size_t layer = 0; layer < weights->layers.size(); ++layer) {
     treated.layers_.push_back(std::make_shared<model::LayerWeights>(weights->layers[layer]));
     DOVETAIL_TRY_STATUS(
@@ -93,14 +97,14 @@ Result<TreatedModel> TreatedModel::create(const std::shared_ptr<const model::Wei
 }
 
 Result<TreatStats> TreatedModel::apply(const recipe::Recipe& recipe) {
-  DOVETAIL_TRY_STATUS(check_recipe(weights_->shape, recipe));
+  DOVETAIL_TRY_STATUS(check_recipe(weights_->shape, recipe, versions_ != nullptr));
   TreatStats stats;
   for (int64_t site = 0; site < recipe::num_sites(weights_->shape); ++site) {
-    const WeightFormat format = format_at(weights_->shape, recipe, site);
-    WeightFormat& applied = applied_[static_cast<size_t>(site)];
-    if (format == applied) continue;
-    treat(site, format, stats);
-    applied = format;
+    const recipe::LinearTreatment wanted = weights_at(weights_->shape, recipe, site);
+    recipe::LinearTreatment& applied = applied_[static_cast<size_t>(site)];
+    if (wanted == applied) continue;
+    DOVETAIL_TRY_STATUS(treat(site, wanted, stats));
+    applied = wanted;
   }
   DOVETAIL_TRY_STATUS(model_.set_numerics(host::numerics_of(recipe)));
   return stats;
@@ -115,33 +119,48 @@ std::vector<Matrix*> TreatedModel::matrices_of(int64_t site) {
   return matrices;
 }
 
-void TreatedModel::treat(int64_t site, const WeightFormat& format, TreatStats& stats) {
+void TreatedModel::write(int64_t site, const std::vector<float>& values) {
+  auto from = values.begin();
+  for (Matrix* matrix : matrices_of(site)) {
+    const auto size = std::ssize(matrix->values);
+    std::copy(from, from + size, matrix->values.begin());
+    from += size;
+  }
+}
+
+Status TreatedModel::treat(int64_t site, const recipe::LinearTreatment& wanted, TreatStats& stats) {
   const std::vector<Matrix*> matrices = matrices_of(site);
   int64_t count = 0;
   for (const Matrix* matrix : matrices) count += matrix->rows * matrix->cols;
-  if (const Rounded* kept = recall(site, format)) {
-    auto from = kept->values.begin();
-    for (Matrix* matrix : matrices) {
-      const auto size = static_cast<std::ptrdiff_t>(matrix->values.size());
-      std::copy(from, from + size, matrix->values.begin());
-      from += size;
-    }
+  if (const Rounded* kept = recall(site, wanted)) {
+    write(site, kept->values);
     stats.reused_weights += count;
-    return;
+    return {};
+  }
+  if (wanted.algorithm != recipe::Algorithm::kNearest) {
+    DOVETAIL_TRY(Rounded version, [&]() -> Result<Rounded> {
+      DOVETAIL_TRY(std::vector<float> values, versions_(site, wanted));
+      return Rounded{.site = site, .treatment = wanted, .values = std::move(values)};
+    }());
+    write(site, version.values);
+    stats.reused_weights += count;
+    remember(std::move(version));
+    return {};
   }
   const recipe::Site at = recipe::site_at(weights_->shape, site);
   if (at.kind == recipe::SiteKind::kHead) {
-    round_head(format, weights_->head_matrix(), *head_);
+    round_head(wanted.weight, weights_->head_matrix(), *head_);
   } else {
     const auto layer = static_cast<size_t>(at.layer);
-    round_site(format, at.kind, weights_->layers[layer], *layers_[layer]);
+    round_site(wanted.weight, at.kind, weights_->layers[layer], *layers_[layer]);
   }
-  if (format.element == formats::Element::kBf16) return;  // a plain copy: nothing was rounded
-  Rounded rounded{.site = site, .format = format, .values = {}};
+  if (wanted.weight.element == formats::Element::kBf16) return {};  // a plain copy
+  Rounded rounded{.site = site, .treatment = wanted, .values = {}};
   for (const Matrix* matrix : matrices)
     rounded.values.insert(rounded.values.end(), matrix->values.begin(), matrix->values.end());
   stats.rounded_weights += count;
   remember(std::move(rounded));
+  return {};
 }
 
 void TreatedModel::remember(Rounded rounded) {
@@ -157,9 +176,10 @@ void TreatedModel::remember(Rounded rounded) {
   }
 }
 
-const TreatedModel::Rounded* TreatedModel::recall(int64_t site, const WeightFormat& format) {
+const TreatedModel::Rounded* TreatedModel::recall(int64_t site,
+                                                  const recipe::LinearTreatment& wanted) {
   const auto found = std::find_if(cache_.begin(), cache_.end(), [&](const Rounded& entry) {
-    return entry.site == site && entry.format == format;
+    return entry.site == site && entry.treatment == wanted;
   });
   if (found == cache_.end()) return nullptr;
   cache_.splice(cache_.begin(), cache_, found);

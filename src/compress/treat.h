@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -26,6 +27,10 @@ namespace dovetail::compress {
 [[nodiscard]] Result<model::Weights> apply_recipe(const model::Weights& weights,
                                                   const recipe::Recipe& recipe);
 
+// Values of a site by an algorithm that needs inputs, its matrices stacked (site_versions.h).
+using SiteValues = std::function<Result<std::vector<float>>(
+    int64_t site, const recipe::LinearTreatment& treatment)>;
+
 struct TreatStats {
   int64_t rounded_weights = 0;  // weights that were rounded anew
   int64_t reused_weights = 0;   // taken from what this object had rounded before
@@ -36,12 +41,13 @@ struct TreatStats {
 // the weights) and at most `cache_bytes`.
 class TreatedModel {
  public:
-  // Errors: as HostModel::create.
+  // versions: gives the sites whose treatment has an algorithm; without it such recipes are
+  // refused. Errors: as HostModel::create.
   [[nodiscard]] static Result<TreatedModel> create(
       const std::shared_ptr<const model::Weights>& weights,
-      int64_t cache_bytes = int64_t{256} << 20);
+      int64_t cache_bytes = int64_t{256} << 20, SiteValues versions = {});
 
-  // Errors: as apply_recipe.
+  // Errors: as apply_recipe; those of `versions`.
   [[nodiscard]] Result<TreatStats> apply(const recipe::Recipe& recipe);
 
   // The model as last treated (at first: the reference). It changes with the next apply(), and so
@@ -54,20 +60,23 @@ class TreatedModel {
 
   struct Rounded {
     int64_t site = 0;
-    formats::WeightFormat format;
-    std::vector<float> values;  // the site's matrices one after the other
+    recipe::LinearTreatment treatment;  // of the weights alone
+    std::vector<float> values;          // the site's matrices one after the other
   };
   // Of a linear site or the head, the treated ones.
   [[nodiscard]] std::vector<model::Matrix*> matrices_of(int64_t site);
-  void treat(int64_t site, const formats::WeightFormat& format, TreatStats& stats);
+  void write(int64_t site, const std::vector<float>& values);
+  [[nodiscard]] Status treat(int64_t site, const recipe::LinearTreatment& wanted,
+                             TreatStats& stats);
   void remember(Rounded rounded);
-  [[nodiscard]] const Rounded* recall(int64_t site, const formats::WeightFormat& format);
+  [[nodiscard]] const Rounded* recall(int64_t site, const recipe::LinearTreatment& wanted);
 
   std::shared_ptr<const model::Weights> weights_;
   std::vector<std::shared_ptr<model::LayerWeights>> layers_;  // treated copies
   std::shared_ptr<model::Matrix> head_;
-  std::vector<formats::WeightFormat> applied_;  // by site index; kv entries unused
+  std::vector<recipe::LinearTreatment> applied_;  // by site index; kv entries unused
   host::HostModel model_;
+  SiteValues versions_;
   std::list<Rounded> cache_;  // most recently used first
   int64_t cached_bytes_ = 0;
   int64_t cache_bytes_ = 0;

@@ -179,5 +179,35 @@ TEST(TreatedModel, RefusesARecipeOfAnotherModel) {
   EXPECT_FALSE(apply_recipe(*tiny_weights(3), recipe::Recipe{}).has_value());
 }
 
+TEST(TreatedModel, TakesSitesWithAnAlgorithmFromTheirVersions) {
+  const auto weights = tiny_weights(5);
+  std::vector<int64_t> asked;
+  const SiteValues versions =
+      [&](int64_t site, const recipe::LinearTreatment& treatment) -> Result<std::vector<float>> {
+    EXPECT_EQ(recipe::weight_treatment_name(treatment), "int4_g32_gptq");
+    asked.push_back(site);
+    int64_t count = 0;
+    for (const auto& values : values_of(*weights, site)) count += std::ssize(values);
+    return std::vector<float>(static_cast<size_t>(count), static_cast<float>(site));
+  };
+  auto treated = TreatedModel::create(weights, 1 << 20, versions);
+  ASSERT_TRUE(treated.has_value());
+  recipe::Recipe recipe = uniform(weights->shape, "int4_g32");
+  recipe.layers[1].linear[0].algorithm = recipe::Algorithm::kGptq;
+  recipe.head = {.weight = recipe.layers[0].linear[0].weight,
+                 .algorithm = recipe::Algorithm::kGptq};
+  ASSERT_TRUE(treated->apply(recipe).has_value());
+  EXPECT_EQ(asked, (std::vector<int64_t>{5, 15}));
+  for (const model::Matrix* matrix :
+       {&treated->model().layer(1).q, &treated->model().layer(1).k, &treated->model().layer(1).v})
+    for (const float value : matrix->values) ASSERT_EQ(value, 5);
+  EXPECT_EQ(treated->model().head().values[3], 15);
+  // Back and forth: what is kept is not asked for again.
+  ASSERT_TRUE(treated->apply(uniform(weights->shape, "int4_g32")).has_value());
+  ASSERT_TRUE(treated->apply(recipe).has_value());
+  EXPECT_EQ(asked.size(), 2U);
+  EXPECT_EQ(treated->model().layer(1).q.values[0], 5);
+}
+
 }  // namespace
 }  // namespace dovetail::compress
