@@ -64,18 +64,21 @@ std::string_view text_part_name(TextPart part) {
     case TextPart::kSelect:
       return "select";
     case TextPart::kCertify:
+      return "certify";
+    case TextPart::kCalibrate:
       break;
   }
-  return "certify";
+  return "calibrate";
 }
 
 Result<TextWindows> part_of_text(const TextWindows& text, const std::vector<int64_t>& counts,
                                  TextPart part) {
   const auto index = static_cast<size_t>(part);
-  if (counts.size() != 3 || std::any_of(counts.begin(), counts.end(), [](int64_t n) {
-        return n < 1 || n > (int64_t{1} << 32);
-      })) {
-    return invalid_argument("counts of a split text: want three, each 1 or more");
+  if (counts.size() < 3 || counts.size() > 4 || index >= counts.size() ||
+      std::any_of(counts.begin(), counts.end(),
+                  [](int64_t n) { return n < 1 || n > (int64_t{1} << 32); })) {
+    return invalid_argument(
+        "counts of a split text: want three or four, each 1 or more, one of them the part's");
   }
   const auto first =
       std::accumulate(counts.begin(), counts.begin() + static_cast<long>(index), int64_t{0});
@@ -83,8 +86,9 @@ Result<TextWindows> part_of_text(const TextWindows& text, const std::vector<int6
   const auto available = static_cast<int64_t>(text.windows.size());
   if (available < wanted) {
     return invalid_argument(
-        fmt::format("{}: {} windows of text, want {} ({} profile, {} select, {} certify)",
-                    text.name, available, wanted, counts[0], counts[1], counts[2]));
+        fmt::format("{}: {} windows of text, want {} ({} profile, {} select, {} certify{})",
+                    text.name, available, wanted, counts[0], counts[1], counts[2],
+                    counts.size() > 3 ? fmt::format(", {} calibrate", counts[3]) : ""));
   }
   TextWindows result{.name = fmt::format("{}: {} part", text.name, text_part_name(part)),
                      .windows = {}};

@@ -39,12 +39,13 @@ struct TextWindows {
                                                   const std::string& path, int64_t context,
                                                   int64_t max_windows);
 
-// What a text is for. The three are disjoint, so that nothing is certified on what chose it.
-enum class TextPart : uint8_t { kProfile, kSelect, kCertify };
-[[nodiscard]] std::string_view text_part_name(TextPart part);  // "profile", "select", "certify"
+// What a text is for. The parts are disjoint, so that nothing is certified on what chose it.
+enum class TextPart : uint8_t { kProfile, kSelect, kCertify, kCalibrate };
+// "profile", "select", "certify", "calibrate"
+[[nodiscard]] std::string_view text_part_name(TextPart part);
 
 // Cuts one text into the windows of a part: the first `counts[0]` windows are kProfile's, the next
-// `counts[1]` kSelect's, the next `counts[2]` kCertify's.
+// `counts[1]` kSelect's, the next `counts[2]` kCertify's; a fourth, if there, kCalibrate's.
 // Errors: kInvalidArgument if the text has too few windows; the message says how many it has.
 [[nodiscard]] Result<TextWindows> part_of_text(const TextWindows& text,
                                                const std::vector<int64_t>& counts, TextPart part);

@@ -3,11 +3,16 @@
 #include <chrono>
 #include <limits>
 #include <map>
+#include <numeric>
 
 #include <fmt/format.h>
 
+#include "base/hash.h"
+#include "base/paths.h"
 #include "compress/kv_injection.h"
 #include "compress/profile.h"
+#include "compress/saved_block.h"
+#include "compress/site_versions.h"
 #include "model/off_grid.h"
 #include "model/zoo.h"
 
@@ -27,17 +32,31 @@ struct LossLab::Impl {
   std::map<eval::TextPart, eval::TextWindows> texts;
   std::map<eval::TextPart, eval::KlReference> references;
   std::optional<compress::KvInjector> injector;  // while the profile is made
+  // Treatments of the menu that need calibration text, and what was made of them.
+  std::vector<recipe::LinearTreatment> calibrated;
+  std::optional<std::vector<model::Matrix>> layer_inputs;  // while versions are made
+  std::map<int64_t, compress::SavedBlock> blocks;          // by layer, the head behind the last
+  std::optional<compress::LossProfile> profile;            // with the versions' losses
+  std::map<std::string, double> algorithm_s;               // by treatment, all sites
 
   Result<eval::TextWindows> make_text(eval::TextPart part);
   Result<const eval::KlReference*> reference_of(eval::TextPart part);
   Result<eval::KlStats> measure_now(const recipe::Recipe& recipe, eval::TextPart part);
   Piece linears_piece(const Json& input, const eval::TextWindows& profile_text);
   Piece kv_piece(const Json& input, const eval::TextWindows& profile_text, int64_t layer);
+  Json versions_key(const eval::TextWindows& calibration, int64_t layer) const;
+  std::string versions_file(int64_t layer);
+  Result<compress::SiteVersions> make_versions(int64_t layer);
+  Piece versions_piece(const eval::TextWindows& calibration, int64_t layer);
+  std::vector<Piece> all_versions(const eval::TextWindows& calibration);
+  Result<std::vector<float>> values_of(int64_t site, const recipe::LinearTreatment& treatment);
   std::vector<Piece> parts_of_profile(const Json& input, const eval::TextWindows& profile_text);
   Result<std::vector<compress::RandomRecipe>> validation(const recipe::Menu& menu) const;
 };
 
 namespace {
+
+constexpr int64_t kTreatedCacheBytes = int64_t{256} << 20;
 
 host::TokenBatch whole_batch(const eval::TextWindows& text) {
   return eval::batches_of(text, std::numeric_limits<int64_t>::max()).at(0);
@@ -86,6 +105,8 @@ Result<LossLab> LossLab::open(const std::string& model, const StudyConfig& confi
   impl->validation_recipes = config.validation_recipes;
   impl->memory = &memory;
   impl->progress = progress;
+  DOVETAIL_TRY(const recipe::Menu menu, make_menu(config.menu));
+  impl->calibrated = compress::calibrated_treatments(menu);
   DOVETAIL_TRY(impl->reference, host::HostModel::create(impl->weights));
   return LossLab(std::move(impl));
 }
@@ -93,18 +114,20 @@ Result<LossLab> LossLab::open(const std::string& model, const StudyConfig& confi
 Result<eval::TextWindows> LossLab::Impl::make_text(eval::TextPart part) {
   if (!text.file.empty()) {
     DOVETAIL_TRY(const model::Tokenizer tokenizer, model::load_tokenizer(model_path));
-    const std::vector<int64_t> counts = {text.profile_sequences, text.select_sequences,
-                                         text.certify_sequences};
+    std::vector<int64_t> counts = {text.profile_sequences, text.select_sequences,
+                                   text.certify_sequences};
+    if (part == eval::TextPart::kCalibrate) counts.push_back(text.calibrate_sequences);
+    const int64_t wanted = std::accumulate(counts.begin(), counts.end(), int64_t{0});
     DOVETAIL_TRY(const eval::TextWindows all,
-                 eval::windows_of_file(tokenizer, text.file, text.sequence_tokens,
-                                       counts[0] + counts[1] + counts[2]));
+                 eval::windows_of_file(tokenizer, text.file, text.sequence_tokens, wanted));
     return eval::part_of_text(all, counts, part);
   }
   DOVETAIL_TRY(const model::Tokenizer tokenizer, model::load_tokenizer(model_path));
   const std::map<eval::TextPart, int64_t> sequences = {
       {eval::TextPart::kProfile, text.profile_sequences},
       {eval::TextPart::kSelect, text.select_sequences},
-      {eval::TextPart::kCertify, text.certify_sequences}};
+      {eval::TextPart::kCertify, text.certify_sequences},
+      {eval::TextPart::kCalibrate, text.calibrate_sequences}};
   return eval::sample_text(*reference, tokenizer.bos_id(), part,
                            {.num_sequences = sequences.at(part),
                             .length = text.sequence_tokens,
@@ -114,6 +137,8 @@ Result<eval::TextWindows> LossLab::Impl::make_text(eval::TextPart part) {
 
 Piece LossLab::text_piece(eval::TextPart part) {
   Json input = to_json(impl_->text);
+  // Other parts do not depend on how much text algorithms see.
+  if (part != eval::TextPart::kCalibrate) input.erase("calibrate_sequences");
   input["model"] = impl_->digest;
   input["part"] = std::string(eval::text_part_name(part));
   const auto compute = [impl = impl_.get(), part]() -> Result<Json> {
@@ -174,6 +199,125 @@ std::vector<Piece> LossLab::Impl::parts_of_profile(const Json& input,
   return parts;
 }
 
+// Raised when the same inputs give other versions.
+constexpr int kVersionsMethod = 1;
+constexpr int64_t kHeadPositions = 256;  // at which the head's ratio is measured
+
+Json LossLab::Impl::versions_key(const eval::TextWindows& calibration, int64_t layer) const {
+  Json treatments = Json::array();
+  for (const auto& treatment : calibrated)
+    treatments.push_back(recipe::weight_treatment_name(treatment));
+  return {{"model", digest},
+          {"text", calibration.digest()},
+          {"method", kVersionsMethod},
+          {"treatments", treatments},
+          {"layer", layer}};
+}
+
+// Beside the shared results: other studies of the model find them there.
+std::string LossLab::Impl::versions_file(int64_t layer) {
+  const Json key = versions_key(texts.at(eval::TextPart::kCalibrate), layer);
+  return fmt::format("{}/versions/{}", cache_folder(), sha256_hex(key.dump()));
+}
+
+Result<compress::SiteVersions> LossLab::Impl::make_versions(int64_t layer) {
+  const host::TokenBatch tokens = whole_batch(texts.at(eval::TextPart::kCalibrate));
+  report_progress(progress, "running the menu's algorithms, by layer",
+                  static_cast<double>(layer) / static_cast<double>(weights->shape.num_layers + 1));
+  DOVETAIL_TRY(compress::SiteVersions made, [&]() -> Result<compress::SiteVersions> {
+    if (layer == weights->shape.num_layers)
+      return compress::versions_of_head(*reference, tokens, calibrated, kHeadPositions);
+    if (!layer_inputs.has_value()) {
+      DOVETAIL_TRY(layer_inputs, reference->layer_inputs(tokens));
+    }
+    return compress::versions_of_layer(*reference, layer, tokens,
+                                       layer_inputs->at(static_cast<size_t>(layer)), calibrated);
+  }());
+  const std::string file = versions_file(layer);
+  std::error_code code;
+  std::filesystem::create_directories(std::filesystem::path(file).parent_path(), code);
+  DOVETAIL_TRY_STATUS(compress::save_block(file, made.block));
+  return made;
+}
+
+Piece LossLab::Impl::versions_piece(const eval::TextWindows& calibration, int64_t layer) {
+  const auto compute = [this, layer]() -> Result<Json> {
+    DOVETAIL_TRY(const compress::SiteVersions made, make_versions(layer));
+    Json list = Json::array();
+    for (const compress::SiteVersion& version : made.versions) {
+      list.push_back({{"site", version.site},
+                      {"treatment", version.treatment},
+                      {"loss_ratio", version.loss_ratio},
+                      {"seconds", version.seconds}});
+    }
+    return list;
+  };
+  return {.kind = "versions",
+          .input = versions_key(calibration, layer),
+          .compute = compute,
+          .shared = true};
+}
+
+std::vector<Piece> LossLab::Impl::all_versions(const eval::TextWindows& calibration) {
+  std::vector<Piece> pieces;
+  for (int64_t layer = 0; layer <= weights->shape.num_layers; ++layer)
+    pieces.push_back(versions_piece(calibration, layer));
+  return pieces;
+}
+
+// A file that is gone or damaged is made again.
+Result<std::vector<float>> LossLab::Impl::values_of(int64_t site,
+                                                    const recipe::LinearTreatment& treatment) {
+  const recipe::Site at = recipe::site_at(weights->shape, site);
+  const int64_t layer = at.layer < 0 ? weights->shape.num_layers : at.layer;
+  auto found = blocks.find(layer);
+  if (found == blocks.end()) {
+    Result<compress::SavedBlock> block = compress::load_block(versions_file(layer));
+    if (!block.has_value()) {
+      DOVETAIL_TRY(compress::SiteVersions made, make_versions(layer));
+      block = std::move(made.block);
+    }
+    found = blocks.emplace(layer, std::move(*block)).first;
+  }
+  return compress::values_of_version(found->second, at.kind, treatment);
+}
+
+Result<std::vector<Piece>> LossLab::versions_pieces() {
+  if (impl_->calibrated.empty()) return std::vector<Piece>();
+  DOVETAIL_TRY(const eval::TextWindows* text, text_of(eval::TextPart::kCalibrate));
+  return impl_->all_versions(*text);
+}
+
+Status LossLab::add_versions(compress::LossProfile& profile) {
+  if (impl_->calibrated.empty()) return {};
+  DOVETAIL_TRY(const std::vector<Piece> pieces, versions_pieces());
+  DOVETAIL_TRY(const std::vector<Json> stored, impl_->memory->remember_all(pieces));
+  impl_->layer_inputs.reset();
+  std::vector<std::vector<compress::SiteVersion>> versions;
+  for (const Json& layer : stored) {
+    std::vector<compress::SiteVersion>& list = versions.emplace_back();
+    for (const Json& version : layer) {
+      list.push_back({.site = version.at("site").get<std::string>(),
+                      .treatment = version.at("treatment").get<std::string>(),
+                      .loss_ratio = version.at("loss_ratio").get<double>(),
+                      .seconds = version.at("seconds").get<double>()});
+      impl_->algorithm_s[list.back().treatment] += list.back().seconds;
+    }
+  }
+  return compress::add_versions(profile, versions);
+}
+
+bool LossLab::has_algorithms() const {
+  return !impl_->calibrated.empty();
+}
+
+Json LossLab::algorithm_times() const {
+  Json times = Json::object();
+  for (const auto& [treatment, seconds] : impl_->algorithm_s)
+    times["compress_" + treatment + "_s"] = seconds;
+  return times;
+}
+
 Json LossLab::profile_key(const eval::TextWindows& text) const {
   return {{"model", impl_->digest}, {"text", text.digest()}, {"method", compress::kProfileMethod}};
 }
@@ -213,7 +357,13 @@ Result<compress::LossProfile> LossLab::profile() {
                impl_->memory->remember(
                    {.kind = "profile", .input = input, .compute = join, .shared = true}));
   impl_->injector.reset();
-  return compress::loss_profile_from_json(stored, "stored loss profile");
+  DOVETAIL_TRY(compress::LossProfile profile,
+               compress::loss_profile_from_json(stored, "stored loss profile"));
+  if (impl_->algorithm_s.empty()) {
+    DOVETAIL_TRY_STATUS(add_versions(profile));
+    impl_->profile = profile;
+  }
+  return impl_->calibrated.empty() ? profile : *impl_->profile;
 }
 
 Result<const eval::KlReference*> LossLab::Impl::reference_of(eval::TextPart part) {
@@ -225,7 +375,13 @@ Result<const eval::KlReference*> LossLab::Impl::reference_of(eval::TextPart part
 Result<eval::KlStats> LossLab::Impl::measure_now(const recipe::Recipe& recipe,
                                                  eval::TextPart part) {
   if (!treated.has_value()) {
-    DOVETAIL_TRY(treated, compress::TreatedModel::create(weights));
+    compress::SiteValues versions;
+    if (!calibrated.empty()) {
+      versions = [this](int64_t site, const recipe::LinearTreatment& treatment) {
+        return values_of(site, treatment);
+      };
+    }
+    DOVETAIL_TRY(treated, compress::TreatedModel::create(weights, kTreatedCacheBytes, versions));
   }
   DOVETAIL_TRY(const eval::KlReference* kl, reference_of(part));
   DOVETAIL_TRY([[maybe_unused]] const compress::TreatStats stats, treated->apply(recipe));
@@ -235,6 +391,11 @@ Result<eval::KlStats> LossLab::Impl::measure_now(const recipe::Recipe& recipe,
 Result<Piece> LossLab::measure_piece(const recipe::Recipe& recipe, eval::TextPart part) {
   DOVETAIL_TRY(const eval::TextWindows* text, text_of(part));
   Json input = {{"model", impl_->digest}, {"text", text->digest()}, {"recipe", recipe_key(recipe)}};
+  // Versions are a matter of the calibration text as well.
+  if (recipe::needs_calibration(recipe)) {
+    DOVETAIL_TRY(const eval::TextWindows* calibration, text_of(eval::TextPart::kCalibrate));
+    input["calibration"] = calibration->digest();
+  }
   const auto compute = [impl = impl_.get(), recipe, part]() -> Result<Json> {
     DOVETAIL_TRY(const eval::KlStats stats, impl->measure_now(recipe, part));
     return eval::kl_stats_to_json(stats);
@@ -297,8 +458,10 @@ Result<Json> LossLab::additivity(const recipe::Menu& menu) {
 
 Result<Json> LossLab::describe_texts() {
   Json json;
-  for (const eval::TextPart part :
-       {eval::TextPart::kProfile, eval::TextPart::kSelect, eval::TextPart::kCertify}) {
+  std::vector<eval::TextPart> parts = {eval::TextPart::kProfile, eval::TextPart::kSelect,
+                                       eval::TextPart::kCertify};
+  if (!impl_->calibrated.empty()) parts.push_back(eval::TextPart::kCalibrate);
+  for (const eval::TextPart part : parts) {
     DOVETAIL_TRY(const eval::TextWindows* text, text_of(part));
     json[std::string(eval::text_part_name(part))] = {{"description", text->name},
                                                      {"num_tokens", text->num_scored()},

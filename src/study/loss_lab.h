@@ -35,7 +35,7 @@ class LossLab {
   [[nodiscard]] const model::ModelShape& shape() const;
   [[nodiscard]] const std::string& digest() const;  // of the weights as profiled
 
-  // Profile of every format in the study's menu.
+  // Profile of every treatment in the study's menu; those with an algorithm by site_versions.h.
   [[nodiscard]] Result<compress::LossProfile> profile();
   // Predicted against measured over config.validation_recipes whole recipes, on the selection text.
   [[nodiscard]] Result<Json> additivity(const recipe::Menu& menu);
@@ -45,12 +45,19 @@ class LossLab {
   [[nodiscard]] Result<std::string> measurement_row(const recipe::Recipe& recipe,
                                                     eval::TextPart part);
   [[nodiscard]] Result<std::string> profile_row();
-  // {"profile": {...}, "select": {...}, "certify": {...}}: description, digest, tokens.
+  // "compress_<treatment>_s": seconds that each algorithm of the menu took over all sites.
+  [[nodiscard]] Json algorithm_times() const;
+  [[nodiscard]] bool has_algorithms() const;
+  // {"profile": {...}, "select": {...}, "certify": {...}}: description, digest, tokens; "calibrate"
+  // where the menu has algorithms.
   [[nodiscard]] Result<Json> describe_texts();
 
   // What the functions above remember, as pieces that several workers can share. All of them work
   // on the lab, which must stay, and not at once in one process.
   [[nodiscard]] Piece text_piece(eval::TextPart part);
+  // What the menu's algorithms make of each layer and of the head; none without algorithms. Needs
+  // the calibration text.
+  [[nodiscard]] Result<std::vector<Piece>> versions_pieces();
   // None if the profile is there. Needs the profile text.
   [[nodiscard]] Result<std::vector<Piece>> profile_pieces();
   // The measurements of additivity(). Needs the selection text.
@@ -62,6 +69,7 @@ class LossLab {
   struct Impl;
   explicit LossLab(std::unique_ptr<Impl> impl);
   [[nodiscard]] Result<const eval::TextWindows*> text_of(eval::TextPart part);
+  [[nodiscard]] Status add_versions(compress::LossProfile& profile);
   [[nodiscard]] Json profile_key(const eval::TextWindows& text) const;
   std::unique_ptr<Impl> impl_;
 };

@@ -76,12 +76,15 @@ Status measure_ahead(const StudyState& state) {
   for (const auto& [name, lab] : state.labs) {
     texts.push_back(lab->text_piece(eval::TextPart::kProfile));
     texts.push_back(lab->text_piece(eval::TextPart::kSelect));
+    if (lab->has_algorithms()) texts.push_back(lab->text_piece(eval::TextPart::kCalibrate));
   }
   DOVETAIL_TRY_STATUS(state.memory->work_through(texts));
   std::vector<Piece> pieces;
   for (const auto& [name, lab] : state.labs) {
     DOVETAIL_TRY(std::vector<Piece> profile, lab->profile_pieces());
     std::ranges::move(profile, std::back_inserter(pieces));
+    DOVETAIL_TRY(std::vector<Piece> versions, lab->versions_pieces());
+    std::ranges::move(versions, std::back_inserter(pieces));
     pieces.push_back(lab->text_piece(eval::TextPart::kCertify));
   }
   DOVETAIL_TRY(std::vector<Piece> validation,

@@ -328,6 +328,7 @@ Result<Json> run_study(const StudyConfig& config, const std::string& study_path,
   watch.lap("search");
   DOVETAIL_TRY(Json record, make_record(state, prediction, searched.swept, searched.scenarios));
   record["run"] = watch.take();
+  record["run"].update(state.products[0].lab->algorithm_times());
   record["run"]["threads"] = num_threads();
   record["run"]["version"] = DOVETAIL_VERSION;
   DOVETAIL_TRY_STATUS(write_record(state, record, study_path, out_folder));

@@ -116,13 +116,19 @@ Result<recipe::Menu> make_menu(const MenuConfig& config) {
     weights.insert(weights.begin(), "bf16");
   }
   for (const std::string& weight_name : weights) {
-    const auto weight = formats::parse_weight_format(weight_name);
-    if (!weight.has_value()) return with_context(weight.error(), "menu.weights");
-    DOVETAIL_TRY_STATUS(check_profiled(*weight));
+    const auto weights_alone = recipe::parse_linear_treatment(weight_name);
+    if (!weights_alone.has_value()) return with_context(weights_alone.error(), "menu.weights");
+    if (weight_name.find('+') != std::string::npos) {
+      return invalid_argument(
+          fmt::format("menu.weights: {}, want weights alone; activations have a list of their own",
+                      weight_name));
+    }
+    DOVETAIL_TRY_STATUS(check_profiled(weights_alone->weight));
     for (const std::string& activation_name : config.activations) {
       const auto activation = formats::parse_activation_format(activation_name);
       if (!activation.has_value()) return with_context(activation.error(), "menu.activations");
-      const recipe::LinearTreatment treatment{.weight = *weight, .activation = *activation};
+      recipe::LinearTreatment treatment = *weights_alone;
+      treatment.activation = *activation;
       if (treatment != recipe::LinearTreatment{}) menu.linear.push_back(treatment);
     }
   }

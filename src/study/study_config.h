@@ -39,6 +39,7 @@ struct TextConfig {
   int64_t profile_sequences = 2;
   int64_t select_sequences = 2;
   int64_t certify_sequences = 2;
+  int64_t calibrate_sequences = 16;
   int64_t sequence_tokens = 512;
   int64_t seed = 1;
   std::string file;
@@ -50,6 +51,10 @@ struct TextConfig {
              {.min = 1, .max = 4096, .help = "sequences on which recipes are confirmed"});
     v.number("certify_sequences", s.certify_sequences,
              {.min = 1, .max = 4096, .help = "sequences on which the answer is certified once"});
+    v.number("calibrate_sequences", s.calibrate_sequences,
+             {.min = 1,
+              .max = 4096,
+              .help = "sequences that algorithms of the menu (_gptq, _imatrix) see"});
     v.number("sequence_tokens", s.sequence_tokens,
              {.min = 16, .max = 8192, .help = "tokens of a sequence"});
     v.number("seed", s.seed, {.min = 0, .max = 1e9, .help = "seed of sampling"});
@@ -67,7 +72,10 @@ struct MenuConfig {
   std::vector<std::string> kv = {"int8", "int4", "int8+q:int8_token", "int4+q:int8_token"};
   template <typename V, typename S>
   static void visit(V& v, S& s) {
-    v.texts("weights", s.weights, {.help = "weight formats (docs/formats)"});
+    v.texts(
+        "weights", s.weights,
+        {.help =
+             "weight formats (docs/formats), with or without an algorithm (docs/algorithms.md)"});
     v.texts("activations", s.activations,
             {.choices = {"bf16", "int8_token", "fp8_token"}, .help = "activation formats"});
     v.texts("kv", s.kv, {.help = "kv treatments"});

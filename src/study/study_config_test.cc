@@ -127,5 +127,18 @@ TEST(MakeMenuError, AFormatThatNoProfilePricesIsRefusedBeforeTheWork) {
       << menu.error().message;
 }
 
+TEST(StudyMenu, TakesAlgorithmsWithItsWeights) {
+  MenuConfig config;
+  config.weights = {"int4_g64", "int4_g64_gptq"};
+  config.activations = {"bf16", "int8_token"};
+  const auto menu = make_menu(config);
+  ASSERT_TRUE(menu.has_value()) << menu.error().message;
+  EXPECT_EQ(recipe::treatment_name(menu->linear.back()), "int4_g64_gptq+a:int8_token");
+  config.weights = {"int4_g64_gptq+a:int8_token"};
+  EXPECT_EQ(make_menu(config).error().message,
+            "menu.weights: int4_g64_gptq+a:int8_token, want weights alone; activations have a list "
+            "of their own");
+}
+
 }  // namespace
 }  // namespace dovetail::study

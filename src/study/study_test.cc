@@ -208,6 +208,42 @@ TEST_F(StudyTest, AFinishedStudyIsNotComputedAgain) {
             0.2 * first->at("run").at("search_s").get<double>());
 }
 
+// The allocator takes the algorithm where it may, what it measures is the algorithm's version, and
+// the answer is the same whether versions are remembered or their files were lost.
+TEST_F(StudyTest, ChoosesAmongAlgorithms) {
+  std::string text = read_text_file(at("study.toml"), 1 << 20).value();
+  const std::string menu = "\"int4_g32\", ";
+  text.replace(text.find(menu), menu.size(), "\"int4_g32\", \"int4_g32_gptq\", ");
+  text.replace(text.find("kl_caps_nats = [0.02]"), 21, "kl_caps_nats = [0.05]");
+  write("algorithms.toml", text);
+  const auto record = run(at("algorithms.toml"), at("out"));
+  ASSERT_TRUE(record.has_value()) << record.error().message;
+  const Json& scenario = record->at("scenarios").at(0);
+  ASSERT_TRUE(scenario.at("feasible").get<bool>()) << scenario.at("why_not");
+  EXPECT_NE(scenario.at("recommendation").dump().find("int4_g32_gptq"), std::string::npos);
+  EXPECT_GT(record->at("run").at("compress_int4_g32_gptq_s").get<double>(), 0);
+  EXPECT_TRUE(record->at("texts").contains("calibrate"));
+  const Json& table = record->at("loss_table").at(0);
+  const Json& linear = record->at("menu").at("linear");
+  size_t nearest = 0;
+  size_t gptq = 0;
+  for (size_t i = 0; i < linear.size(); ++i) {
+    if (linear[i] == "int4_g32") nearest = i;
+    if (linear[i] == "int4_g32_gptq") gptq = i;
+  }
+  for (size_t site = 0; site < table.at("sites").size(); ++site) {
+    if (table.at("sites")[site].get<std::string>().ends_with(".kv")) continue;
+    EXPECT_LT(table.at("loss_nats")[site][gptq].get<double>(),
+              table.at("loss_nats")[site][nearest].get<double>())
+        << table.at("sites")[site];
+  }
+  fs::remove_all(at("cache") + "/versions");
+  fs::remove(at("cache") + "/results.db");
+  const auto again = run(at("algorithms.toml"), at("again"));
+  ASSERT_TRUE(again.has_value()) << again.error().message;
+  EXPECT_TRUE(canonical(*record).dump() == canonical(*again).dump());
+}
+
 // All three layers of the tiny model alike, kv apart.
 std::string all_layers(const std::string& linear) {
   std::string layer = "\"";
