@@ -6,6 +6,8 @@
 
 #include "app/command.h"
 #include "compress/blockwise.h"
+#include "compress/rotate.h"
+#include "compress/static_scales.h"
 #include "compress/treat.h"
 #include "eval/kl.h"
 #include "eval/perplexity.h"
@@ -94,14 +96,16 @@ Result<Treated> treat(const EvalOptions& options, const LoadedModel& loaded,
   // Windows are of one length, or there is only one.
   const host::TokenBatch tokens =
       eval::batches_of(text, std::numeric_limits<int64_t>::max()).front();
-  DOVETAIL_TRY(
-      compress::Compressed made,
-      compress::compress_blockwise(*loaded.weights, recipe, tokens, {}, terminal_progress()));
+  DOVETAIL_TRY(const model::Weights turned, compress::rotate_for(*loaded.weights, recipe));
+  DOVETAIL_TRY(compress::Compressed made,
+               compress::compress_blockwise(turned, recipe, tokens, {}, terminal_progress()));
   end_progress();
   DOVETAIL_TRY(
       host::HostModel model,
       host::HostModel::create(std::make_shared<const model::Weights>(std::move(made.weights))));
-  DOVETAIL_TRY_STATUS(model.set_numerics(made.numerics));
+  DOVETAIL_TRY(host::Numerics numerics,
+               compress::with_static_scales(model, std::move(made.numerics), tokens));
+  DOVETAIL_TRY_STATUS(model.set_numerics(std::move(numerics)));
   Json reports = Json::array();
   for (const compress::MatrixReport& report : made.reports) {
     reports.push_back(compress::to_json(report));
@@ -178,10 +182,10 @@ void add_eval_command(CLI::App& app, Action& action) {
   CLI::App* kl = eval->add_subcommand("kl", "KL(reference || treated) on a text");
   add_common(*kl, *kl_options);
   kl->add_option("--treatment", kl_options->treatment,
-                 "uniform treatment, as int4_g128+a:int8_token+kv:int8+head:int8")
+                 "uniform treatment, as int4_g128+a:int8_token+kv:int8+head:int8+r:r1r2")
       ->required();
   kl->add_option("--calibration", kl_options->calibration,
-                 "UTF-8 text that algorithms (_gptq, _imatrix) see");
+                 "UTF-8 text that algorithms (_gptq, _imatrix) and static activations see");
   kl->add_option("--calibration-sequences", kl_options->calibration_sequences,
                  "sequences of it at most")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))

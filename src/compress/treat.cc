@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "compress/rotate.h"
 #include "formats/quantize.h"
 
 namespace dovetail::compress {
@@ -12,18 +13,22 @@ namespace {
 using formats::WeightFormat;
 using model::Matrix;
 
-Status check_recipe(const model::ModelShape& shape, const recipe::Recipe& recipe) {
+Status check_applies(const model::ModelShape& shape, const recipe::Recipe& recipe) {
   if (recipe::needs_calibration(recipe)) {
-    return invalid_argument("recipe: an algorithm needs calibration text, which is not given here");
+    return invalid_argument(
+        "recipe: an algorithm or a static activation format needs calibration text, which is not "
+        "given here");
   }
-  if (static_cast<int64_t>(recipe.layers.size()) == shape.num_layers) return {};
+  if (static_cast<int64_t>(recipe.layers.size()) == shape.num_layers)
+    return recipe::check_recipe(shape, recipe);
   return invalid_argument(fmt::format("recipe has {} layers, the model {} has {}",
                                       recipe.layers.size(), shape.name, shape.num_layers));
 }
 
+// `to` may be `from`.
 void round_matrix(const WeightFormat& format, const Matrix& from, Matrix& to) {
   if (format.element == formats::Element::kBf16) {
-    std::copy(from.values.begin(), from.values.end(), to.values.begin());
+    if (&from != &to) std::copy(from.values.begin(), from.values.end(), to.values.begin());
     return;
   }
   formats::quantize_rows(format, formats::Rounding{}, from.rows, from.cols, from.values.data(),
@@ -38,6 +43,22 @@ WeightFormat format_at(const model::ModelShape& shape, const recipe::Recipe& rec
   if (site.kind == recipe::SiteKind::kKv) return {};
   const auto kind = static_cast<size_t>(site.kind);
   return recipe.layers[static_cast<size_t>(site.layer)].linear[kind].weight;
+}
+
+// What of a recipe turns weights; nothing else.
+recipe::Recipe transforms_of(const recipe::Recipe& recipe) {
+  recipe::Recipe transforms;
+  transforms.rotation = recipe.rotation;
+  transforms.layers.resize(recipe.layers.size());
+  for (size_t i = 0; i < recipe.layers.size(); ++i)
+    for (size_t j = 0; j < recipe.layers[i].linear.size(); ++j)
+      transforms.layers[i].linear[j].hadamard = recipe.layers[i].linear[j].hadamard;
+  return transforms;
+}
+recipe::Recipe no_transforms(const model::ModelShape& shape) {
+  recipe::Recipe transforms;
+  transforms.layers.resize(static_cast<size_t>(shape.num_layers));
+  return transforms;
 }
 
 }  // namespace
@@ -61,42 +82,69 @@ std::vector<Matrix model::LayerWeights::*> site_matrices(recipe::SiteKind kind) 
 }
 
 Result<model::Weights> apply_recipe(const model::Weights& weights, const recipe::Recipe& recipe) {
-  DOVETAIL_TRY_STATUS(check_recipe(weights.shape, recipe));
-  model::Weights treated = weights;
+  DOVETAIL_TRY_STATUS(check_applies(weights.shape, recipe));
+  DOVETAIL_TRY(model::Weights treated, rotate_for(weights, recipe));
   for (int64_t site = 0; site + 1 < recipe::num_sites(weights.shape); ++site) {
     const recipe::Site at = recipe::site_at(weights.shape, site);
     const WeightFormat format = format_at(weights.shape, recipe, site);
     const auto layer = static_cast<size_t>(at.layer);
     for (const auto matrix : site_matrices(at.kind)) {
-      round_matrix(format, weights.layers[layer].*matrix, treated.layers[layer].*matrix);
+      Matrix& w = treated.layers[layer].*matrix;
+      round_matrix(format, w, w);
     }
   }
-  round_matrix(recipe.head.weight, weights.head_matrix(),
-               weights.shape.tied_embedding ? treated.embedding : treated.head);
+  Matrix& head = treated.shape.tied_embedding ? treated.embedding : treated.head;
+  round_matrix(recipe.head.weight, head, head);
   return treated;
 }
 
 TreatedModel::TreatedModel(std::shared_ptr<const model::Weights> weights, host::HostModel model,
                            int64_t cache_bytes)
-    : weights_(std::move(weights)), model_(std::move(model)), cache_bytes_(cache_bytes) {}
+    : reference_(std::move(weights)),
+      weights_(reference_),
+      transforms_(no_transforms(reference_->shape)),
+      model_(std::move(model)),
+      cache_bytes_(cache_bytes) {}
 
 Result<TreatedModel> TreatedModel::create(const std::shared_ptr<const model::Weights>& weights,
                                           int64_t cache_bytes) {
   DOVETAIL_TRY(host::HostModel model, host::HostModel::create(weights));
   TreatedModel treated(weights, std::move(model), cache_bytes);
-  for (size_t layer = 0; layer < weights->layers.size(); ++layer) {
-    treated.layers_.push_back(std::make_shared<model::LayerWeights>(weights->layers[layer]));
-    DOVETAIL_TRY_STATUS(
-        treated.model_.replace_layer(static_cast<int64_t>(layer), treated.layers_.back()));
-  }
-  treated.head_ = std::make_shared<Matrix>(weights->head_matrix());
-  DOVETAIL_TRY_STATUS(treated.model_.replace_head(treated.head_));
-  treated.applied_.assign(static_cast<size_t>(recipe::num_sites(weights->shape)), {});
+  DOVETAIL_TRY_STATUS(treated.copy_weights());
   return treated;
 }
 
+Status TreatedModel::copy_weights() {
+  layers_.clear();
+  for (size_t layer = 0; layer < weights_->layers.size(); ++layer) {
+    layers_.push_back(std::make_shared<model::LayerWeights>(weights_->layers[layer]));
+    DOVETAIL_TRY_STATUS(model_.replace_layer(static_cast<int64_t>(layer), layers_.back()));
+  }
+  head_ = std::make_shared<Matrix>(weights_->head_matrix());
+  DOVETAIL_TRY_STATUS(model_.replace_head(head_));
+  applied_.assign(static_cast<size_t>(recipe::num_sites(weights_->shape)), {});
+  cache_.clear();
+  cached_bytes_ = 0;
+  return {};
+}
+
+Status TreatedModel::turn(const recipe::Recipe& recipe) {
+  const recipe::Recipe wanted = transforms_of(recipe);
+  if (wanted == transforms_) return {};
+  std::shared_ptr<const model::Weights> turned = reference_;
+  if (recipe::needs_rotation(recipe)) {
+    DOVETAIL_TRY(model::Weights made, rotate_for(*reference_, recipe));
+    turned = std::make_shared<const model::Weights>(std::move(made));
+  }
+  DOVETAIL_TRY(model_, host::HostModel::create(turned));
+  weights_ = std::move(turned);
+  transforms_ = wanted;
+  return copy_weights();
+}
+
 Result<TreatStats> TreatedModel::apply(const recipe::Recipe& recipe) {
-  DOVETAIL_TRY_STATUS(check_recipe(weights_->shape, recipe));
+  DOVETAIL_TRY_STATUS(check_applies(weights_->shape, recipe));
+  DOVETAIL_TRY_STATUS(turn(recipe));
   TreatStats stats;
   for (int64_t site = 0; site < recipe::num_sites(weights_->shape); ++site) {
     const WeightFormat format = format_at(weights_->shape, recipe, site);
