@@ -28,8 +28,7 @@ void fold_gain(const std::vector<float>& gain, Matrix& w) {
 void turn_columns(const Matrix& r, Matrix& w) {
   DOVETAIL_CHECK(w.cols == r.rows);
   std::vector<float> turned(w.values.size());
-  host::matmul({w.values.data(), w.rows, w.cols}, {r.values.data(), r.rows, r.cols},
-               turned.data());
+  host::matmul({w.values.data(), w.rows, w.cols}, {r.values.data(), r.rows, r.cols}, turned.data());
   w.values = std::move(turned);
 }
 

@@ -41,12 +41,13 @@ model::Weights with_gains(uint64_t seed, bool tied, bool bias) {
 
 // Largest difference of two models' logits, both from the slow reference in double.
 double largest_difference(const model::Weights& a, const model::Weights& b) {
-  const std::vector<int32_t> ids = {3, 90, 17, 17, 54, 0, 100, 8};
+  const std::vector<int32_t> ids = {3, 40, 17, 17, 29, 0, 49, 8};
   const auto x = model::reference_logits(a, ids);
   const auto y = model::reference_logits(b, ids);
   double largest = 0;
   for (size_t t = 0; t < x.size(); ++t)
-    for (size_t i = 0; i < x[t].size(); ++i) largest = std::max(largest, std::fabs(x[t][i] - y[t][i]));
+    for (size_t i = 0; i < x[t].size(); ++i)
+      largest = std::max(largest, std::fabs(x[t][i] - y[t][i]));
   return largest;
 }
 
@@ -58,7 +59,8 @@ TEST(Rotate, KeepsWhatTheModelComputes) {
         const model::Weights turned = rotate(weights, rotation);
         // Logits are of size 10; weights are rounded to FP32.
         EXPECT_LT(largest_difference(weights, turned), 2e-4)
-            << recipe::rotation_name(rotation) << (tied ? ", tied" : "") << (bias ? ", biased" : "");
+            << recipe::rotation_name(rotation) << (tied ? ", tied" : "")
+            << (bias ? ", biased" : "");
         EXPECT_EQ(turned.shape.tied_embedding, tied && rotation == Rotation::kNone);
       }
     }
@@ -121,7 +123,8 @@ TEST(RotateFor, WithItsNumericsKeepsWhatTheModelComputes) {
     ASSERT_TRUE(recipe.has_value()) << recipe.error().message;
     auto turned = rotate_for(*weights, *recipe);
     ASSERT_TRUE(turned.has_value());
-    auto model = host::HostModel::create(std::make_shared<const model::Weights>(std::move(*turned)));
+    auto model =
+        host::HostModel::create(std::make_shared<const model::Weights>(std::move(*turned)));
     ASSERT_TRUE(model->set_numerics(host::numerics_of(*recipe)).has_value());
     const auto found = model->logits(model->hidden_states(tokens).value()).value();
     for (size_t i = 0; i < want.values.size(); ++i)
@@ -131,7 +134,8 @@ TEST(RotateFor, WithItsNumericsKeepsWhatTheModelComputes) {
     const auto broken = model->logits(model->hidden_states(tokens).value()).value();
     double differs = 0;
     for (size_t i = 0; i < want.values.size(); ++i)
-      differs = std::max(differs, std::fabs(static_cast<double>(broken.values[i] - want.values[i])));
+      differs =
+          std::max(differs, std::fabs(static_cast<double>(broken.values[i] - want.values[i])));
     EXPECT_EQ(differs > .1, std::string(name).find("+h:") != std::string::npos) << name;
   }
 }

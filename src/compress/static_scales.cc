@@ -53,9 +53,12 @@ class Calibration {
   void for_pieces(const Body& body) {
     for (int64_t first = 0; first < tokens_.batch; first += per_piece_) {
       const int64_t count = std::min(per_piece_, tokens_.batch - first);
-      const host::LayerRun run{
-          model_.shape(), model_.layer(layer_), numerics_.layers[static_cast<size_t>(layer_)],
-          rope_,          count,                tokens_.seq};
+      const host::LayerRun run{model_.shape(),
+                               model_.layer(layer_),
+                               numerics_.layers[static_cast<size_t>(layer_)],
+                               rope_,
+                               count,
+                               tokens_.seq};
       body(run, first * tokens_.seq);
     }
   }
@@ -77,9 +80,9 @@ class Calibration {
     const int64_t h = model_.shape().hidden_size;
     hidden_ = host::make_buffer(tokens_.rows() * h);
     for (int64_t row = 0; row < tokens_.rows(); ++row)
-      std::copy_n(model_.embedding().values.data() +
-                      int64_t{tokens_.ids[static_cast<size_t>(row)]} * h,
-                  h, hidden_.get() + row * h);
+      std::copy_n(
+          model_.embedding().values.data() + int64_t{tokens_.ids[static_cast<size_t>(row)]} * h, h,
+          hidden_.get() + row * h);
   }
 
   void run_attention() {
@@ -136,7 +139,8 @@ class Calibration {
 Result<host::Numerics> with_static_scales(const host::HostModel& model, host::Numerics numerics,
                                           const host::TokenBatch& tokens, int64_t rows_at_once) {
   DOVETAIL_TRY_STATUS(host::check_tokens(model.shape(), tokens));
-  if (numerics.layers.empty()) numerics.layers.resize(static_cast<size_t>(model.shape().num_layers));
+  if (numerics.layers.empty())
+    numerics.layers.resize(static_cast<size_t>(model.shape().num_layers));
   const bool fits = std::ssize(numerics.layers) == model.shape().num_layers;
   if (fits && any_waits(numerics))
     numerics = Calibration(model, std::move(numerics), tokens, rows_at_once).run();

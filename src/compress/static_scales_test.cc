@@ -28,9 +28,9 @@ double largest_first_input(const model::Weights& weights, const host::TokenBatch
   double largest = 0;
   for (const int32_t id : tokens.ids) {
     const float* row = weights.embedding.values.data() + id * weights.shape.hidden_size;
-    const model::Vector x = model::reference_norm({row, row + weights.shape.hidden_size},
-                                                  weights.layers[0].attn_norm,
-                                                  weights.shape.rms_norm_eps);
+    const model::Vector x =
+        model::reference_norm({row, row + weights.shape.hidden_size}, weights.layers[0].attn_norm,
+                              weights.shape.rms_norm_eps);
     for (const double value : x) largest = std::max(largest, std::fabs(value));
   }
   return largest;
@@ -43,8 +43,8 @@ TEST(StaticScales, MapTheLargestInputOfTheTextToTheLargestCode) {
   const auto filled =
       with_static_scales(*model, static_numerics(ActivationFormat::kInt8Static), tokens);
   ASSERT_TRUE(filled.has_value()) << filled.error().message;
-  EXPECT_NEAR(filled->layers[0].linear[0].static_scale,
-              largest_first_input(*weights, tokens) / 127, 1e-7);
+  EXPECT_NEAR(filled->layers[0].linear[0].static_scale, largest_first_input(*weights, tokens) / 127,
+              1e-7);
   for (const host::LayerNumerics& layer : filled->layers)
     for (const host::InputNumerics& input : layer.linear) EXPECT_GT(input.static_scale, 1e-4F);
   EXPECT_GT(filled->head.static_scale, 1e-4F);

@@ -26,8 +26,8 @@ std::vector<float> rows_of(int64_t tokens, int64_t k, uint64_t seed) {
     for (int64_t i = 0; i < k; ++i) {
       const double bell = random.uniform() + random.uniform() + random.uniform() - 1.5;
       const float outlier = i % 41 == 7 ? 30.0F : 1.0F;
-      const auto value = token % 2 == 0 ? static_cast<float>(bell)
-                                        : static_cast<float>(random.below(33)) / 8 - 2;
+      const auto value =
+          token % 2 == 0 ? static_cast<float>(bell) : static_cast<float>(random.below(33)) / 8 - 2;
       x.push_back(value * outlier * kMagnitude[token % 6]);
     }
   return x;
@@ -41,8 +41,8 @@ std::vector<uint32_t> bits_of(const std::vector<float>& values) {
 
 std::vector<float> round_trip(ActivationFormat format, const std::vector<float>& x,
                               float fixed_scale = 0) {
-  return decode_token(
-      format, encode_token(format, fixed_scale, static_cast<int64_t>(x.size()), x.data()));
+  return decode_token(format,
+                      encode_token(format, fixed_scale, static_cast<int64_t>(x.size()), x.data()));
 }
 
 TEST(ActivationFormats, NamesRoundTripInTheOrderOfTheEnumerators) {
@@ -79,8 +79,8 @@ TEST(Activations, TheQuickPathWritesWhatTheCodesDecodeTo) {
 // The weight codec, one row at a time, where it has the same format.
 TEST(Activations, BlocksAreThoseOfTheWeightFormats) {
   const std::pair<ActivationFormat, const char*> twins[] = {
-      {kInt8G32, "int8_g32"},   {kInt8G128, "int8_g128"},   {kInt4G64, "int4_g64"},
-      {kMxfp8, "mxfp8_e4m3fn"}, {kMxfp4, "mxfp4"},          {kNvfp4, "nvfp4"},
+      {kInt8G32, "int8_g32"},   {kInt8G128, "int8_g128"}, {kInt4G64, "int4_g64"},
+      {kMxfp8, "mxfp8_e4m3fn"}, {kMxfp4, "mxfp4"},        {kNvfp4, "nvfp4"},
       {kInt4G32, "int4_g32"},   {kFp8Token, "fp8_e4m3fn"}};
   for (const auto& [format, name] : twins) {
     const WeightFormat weight = parse_weight_format(name).value();
@@ -88,8 +88,8 @@ TEST(Activations, BlocksAreThoseOfTheWeightFormats) {
       const std::vector<float> x = rows_of(6, 144, seed);
       const std::vector<float> row(x.begin() + static_cast<int64_t>(seed) * 144,
                                    x.begin() + static_cast<int64_t>(seed + 1) * 144);
-      const auto want = decode_rows(
-          encode_rows(weight, {.scale = plain_rule(weight)}, 1, 144, row.data()));
+      const auto want =
+          decode_rows(encode_rows(weight, {.scale = plain_rule(weight)}, 1, 144, row.data()));
       EXPECT_EQ(bits_of(round_trip(format, row)), bits_of(want.value())) << name;
     }
   }

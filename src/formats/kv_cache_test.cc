@@ -18,9 +18,8 @@ std::vector<float> drawn(int64_t count, uint64_t seed) {
   for (int64_t i = 0; i < count; ++i) {
     const double bell = random.uniform() + random.uniform() + random.uniform() - 1.5;
     // A channel of large values with an offset, as keys have; some zeros.
-    values.push_back(random.below(20) == 0
-                         ? 0.0F
-                         : static_cast<float>(i % 16 == 3 ? 12 + 3 * bell : bell));
+    values.push_back(
+        random.below(20) == 0 ? 0.0F : static_cast<float>(i % 16 == 3 ? 12 + 3 * bell : bell));
   }
   return values;
 }
@@ -98,8 +97,7 @@ TEST(QuantizeKeyGroup, RoundsEachChannelOverItsTokens) {
     std::vector<float> wide(static_cast<size_t>(kChannels * (tokens + 1)), 77.0F);
     for (int64_t c = 0; c < kChannels; ++c)
       for (int64_t t = 0; t < tokens; ++t)
-        wide[static_cast<size_t>(c * (tokens + 1) + t)] =
-            x[static_cast<size_t>(t * kChannels + c)];
+        wide[static_cast<size_t>(c * (tokens + 1) + t)] = x[static_cast<size_t>(t * kChannels + c)];
     std::vector<float> rows = x;
     quantize_key_group(facts.format, kChannels, kChannels, 1, rows.data());
     quantize_key_group(facts.format, kChannels, 1, tokens + 1, wide.data());
