@@ -29,11 +29,11 @@ constexpr WeightFormat kFp8Row = row(Element::kFp8E4m3Fn, 8, ScaleType::kFp32, 0
 // In the order of the enumerators.
 constexpr std::array<ActivationFacts, 15> kFacts = {
     {{ActivationFormat::kBf16, "bf16", {}},
-     {ActivationFormat::kInt8Token, "int8_token", int_row(8, 0)},
-     {ActivationFormat::kFp8Token, "fp8_token", kFp8Row},
-     {ActivationFormat::kInt4Token, "int4_token", int_row(4, 0)},
-     {ActivationFormat::kInt8Static, "int8_static", int_row(8, 0), true},
-     {ActivationFormat::kFp8Static, "fp8_static", kFp8Row, true},
+     {ActivationFormat::kInt8Token, "int8_token", int_row(8, 0), 127},
+     {ActivationFormat::kFp8Token, "fp8_token", kFp8Row, kFp8E4m3FnMax},
+     {ActivationFormat::kInt4Token, "int4_token", int_row(4, 0), 10},
+     {ActivationFormat::kInt8Static, "int8_static", int_row(8, 0), 127, true},
+     {ActivationFormat::kFp8Static, "fp8_static", kFp8Row, kFp8E4m3FnMax, true},
      {ActivationFormat::kInt8G128, "int8_g128", int_row(8, 128)},
      {ActivationFormat::kInt8G64, "int8_g64", int_row(8, 64)},
      {ActivationFormat::kInt8G32, "int8_g32", int_row(8, 32)},
@@ -60,7 +60,8 @@ struct Scale {
   float acts = 0;
 };
 
-Scale scale_of(const WeightFormat& row, float absmax, float token_scale) {
+Scale scale_of(const ActivationFacts& facts, float absmax, float token_scale) {
+  const WeightFormat& row = facts.row;
   switch (row.scale) {
     case ScaleType::kFp16: {
       const uint16_t code = encode_fp16(std::clamp(absmax / top_of(row), kFp16Min, kFp16Max));
@@ -76,7 +77,7 @@ Scale scale_of(const WeightFormat& row, float absmax, float token_scale) {
       return {code, decode_fp8_e4m3fn(code) * token_scale};
     }
     default: {
-      const float scale = std::max(absmax / top_of(row), kSmallestFp32Scale);
+      const float scale = std::max(absmax / facts.absmax_steps, kSmallestFp32Scale);
       return {std::bit_cast<uint32_t>(scale), scale};
     }
   }
@@ -137,7 +138,7 @@ int64_t stored_bits_per_token(ActivationFormat format, int64_t k) {
 
 float static_scale(ActivationFormat format, float absmax) {
   DOVETAIL_CHECK(is_static(format));
-  return scale_of(activation_facts(format).row, absmax, 1).acts;
+  return scale_of(activation_facts(format), absmax, 1).acts;
 }
 
 TokenCodes encode_token(ActivationFormat format, float fixed_scale, int64_t k, const float* x) {
@@ -159,7 +160,7 @@ TokenCodes encode_token(ActivationFormat format, float fixed_scale, int64_t k, c
     const float absmax = absmax_of(n, x + begin);
     Scale scale{std::bit_cast<uint32_t>(fixed_scale), fixed_scale};
     if (!facts.is_static)
-      scale = absmax == 0 ? Scale{} : scale_of(facts.row, absmax, token.token_scale);
+      scale = absmax == 0 ? Scale{} : scale_of(facts, absmax, token.token_scale);
     token.stored.push_back(scale.stored);
     token.scale.push_back(scale.acts);
     for (int64_t i = begin; i < begin + n; ++i)

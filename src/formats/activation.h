@@ -2,7 +2,8 @@
 // arithmetic made quick and is tested against this.
 //
 //   name                  element   scale of a group                        group
-//   int8_token int4_token INT8/4    FP32  max|x| / top                      the token's row
+//   int8_token            INT8      FP32  max|x| / 127                      the token's row
+//   int4_token            INT4      FP32  max|x| / 10                       the token's row
 //   fp8_token             E4M3FN    FP32  max|x| / 448                      the token's row
 //   int8_static           INT8      FP32, fixed beforehand                  the tensor
 //   fp8_static            E4M3FN    FP32, fixed beforehand                  the tensor
@@ -10,10 +11,12 @@
 //   mxfp8 mxfp4           E4M3FN/E2M1   E8M0, rule kFloor                   32
 //   nvfp4                 E2M1      E4M3((max|x| / 6) / t) * t,             16
 //                                   t = FP32(max|row| / (6 * 448))
-// top = 127 or 7. Codes: x / s as one FP32 division, to nearest, ties to even, saturating at
-// -128..127, -8..7 or the largest float element; values: code * s in FP32. FP32 scales are at least
-// 2^-126. A group of zeros decodes to zeros. A shorter last group has a scale of its own. There is
-// no search: hardware makes these scales as the values appear.
+// top = 127 or 7. int4_token saturates what exceeds 7/10 of the largest magnitude: sixteen levels
+// over a whole row gain more in steps than they lose in the few values at its end. Codes: x / s as
+// one FP32 division, to nearest, ties to even, saturating at -128..127, -8..7 or the largest float
+// element; values: code * s in FP32. FP32 scales are at least 2^-126. A group of zeros decodes to
+// zeros. A shorter last group has a scale of its own. There is no search: hardware makes these
+// scales as the values appear.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +33,8 @@ struct ActivationFacts {
   std::string_view name;
   // Element, bits, scale type and group size of a row; kInt with kFp32 exists here alone.
   WeightFormat row;
+  // FP32 scales: the largest magnitude in units of the scale.
+  float absmax_steps = 1;
   bool is_static = false;  // the scale comes from calibration
 };
 [[nodiscard]] const ActivationFacts& activation_facts(ActivationFormat format);

@@ -97,8 +97,8 @@ TEST(Activations, BlocksAreThoseOfTheWeightFormats) {
 
 TEST(Activations, HandWorkedRows) {
   using Row = std::vector<float>;
-  // s = 7 / 7: -3.5 ties to -4, 2.5 to 2.
-  EXPECT_EQ(round_trip(kInt4Token, {7, -3.5F, 2.5F, .4F}), (Row{7, -4, 2, 0}));
+  // s = 10 / 10: 10 saturates at 7, -8.6 at -8; -3.5 ties to -4, 2.5 to 2.
+  EXPECT_EQ(round_trip(kInt4Token, {10, -8.6F, -3.5F, 2.5F, .4F}), (Row{7, -8, -4, 2, 0}));
   // s = .5: 100 saturates at 127 / 2, -70 at -128 / 2; -.25 ties to 0.
   EXPECT_EQ(round_trip(kInt8Static, {100, -70, -.25F, .8F}, .5F), (Row{63.5F, -64, 0, 1}));
   // s = 1 / 4: x / s = 2000 saturates at 448; 17.9 lies nearer 18 than 16 (steps of 2).

@@ -115,9 +115,10 @@ double weighted_error(int64_t k, const float* w, const float* q, const float* we
   return total / 2;
 }
 
-// x = round(x / s) * s with the FP32 scale s = max|x| / max of each vector.
+// x = round(x / s) * s with the FP32 scale s = max|x| / absmax_steps of each vector.
 template <typename Element>
-void quantize_tokens(const Element& element, float max, int64_t tokens, int64_t k, float* x) {
+void quantize_tokens(const Element& element, float absmax_steps, int64_t tokens, int64_t k,
+                     float* x) {
   for_row_blocks(tokens, k, [&](int64_t first, int64_t last) {
     for (int64_t token = first; token < last; ++token) {
       float* row = x + token * k;
@@ -125,7 +126,7 @@ void quantize_tokens(const Element& element, float max, int64_t tokens, int64_t 
       if (absmax == 0)
         std::fill_n(row, k, 0.0F);
       else
-        write_group(element, std::max(absmax / max, 0x1p-126F), k, row, row);
+        write_group(element, std::max(absmax / absmax_steps, 0x1p-126F), k, row, row);
     }
   });
 }
@@ -231,7 +232,7 @@ void quantize_activations(ActivationFormat format, int64_t tokens, int64_t k, fl
         if (facts.is_static)
           quantize_fixed(element, fixed_scale, tokens, k, x);
         else
-          quantize_tokens(element, scale_top(facts.row), tokens, k, x);
+          quantize_tokens(element, facts.absmax_steps, tokens, k, x);
       });
       return;
     case ScaleType::kE4m3:  // each token is a tensor of its own

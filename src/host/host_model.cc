@@ -256,6 +256,9 @@ Result<model::Matrix> HostModel::forward_from(int64_t layer, const model::Matrix
         fmt::format("input has {} rows, want a multiple of the {} sequences", input.rows, batch));
   }
   DOVETAIL_TRY_STATUS(check_matrix(input, "input", input.rows, shape_.hidden_size));
+  Numerics alike;
+  alike.layers.assign(static_cast<size_t>(shape_.num_layers), numerics);
+  DOVETAIL_TRY_STATUS(check_numerics(shape_, alike));
   model::Matrix hidden = input;
   run_layers(
       *this, layer, batch, input.rows / batch, hidden.values.data(),

@@ -148,6 +148,10 @@ TEST(HostModel, NumericsThatDoNotFitAreRefused) {
   EXPECT_NE(refused([](Numerics& n) { n.layers[0].kv.values = formats::KvFormat::kInt4C32; }), "");
   EXPECT_NE(refused([](Numerics& n) { n.head.hadamard = 16; }), "");
   EXPECT_EQ(refused([](Numerics& n) { n.layers[0].linear[3].hadamard = 16; }), "");
+  const model::Matrix input{2, 32, std::vector<float>(64, 1.0F)};
+  EXPECT_FALSE(
+      model.forward_from(0, input, 1, {.linear = {}, .kv = {.values = formats::KvFormat::kInt4C32}})
+          .has_value());
 }
 
 TEST(HostModel, ForwardFromALayerContinuesTheWholeForward) {
