@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "formats/activation.h"
 #include "formats/quantize.h"
 
 namespace dovetail::formats {
@@ -62,10 +63,11 @@ void add_all() {
                                  Rounding{.scale = plain_rule(format)});
     benchmark::RegisterBenchmark(("weighted_error/" + name).c_str(), weighted_error, format);
   }
-  for (const ActivationFormat format :
-       {ActivationFormat::kBf16, ActivationFormat::kInt8Token, ActivationFormat::kFp8Token})
-    benchmark::RegisterBenchmark(("activations/" + format_name(format)).c_str(), activations,
-                                 format);
+  for (const ActivationFacts& facts : all_activation_formats()) {
+    if (facts.is_static) continue;  // the same products as per token, without the search
+    benchmark::RegisterBenchmark(("activations/" + format_name(facts.format)).c_str(), activations,
+                                 facts.format);
+  }
 }
 
 }  // namespace

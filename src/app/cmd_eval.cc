@@ -6,6 +6,7 @@
 
 #include "app/command.h"
 #include "compress/compress_model.h"
+#include "compress/static_scales.h"
 #include "compress/treat.h"
 #include "eval/kl.h"
 #include "eval/perplexity.h"
@@ -101,7 +102,9 @@ Result<Treated> treat(const EvalOptions& options, const LoadedModel& loaded,
   DOVETAIL_TRY(
       host::HostModel model,
       host::HostModel::create(std::make_shared<const model::Weights>(std::move(made.weights))));
-  DOVETAIL_TRY_STATUS(model.set_numerics(made.numerics));
+  DOVETAIL_TRY(host::Numerics numerics,
+               compress::with_static_scales(model, std::move(made.numerics), tokens));
+  DOVETAIL_TRY_STATUS(model.set_numerics(std::move(numerics)));
   Json reports = Json::array();
   for (const compress::SiteReport& report : made.reports) {
     reports.push_back(compress::to_json(report));
@@ -178,10 +181,10 @@ void add_eval_command(CLI::App& app, Action& action) {
   CLI::App* kl = eval->add_subcommand("kl", "KL(reference || treated) on a text");
   add_common(*kl, *kl_options);
   kl->add_option("--treatment", kl_options->treatment,
-                 "uniform treatment, as int4_g128+a:int8_token+kv:int8+head:int8")
+                 "uniform treatment, as int4_g128+a:int8_token+kv:int8+head:int8+r:r1r2")
       ->required();
   kl->add_option("--calibration", kl_options->calibration,
-                 "UTF-8 text that algorithms (_gptq, _imatrix) see");
+                 "UTF-8 text that algorithms (_gptq, _imatrix) and static activations see");
   kl->add_option("--calibration-sequences", kl_options->calibration_sequences,
                  "sequences of it at most")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))

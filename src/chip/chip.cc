@@ -4,7 +4,9 @@
 
 #include <fmt/format.h>
 
+#include "formats/activation.h"
 #include "formats/element.h"
+#include "formats/kv_cache.h"
 
 namespace dovetail::chip {
 namespace {
@@ -156,15 +158,65 @@ bool stored_natively(const std::string& element, const formats::WeightFormat& we
 }
 
 std::string activation_element(formats::ActivationFormat activation) {
-  switch (activation) {
-    case formats::ActivationFormat::kBf16:
-      return "bf16";
-    case formats::ActivationFormat::kInt8Token:
-      return "int8";
-    case formats::ActivationFormat::kFp8Token:
+  switch (formats::activation_facts(activation).row.element) {
+    case Element::kInt:
+      return fmt::format("int{}", formats::element_bits(activation));
+    case Element::kFp8E4m3Fn:
       return "fp8_e4m3fn";
+    case Element::kFp4E2m1:
+      return "fp4_e2m1";
+    default:
+      return "bf16";
   }
-  return "bf16";
+}
+
+Status check_priced(const recipe::LinearTreatment& treatment) {
+  using formats::ActivationFormat;
+  const bool known = treatment.activation == ActivationFormat::kBf16 ||
+                     treatment.activation == ActivationFormat::kInt8Token ||
+                     treatment.activation == ActivationFormat::kFp8Token;
+  if (!known) {
+    return invalid_argument(
+        fmt::format("{}: chips have no price for activations of {}, want bf16, int8_token or "
+                    "fp8_token",
+                    recipe::treatment_name(treatment), formats::format_name(treatment.activation)));
+  }
+  if (treatment.hadamard == 0) return {};
+  return invalid_argument(fmt::format("{}: chips have no price for online Hadamard transforms",
+                                      recipe::treatment_name(treatment)));
+}
+
+Status check_priced(const recipe::KvTreatment& treatment) {
+  const std::string name = recipe::treatment_name(treatment);
+  if (formats::is_per_channel(treatment.keys)) {
+    return invalid_argument(name + ": chips have no price for keys per channel");
+  }
+  if (treatment.keys != treatment.values) {
+    return invalid_argument(name +
+                            ": chips have no price for keys and values of different formats");
+  }
+  if (treatment.hadamard == 0) return {};
+  return invalid_argument(name + ": chips have no price for online Hadamard transforms");
+}
+
+Status check_priced(const recipe::Menu& menu) {
+  for (const recipe::LinearTreatment& treatment : menu.linear)
+    DOVETAIL_TRY_STATUS(check_priced(treatment));
+  for (const recipe::KvTreatment& treatment : menu.kv) DOVETAIL_TRY_STATUS(check_priced(treatment));
+  return {};
+}
+
+Status check_priced(const model::ModelShape& shape, const recipe::Recipe& recipe) {
+  for (const recipe::LayerRecipe& layer : recipe.layers) {
+    for (const recipe::LinearTreatment& treatment : layer.linear)
+      DOVETAIL_TRY_STATUS(check_priced(treatment));
+    DOVETAIL_TRY_STATUS(check_priced(layer.kv));
+  }
+  DOVETAIL_TRY_STATUS(check_priced(recipe.head));
+  if (recipe.rotation == recipe::Rotation::kNone || !shape.tied_embedding) return {};
+  return invalid_argument(
+      fmt::format("rotation {}: chips have no price for the embedding of {}, which it unties",
+                  recipe::rotation_name(recipe.rotation), shape.name));
 }
 
 int64_t native_pair(const MatrixUnit& unit, const formats::WeightFormat& weight,
@@ -188,9 +240,7 @@ int64_t native_pair(const MatrixUnit& unit, const formats::WeightFormat& weight,
 }
 
 formats::WeightFormat kv_as_weight(formats::KvFormat kv) {
-  if (kv == formats::KvFormat::kBf16) return {};
-  const int64_t bits = kv == formats::KvFormat::kInt8 ? 8 : 4;
-  return formats::int_format(bits, true, 0);
+  return formats::kv_facts(kv).row;
 }
 
 int64_t finest_granule(const NativePair& pair) {

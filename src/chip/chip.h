@@ -7,6 +7,7 @@
 
 #include "base/config.h"
 #include "formats/format.h"
+#include "recipe/site.h"
 
 namespace dovetail::chip {
 
@@ -124,7 +125,7 @@ struct Chip {
 // True if packed weights of this format reach that element without the decoder.
 [[nodiscard]] bool stored_natively(const std::string& element, const formats::WeightFormat& weight);
 
-// Activation format at the multiplier: "bf16", "int8", "fp8_e4m3fn".
+// Activation element at the multiplier: "bf16", "int8", "int4", "fp8_e4m3fn", "fp4_e2m1".
 [[nodiscard]] std::string activation_element(formats::ActivationFormat activation);
 
 // Which native pair executes this treatment's element formats at the multiplier, -1 if none does.
@@ -133,6 +134,14 @@ struct Chip {
 // weights.
 [[nodiscard]] int64_t native_pair(const MatrixUnit& unit, const formats::WeightFormat& weight,
                                   formats::ActivationFormat activation);
+
+// Treatments that the cost model prices: activations of bf16, int8_token and fp8_token, keys and
+// values of one format per token, no online Hadamard transforms, no rotation that unties an
+// embedding. Errors: kInvalidArgument naming the treatment and what has no price.
+[[nodiscard]] Status check_priced(const recipe::LinearTreatment& treatment);
+[[nodiscard]] Status check_priced(const recipe::KvTreatment& treatment);
+[[nodiscard]] Status check_priced(const recipe::Menu& menu);
+[[nodiscard]] Status check_priced(const model::ModelShape& shape, const recipe::Recipe& recipe);
 
 // A KV cache format as the weight format that the matrix unit sees.
 [[nodiscard]] formats::WeightFormat kv_as_weight(formats::KvFormat kv);

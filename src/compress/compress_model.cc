@@ -110,11 +110,12 @@ Status compress_model(const ModelSource& source, const recipe::Recipe& recipe,
 Result<Compressed> compress_in_memory(const std::shared_ptr<const model::Weights>& weights,
                                       const recipe::Recipe& recipe, const host::TokenBatch& tokens,
                                       const LayerParams& params, const ProgressSink& progress) {
+  DOVETAIL_TRY(const ModelSource source, rotated(source_of(weights), recipe));
   Compressed made;
-  made.weights.shape = weights->shape;
-  made.weights.embedding = weights->embedding;
-  made.weights.head = weights->head;
-  made.weights.final_norm = weights->final_norm;
+  made.weights.shape = source.shape;
+  DOVETAIL_TRY(made.weights.embedding, source.embedding());
+  DOVETAIL_TRY(made.weights.head, source.head());
+  DOVETAIL_TRY(made.weights.final_norm, source.final_norm());
   made.numerics = host::numerics_of(recipe);
   CompressSink sink;
   sink.layer = [&](int64_t index, CompressedLayer layer, const ActivationStore&) -> Status {
@@ -124,13 +125,12 @@ Result<Compressed> compress_in_memory(const std::shared_ptr<const model::Weights
     return {};
   };
   sink.head = [&](CompressedHead head) -> Status {
-    (weights->shape.tied_embedding ? made.weights.embedding : made.weights.head) =
+    (made.weights.shape.tied_embedding ? made.weights.embedding : made.weights.head) =
         std::move(head.values);
     made.reports.push_back(std::move(head.report));
     return {};
   };
-  DOVETAIL_TRY_STATUS(
-      compress_model(source_of(weights), recipe, tokens, params, sink, {}, progress));
+  DOVETAIL_TRY_STATUS(compress_model(source, recipe, tokens, params, sink, {}, progress));
   return made;
 }
 

@@ -61,7 +61,7 @@ Result<HeadLosses> price_head(const host::HostModel& reference, const host::Toke
   for (const ActivationFormat format :
        {ActivationFormat::kInt8Token, ActivationFormat::kFp8Token}) {
     host::HostModel treated = reference;
-    DOVETAIL_TRY_STATUS(treated.set_numerics({.layers = {}, .head = format}));
+    DOVETAIL_TRY_STATUS(treated.set_numerics({.layers = {}, .head = {.format = format}}));
     DOVETAIL_TRY(losses.activation[formats::format_name(format)], mean_kl(logits, treated, hidden));
   }
   host::HostModel treated = reference;

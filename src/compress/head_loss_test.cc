@@ -56,7 +56,7 @@ TEST(PriceHead, EqualsTheWholeModelWhenUntied) {
   }
   host::Numerics numerics;
   for (const char* name : {"int8_token", "fp8_token"}) {
-    numerics.head = formats::parse_activation_format(name).value();
+    numerics.head.format = formats::parse_activation_format(name).value();
     const auto reference = host::HostModel::create(weights);
     host::HostModel treated = *reference;
     ASSERT_TRUE(treated.set_numerics(numerics).has_value());

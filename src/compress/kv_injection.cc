@@ -11,7 +11,6 @@ namespace dovetail::compress {
 namespace {
 
 using formats::ActivationFormat;
-using formats::KvFormat;
 using recipe::KvTreatment;
 
 // The first tokens of the first sequences.
@@ -22,6 +21,15 @@ host::TokenBatch cut(const host::TokenBatch& tokens, int64_t batch, int64_t seq)
     part.ids.insert(part.ids.end(), first, first + seq);
   }
   return part;
+}
+
+// The two parts whose losses add: rounded keys and values, and rounded queries.
+KvTreatment cache_alone(KvTreatment treatment) {
+  treatment.query = ActivationFormat::kBf16;
+  return treatment;
+}
+KvTreatment query_alone(const KvTreatment& treatment) {
+  return {.query = treatment.query, .hadamard = treatment.hadamard};
 }
 
 // The treatments that must be run so that all of `treatments` can be priced.
@@ -35,8 +43,8 @@ std::vector<KvTreatment> to_inject(const std::vector<KvTreatment>& treatments, b
   };
   for (const KvTreatment& treatment : treatments) {
     if (add_query) {
-      add({.kv = treatment.kv, .query = ActivationFormat::kBf16});
-      add({.kv = KvFormat::kBf16, .query = treatment.query});
+      add(cache_alone(treatment));
+      add(query_alone(treatment));
     } else {
       add(treatment);
     }
@@ -48,8 +56,7 @@ double loss_of(const LossByName& injected, const KvTreatment& treatment) {
   if (treatment == KvTreatment{}) return 0;
   const auto found = injected.find(recipe::treatment_name(treatment));
   if (found != injected.end()) return found->second;
-  return loss_of(injected, {.kv = treatment.kv, .query = ActivationFormat::kBf16}) +
-         loss_of(injected, {.kv = KvFormat::kBf16, .query = treatment.query});
+  return loss_of(injected, cache_alone(treatment)) + loss_of(injected, query_alone(treatment));
 }
 
 Status check(const host::TokenBatch& tokens, const KvInjectionParams& params) {

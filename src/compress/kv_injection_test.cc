@@ -57,7 +57,7 @@ TEST(InjectKv, EqualsTheWholeModelWithOneLayerTreated) {
       const double slow = whole_model_kl(reference, tokens, layer, treatment);
       const std::string name = recipe::treatment_name(treatment);
       EXPECT_NEAR(at.at(name), slow, 1e-6 + 1e-3 * slow) << name << " in layer " << layer;
-      if (treatment.kv == formats::KvFormat::kInt4) {
+      if (treatment.keys == formats::KvFormat::kInt4) {
         EXPECT_GT(slow, 1e-5) << "the comparison would prove nothing";
       }
     }

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "compress/round_matrix.h"
+#include "formats/activation.h"
 #include "host/symmetric.h"
 
 namespace dovetail::compress {
@@ -32,6 +34,17 @@ Status check_sizes(const model::ModelShape& shape, const model::LayerWeights& la
                                           recipe::site_name({.kind = kind, .layer = index}), want.n,
                                           want.k));
     }
+  }
+  return {};
+}
+
+// Inputs that were kept before their static scale was known.
+Status read_inputs(const ActivationStore& store, const host::InputNumerics& input, int64_t row,
+                   int64_t count, float* x) {
+  DOVETAIL_TRY_STATUS(store.read(row, count, x));
+  if (formats::is_static(input.format)) {
+    host::treat_input({.format = input.format, .hadamard = 0, .static_scale = input.static_scale},
+                      count, store.width(), x);
   }
   return {};
 }
@@ -132,7 +145,8 @@ Status LayerCompressor::run_attention(Current& current) {
   DOVETAIL_TRY_STATUS(for_pieces(current, attend_piece));
   const ForInputs o_inputs = [&](const UseInputs& use) {
     return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
-      DOVETAIL_TRY_STATUS(attended.read(row, run.rows(), scratch.attended.get()));
+      DOVETAIL_TRY_STATUS(
+          read_inputs(attended, run.numerics.linear[1], row, run.rows(), scratch.attended.get()));
       use(run.rows(), scratch.attended.get());
       return {};
     });
@@ -140,7 +154,8 @@ Status LayerCompressor::run_attention(Current& current) {
   DOVETAIL_TRY_STATUS(compress_site(current, SiteKind::kAttnO, q, o_inputs));
   return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
     DOVETAIL_TRY_STATUS(hidden_.read(row, run.rows(), hidden.get()));
-    DOVETAIL_TRY_STATUS(attended.read(row, run.rows(), scratch.attended.get()));
+    DOVETAIL_TRY_STATUS(
+        read_inputs(attended, run.numerics.linear[1], row, run.rows(), scratch.attended.get()));
     host::add_attention(run, scratch.attended.get(), hidden.get());
     return hidden_.write(row, run.rows(), hidden.get());
   });
@@ -175,7 +190,8 @@ Status LayerCompressor::run_mlp(Current& current) {
   DOVETAIL_TRY_STATUS(for_pieces(current, activate_piece));
   const ForInputs down_inputs = [&](const UseInputs& use) {
     return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
-      DOVETAIL_TRY_STATUS(activated.read(row, run.rows(), scratch.gate.get()));
+      DOVETAIL_TRY_STATUS(
+          read_inputs(activated, run.numerics.linear[3], row, run.rows(), scratch.gate.get()));
       use(run.rows(), scratch.gate.get());
       return {};
     });
@@ -183,10 +199,23 @@ Status LayerCompressor::run_mlp(Current& current) {
   DOVETAIL_TRY_STATUS(compress_site(current, SiteKind::kMlpDown, width, down_inputs));
   return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
     DOVETAIL_TRY_STATUS(hidden_.read(row, run.rows(), hidden.get()));
-    DOVETAIL_TRY_STATUS(activated.read(row, run.rows(), scratch.gate.get()));
+    DOVETAIL_TRY_STATUS(
+        read_inputs(activated, run.numerics.linear[3], row, run.rows(), scratch.gate.get()));
     host::add_mlp(run, scratch.gate.get(), hidden.get());
     return hidden_.write(row, run.rows(), hidden.get());
   });
+}
+
+// A static scale that waits takes what the site's inputs reach; they are rounded from then on.
+Status LayerCompressor::settle_scale(host::InputNumerics& input, int64_t k,
+                                     const ForInputs& for_inputs) {
+  if (!formats::is_static(input.format) || input.static_scale != 0) return {};
+  float absmax = 0;
+  DOVETAIL_TRY_STATUS(for_inputs([&](int64_t rows, const float* x) {
+    for (int64_t i = 0; i < rows * k; ++i) absmax = std::max(absmax, std::fabs(x[i]));
+  }));
+  input.static_scale = formats::static_scale(input.format, absmax);
+  return {};
 }
 
 Status LayerCompressor::compress_site(Current& current, SiteKind kind, int64_t k,
@@ -194,6 +223,8 @@ Status LayerCompressor::compress_site(Current& current, SiteKind kind, int64_t k
   const recipe::LinearTreatment& treatment =
       recipe_->layers[static_cast<size_t>(current.index)].linear[static_cast<size_t>(kind)];
   if (current.done_frac) current.done_frac(static_cast<double>(kind) / 4);
+  DOVETAIL_TRY_STATUS(
+      settle_scale(current.layer.numerics.linear[static_cast<size_t>(kind)], k, for_inputs));
   if (treatment.weight.element == formats::Element::kBf16 && current.look == nullptr) return {};
   std::vector<float> moments;
   if (needs_moments(treatment) || current.look != nullptr) {
@@ -257,7 +288,9 @@ Result<std::vector<float>> LayerCompressor::head_moments(const std::vector<float
     const int64_t count = std::min(piece, hidden_.rows() - row);
     DOVETAIL_TRY_STATUS(hidden_.read(row, count, hidden.get()));
     host::rms_norm(count, h, hidden.get(), final_norm.data(), shape_.rms_norm_eps, normed.get());
-    host::round_activations(numerics_.head, count, h, normed.get());
+    // A static scale of the head is settled when all is written (static_scales.h).
+    if (!formats::is_static(numerics_.head.format))
+      host::treat_input(numerics_.head, count, h, normed.get());
     gram.add(count, normed.get());
   }
   return std::move(gram).take_mean();

@@ -4,7 +4,8 @@
 // Of each layer four steps: attn_qkv, attn_o, mlp_gate_up, mlp_down. A step computes its inputs for
 // the whole text, sums their second moments, lets the site's algorithm write the weights, and goes
 // on through the written ones; so each linear runs forward once. Activations and the KV cache are
-// rounded as the recipe asks, so algorithms compensate for that too.
+// rounded as the recipe asks, so algorithms compensate for that too; static scales are taken from
+// the inputs. Weights come turned where the recipe rotates (rotate.h).
 //
 // Memory, beside the weights of one layer and what the algorithm takes: 4 bytes * tokens * (hidden
 // + the widest input), which may go to disk, and 4 bytes * rows_at_once * (all widths of a layer).
@@ -105,6 +106,7 @@ class LayerCompressor {
   // Gives the inputs of a site piece by piece, x (rows, k).
   using UseInputs = std::function<void(int64_t rows, const float* x)>;
   using ForInputs = std::function<Status(const UseInputs& use)>;
+  static Status settle_scale(host::InputNumerics& input, int64_t k, const ForInputs& for_inputs);
   Status compress_site(Current& current, recipe::SiteKind kind, int64_t k,
                        const ForInputs& for_inputs);
   Status compress_part(Current& current, recipe::SiteKind kind,

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
+#include "compress/rotate.h"
 #include "model/off_grid.h"
 
 namespace dovetail::compress {
@@ -66,6 +69,47 @@ ModelSource off_grid(ModelSource from, uint64_t seed) {
     auto norm = base->final_norm();
     if (norm.has_value()) order->permute_hidden(*norm);
     return norm;
+  };
+  return source;
+}
+
+Result<ModelSource> rotated(ModelSource from, const recipe::Recipe& recipe) {
+  if (std::ssize(recipe.layers) != from.shape.num_layers) {
+    return invalid_argument(fmt::format("recipe has {} layers, the model {} has {}",
+                                        recipe.layers.size(), from.shape.name,
+                                        from.shape.num_layers));
+  }
+  DOVETAIL_TRY_STATUS(recipe::check_recipe(from.shape, recipe));
+  if (!recipe::needs_rotation(recipe)) return from;
+  const auto rotator = std::make_shared<const Rotator>(from.shape, recipe.rotation);
+  const auto base = std::make_shared<const ModelSource>(std::move(from));
+  const bool turns = recipe.rotation != recipe::Rotation::kNone;
+  ModelSource source = *base;
+  source.shape = rotator->shape();
+  source.layer = [base, rotator, recipe](int64_t index) {
+    auto layer = base->layer(index);
+    if (!layer.has_value()) return layer;
+    rotator->turn_layer(index, *layer);
+    rotate_sites(recipe.layers[static_cast<size_t>(index)], *layer);
+    return layer;
+  };
+  if (!turns) return source;
+  const auto turned = [rotator](Result<model::Matrix> rows) {
+    if (rows.has_value()) rotator->turn_embedding(*rows);
+    return rows;
+  };
+  source.embedding_of = [base, turned](const std::vector<int32_t>& ids) {
+    return turned(base->embedding_of(ids));
+  };
+  source.embedding = [base, turned] { return turned(base->embedding()); };
+  source.head = [base, rotator]() -> Result<model::Matrix> {
+    DOVETAIL_TRY(model::Matrix head, base->shape.tied_embedding ? base->embedding() : base->head());
+    DOVETAIL_TRY(const std::vector<float> norm, base->final_norm());
+    rotator->turn_output(norm, head);
+    return head;
+  };
+  source.final_norm = [base]() -> Result<std::vector<float>> {
+    return std::vector<float>(static_cast<size_t>(base->shape.hidden_size), 1.0F);
   };
   return source;
 }

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "model/model.h"
 #include "model/weights_reader.h"
+#include "recipe/site.h"
 
 namespace dovetail::compress {
 
@@ -28,6 +29,10 @@ struct ModelSource {
 
 // Off the grid of its release (model/off_grid.h). seed 0: as it is.
 [[nodiscard]] ModelSource off_grid(ModelSource from, uint64_t seed);
+
+// Turned as the recipe asks (rotate.h). Errors: kInvalidArgument (layers of the recipe,
+// recipe::check_recipe).
+[[nodiscard]] Result<ModelSource> rotated(ModelSource from, const recipe::Recipe& recipe);
 
 // All of it. Errors: the source's.
 [[nodiscard]] Result<model::Weights> collect(const ModelSource& source);

@@ -127,7 +127,7 @@ recipe::Menu whole_menu() {
   for (const formats::KvFormat kv :
        {formats::KvFormat::kBf16, formats::KvFormat::kInt8, formats::KvFormat::kInt4}) {
     for (const ActivationFormat query : {ActivationFormat::kBf16, ActivationFormat::kInt8Token}) {
-      menu.kv.push_back({.kv = kv, .query = query});
+      menu.kv.push_back({.keys = kv, .values = kv, .query = query});
     }
   }
   return menu;

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "compress/rotate.h"
 #include "compress/site_matrix.h"
 #include "formats/quantize.h"
 
@@ -13,12 +14,20 @@ namespace {
 using formats::WeightFormat;
 using model::Matrix;
 
-Status check_recipe(const model::ModelShape& shape, const recipe::Recipe& recipe,
-                    bool has_versions = false) {
+Status check_applies(const model::ModelShape& shape, const recipe::Recipe& recipe,
+                     bool has_versions = false) {
   if (recipe::needs_calibration(recipe) && !has_versions) {
-    return invalid_argument("recipe: an algorithm needs calibration text, which is not given here");
+    return invalid_argument(
+        "recipe: an algorithm or a static activation format needs calibration text, which is not "
+        "given here");
   }
-  if (static_cast<int64_t>(recipe.layers.size()) == shape.num_layers) return {};
+  if (recipe::needs_calibration(recipe) && recipe::needs_rotation(recipe)) {
+    return invalid_argument(
+        "recipe: algorithms together with rotations go through compress_model, not through "
+        "versions of sites");
+  }
+  if (static_cast<int64_t>(recipe.layers.size()) == shape.num_layers)
+    return recipe::check_recipe(shape, recipe);
   return invalid_argument(fmt::format("recipe has {} layers, the model {} has {}",
                                       recipe.layers.size(), shape.name, shape.num_layers));
 }
@@ -27,6 +36,7 @@ Status check_recipe(const model::ModelShape& shape, const recipe::Recipe& recipe
 void round_site(const WeightFormat& format, recipe::SiteKind kind, const model::LayerWeights& from,
                 model::LayerWeights& to) {
   if (format.element == formats::Element::kBf16) {
+    if (&from == &to) return;
     for (const SiteMember& member : site_members(kind))
       std::ranges::copy((from.*member.matrix).values, (to.*member.matrix).values.begin());
     return;
@@ -41,7 +51,7 @@ void round_site(const WeightFormat& format, recipe::SiteKind kind, const model::
 
 void round_head(const WeightFormat& format, const Matrix& from, Matrix& to) {
   if (format.element == formats::Element::kBf16) {
-    std::ranges::copy(from.values, to.values.begin());
+    if (&from != &to) std::ranges::copy(from.values, to.values.begin());
     return;
   }
   formats::quantize_rows(format, formats::Rounding{}, from.rows, from.cols, from.values.data(),
@@ -60,44 +70,86 @@ recipe::LinearTreatment weights_at(const model::ModelShape& shape, const recipe:
   return {.weight = treatment.weight, .algorithm = treatment.algorithm};
 }
 
+// What of a recipe turns weights; nothing else.
+recipe::Recipe transforms_of(const recipe::Recipe& recipe) {
+  recipe::Recipe transforms;
+  transforms.rotation = recipe.rotation;
+  transforms.layers.resize(recipe.layers.size());
+  for (size_t i = 0; i < recipe.layers.size(); ++i)
+    for (size_t j = 0; j < recipe.layers[i].linear.size(); ++j)
+      transforms.layers[i].linear[j].hadamard = recipe.layers[i].linear[j].hadamard;
+  return transforms;
+}
+recipe::Recipe no_transforms(const model::ModelShape& shape) {
+  recipe::Recipe transforms;
+  transforms.layers.resize(static_cast<size_t>(shape.num_layers));
+  return transforms;
+}
+
 }  // namespace
 
 Result<model::Weights> apply_recipe(const model::Weights& weights, const recipe::Recipe& recipe) {
-  DOVETAIL_TRY_STATUS(check_recipe(weights.shape, recipe));
-  model::Weights treated = weights;
+  DOVETAIL_TRY_STATUS(check_applies(weights.shape, recipe));
+  DOVETAIL_TRY(model::Weights treated, rotate_for(weights, recipe));
   for (int64_t site = 0; site + 1 < recipe::num_sites(weights.shape); ++site) {
     const recipe::Site at = recipe::site_at(weights.shape, site);
     const WeightFormat format = weights_at(weights.shape, recipe, site).weight;
     const auto layer = static_cast<size_t>(at.layer);
-    round_site(format, at.kind, weights.layers[layer], treated.layers[layer]);
+    round_site(format, at.kind, treated.layers[layer], treated.layers[layer]);
   }
-  round_head(recipe.head.weight, weights.head_matrix(),
-             weights.shape.tied_embedding ? treated.embedding : treated.head);
+  Matrix& head = treated.shape.tied_embedding ? treated.embedding : treated.head;
+  round_head(recipe.head.weight, head, head);
   return treated;
 }
 
 TreatedModel::TreatedModel(std::shared_ptr<const model::Weights> weights, host::HostModel model,
                            int64_t cache_bytes)
-    : weights_(std::move(weights)), model_(std::move(model)), cache_bytes_(cache_bytes) {}
+    : reference_(std::move(weights)),
+      weights_(reference_),
+      transforms_(no_transforms(reference_->shape)),
+      model_(std::move(model)),
+      cache_bytes_(cache_bytes) {}
 
 Result<TreatedModel> TreatedModel::create(const std::shared_ptr<const model::Weights>& weights,
                                           int64_t cache_bytes, SiteValues versions) {
   DOVETAIL_TRY(host::HostModel model, host::HostModel::create(weights));
   TreatedModel treated(weights, std::move(model), cache_bytes);
   treated.versions_ = std::move(versions);
-  for (size_t layer = 0; layer < weights->layers.size(); ++layer) {
-    treated.layers_.push_back(std::make_shared<model::LayerWeights>(weights->layers[layer]));
-    DOVETAIL_TRY_STATUS(
-        treated.model_.replace_layer(static_cast<int64_t>(layer), treated.layers_.back()));
-  }
-  treated.head_ = std::make_shared<Matrix>(weights->head_matrix());
-  DOVETAIL_TRY_STATUS(treated.model_.replace_head(treated.head_));
-  treated.applied_.assign(static_cast<size_t>(recipe::num_sites(weights->shape)), {});
+  DOVETAIL_TRY_STATUS(treated.copy_weights());
   return treated;
 }
 
+Status TreatedModel::copy_weights() {
+  layers_.clear();
+  for (size_t layer = 0; layer < weights_->layers.size(); ++layer) {
+    layers_.push_back(std::make_shared<model::LayerWeights>(weights_->layers[layer]));
+    DOVETAIL_TRY_STATUS(model_.replace_layer(static_cast<int64_t>(layer), layers_.back()));
+  }
+  head_ = std::make_shared<Matrix>(weights_->head_matrix());
+  DOVETAIL_TRY_STATUS(model_.replace_head(head_));
+  applied_.assign(static_cast<size_t>(recipe::num_sites(weights_->shape)), {});
+  cache_.clear();
+  cached_bytes_ = 0;
+  return {};
+}
+
+Status TreatedModel::turn(const recipe::Recipe& recipe) {
+  const recipe::Recipe wanted = transforms_of(recipe);
+  if (wanted == transforms_) return {};
+  std::shared_ptr<const model::Weights> turned = reference_;
+  if (recipe::needs_rotation(recipe)) {
+    DOVETAIL_TRY(model::Weights made, rotate_for(*reference_, recipe));
+    turned = std::make_shared<const model::Weights>(std::move(made));
+  }
+  DOVETAIL_TRY(model_, host::HostModel::create(turned));
+  weights_ = std::move(turned);
+  transforms_ = wanted;
+  return copy_weights();
+}
+
 Result<TreatStats> TreatedModel::apply(const recipe::Recipe& recipe) {
-  DOVETAIL_TRY_STATUS(check_recipe(weights_->shape, recipe, versions_ != nullptr));
+  DOVETAIL_TRY_STATUS(check_applies(weights_->shape, recipe, versions_ != nullptr));
+  DOVETAIL_TRY_STATUS(turn(recipe));
   TreatStats stats;
   for (int64_t site = 0; site < recipe::num_sites(weights_->shape); ++site) {
     const recipe::LinearTreatment wanted = weights_at(weights_->shape, recipe, site);

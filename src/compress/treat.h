@@ -3,7 +3,8 @@
 // Round to nearest with the least-squared-error scale (formats::Rounding{}); sites are stacked as
 // site_matrix.h says.
 // A tied head is one stored matrix: treating it treats the input embedding too. An untied
-// embedding, norms and biases are never treated.
+// embedding, norms and biases are never treated. Weights are first turned where the recipe rotates
+// (rotate.h), which unties a tied head.
 #pragma once
 
 #include <array>
@@ -22,8 +23,8 @@
 
 namespace dovetail::compress {
 
-// A rounded copy of all weights. Errors: kInvalidArgument if the recipe has other layers, or an
-// algorithm that needs calibration text (compress_model.h).
+// A turned and rounded copy of all weights. Errors: kInvalidArgument if the recipe has other layers
+// or breaks recipe::check_recipe, or something that needs calibration text (compress_model.h).
 [[nodiscard]] Result<model::Weights> apply_recipe(const model::Weights& weights,
                                                   const recipe::Recipe& recipe);
 
@@ -37,8 +38,9 @@ struct TreatStats {
 };
 
 // One treated copy beside the reference, moved from recipe to recipe: only the sites whose format
-// differs are rounded again, and recent roundings are kept. Memory: the treated copy (as large as
-// the weights) and at most `cache_bytes`.
+// differs are rounded again, and recent roundings are kept; other rotations start anew. Memory: the
+// treated copy (as large as the weights), the turned weights if a recipe rotates, and at most
+// `cache_bytes`.
 class TreatedModel {
  public:
   // versions: gives the sites whose treatment has an algorithm; without it such recipes are
@@ -71,7 +73,14 @@ class TreatedModel {
   void remember(Rounded rounded);
   [[nodiscard]] const Rounded* recall(int64_t site, const recipe::LinearTreatment& wanted);
 
-  std::shared_ptr<const model::Weights> weights_;
+  // Turns the reference's weights as the recipe asks, if they are not.
+  [[nodiscard]] Status turn(const recipe::Recipe& recipe);
+  // Starts from weights_, nothing rounded.
+  [[nodiscard]] Status copy_weights();
+
+  std::shared_ptr<const model::Weights> reference_;
+  std::shared_ptr<const model::Weights> weights_;  // turned; the reference's if nothing rotates
+  recipe::Recipe transforms_;                      // its rotation and Hadamard blocks alone
   std::vector<std::shared_ptr<model::LayerWeights>> layers_;  // treated copies
   std::shared_ptr<model::Matrix> head_;
   std::vector<recipe::LinearTreatment> applied_;  // by site index; kv entries unused

@@ -6,17 +6,10 @@
 
 #include <fmt/format.h>
 
-#include "base/config.h"
+#include "formats/unknown_format.h"
 
 namespace dovetail::formats {
 namespace {
-
-constexpr std::array<std::pair<ActivationFormat, std::string_view>, 3> kActivationNames = {
-    {{ActivationFormat::kBf16, "bf16"},
-     {ActivationFormat::kInt8Token, "int8_token"},
-     {ActivationFormat::kFp8Token, "fp8_token"}}};
-constexpr std::array<std::pair<KvFormat, std::string_view>, 3> kKvNames = {
-    {{KvFormat::kBf16, "bf16"}, {KvFormat::kInt8, "int8"}, {KvFormat::kInt4, "int4"}}};
 
 constexpr int64_t kFp16Bits = 16;
 constexpr int64_t kFp32Bits = 32;
@@ -129,34 +122,6 @@ std::string granule_name(const WeightFormat& format) {
   return format.group_size > 0 ? fmt::format("_g{}", format.group_size) : "";
 }
 
-std::unexpected<Error> unknown_name(std::string_view kind, std::string_view name,
-                                    std::string_view wanted,
-                                    const std::vector<std::string>& legal) {
-  const auto near = nearest_name(name, legal);
-  return invalid_argument(
-      fmt::format("{} format = \"{}\", want {}{}", kind, name, wanted,
-                  near.has_value() ? fmt::format(" (did you mean {}?)", *near) : ""));
-}
-
-template <typename Format, size_t kCount>
-Result<Format> parse_listed(std::string_view kind, std::string_view name,
-                            const std::array<std::pair<Format, std::string_view>, kCount>& names) {
-  std::vector<std::string> legal;
-  for (const auto& [format, legal_name] : names) {
-    if (legal_name == name) return format;
-    legal.emplace_back(legal_name);
-  }
-  return unknown_name(kind, name, fmt::format("one of {}", fmt::join(legal, ", ")), legal);
-}
-
-template <typename Format, size_t kCount>
-std::string name_of(Format format,
-                    const std::array<std::pair<Format, std::string_view>, kCount>& names) {
-  for (const auto& [listed, name] : names)
-    if (listed == format) return std::string(name);
-  return "unknown";
-}
-
 WeightFormat dense(WeightFormat format) {
   format.kept = 0;
   format.of = 0;
@@ -198,14 +163,6 @@ std::string format_name(const WeightFormat& format) {
   return is_sparse(format) ? fmt::format("{}_{}:{}", name, format.kept, format.of) : name;
 }
 
-std::string format_name(ActivationFormat format) {
-  return name_of(format, kActivationNames);
-}
-
-std::string format_name(KvFormat format) {
-  return name_of(format, kKvNames);
-}
-
 Result<WeightFormat> parse_weight_format(std::string_view name) {
   std::string_view base = name;
   WeightFormat sparse;
@@ -225,15 +182,7 @@ Result<WeightFormat> parse_weight_format(std::string_view name) {
     format.of = sparse.of;
     return format;
   }
-  return unknown_name("weight", name, kWanted, legal);
-}
-
-Result<ActivationFormat> parse_activation_format(std::string_view name) {
-  return parse_listed("activation", name, kActivationNames);
-}
-
-Result<KvFormat> parse_kv_format(std::string_view name) {
-  return parse_listed("kv", name, kKvNames);
+  return unknown_format("weight", name, kWanted, legal);
 }
 
 int64_t num_groups(const WeightFormat& format, int64_t k) {
@@ -280,22 +229,6 @@ int64_t stored_bits_per_row(const WeightFormat& format, int64_t k) {
   if (format.group_rows > 1) scales = (scales + format.group_rows - 1) / format.group_rows;
   if (format.scale == ScaleType::kUint8 && k > 0) scales += kFp16Bits;
   return payload_bits_per_row(format, k) + scales + (is_sparse(format) ? k : 0);
-}
-
-int64_t stored_bits_per_kv_vector(KvFormat format, int64_t head_dim) {
-  switch (format) {
-    case KvFormat::kBf16:
-      return 16 * head_dim;
-    case KvFormat::kInt8:
-      return 8 * head_dim + kFp16Bits + 8;
-    case KvFormat::kInt4:
-      return 4 * head_dim + kFp16Bits + 4;
-  }
-  return 0;
-}
-
-int64_t element_bits(ActivationFormat format) {
-  return format == ActivationFormat::kBf16 ? 16 : 8;
 }
 
 }  // namespace dovetail::formats

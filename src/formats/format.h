@@ -15,9 +15,13 @@
 //                GRANULE: _tensor, _b128 (128 x 128), _g{16,32,64,128} (along the reduction axis);
 //                none: one scale per output channel (a row along the reduction axis)
 //                any but bf16 may end in _2:4 or _4:8: so many kept of so many along the row
-//   activations  bf16 | int8_token | fp8_token      (one dynamic scale per token)
-//   kv           bf16 | int8 | int4                 (asymmetric, one scale and zero per token and
-//                                                   head)
+//   activations  bf16 | {int8,int4,fp8}_token       one dynamic scale per token
+//                {int8,fp8}_static                  one scale per tensor, from calibration
+//                {int8,int4}_g{32,64,128} | mxfp8 | mxfp4 | nvfp4
+//                                                   dynamic per block along the row (activation.h)
+//   kv           bf16 | int{8,4,3,2} | fp8 | nvfp4  per token and head
+//                int{8,4,3,2}_c{32,64,128}          keys alone: per channel, over so many tokens
+//                                                   (kv_cache.h)
 //
 // Sources: OCP Microscaling Formats (MX) v1.0; OCP 8-bit Floating Point (OFP8) v1.0; QServe
 // (arXiv:2405.04532) for two-level scales; QLoRA (arXiv:2305.14314) for levels of the normal
@@ -74,8 +78,47 @@ struct WeightFormat {
   return format.of != 0;
 }
 
-enum class ActivationFormat : uint8_t { kBf16, kInt8Token, kFp8Token };
-enum class KvFormat : uint8_t { kBf16, kInt8, kInt4 };
+// Facts and definition: activation.h.
+enum class ActivationFormat : uint8_t {
+  kBf16,
+  kInt8Token,
+  kFp8Token,
+  kInt4Token,
+  kInt8Static,
+  kFp8Static,
+  kInt8G128,
+  kInt8G64,
+  kInt8G32,
+  kInt4G128,
+  kInt4G64,
+  kInt4G32,
+  kMxfp8,  // E4M3
+  kMxfp4,
+  kNvfp4,
+};
+
+// Facts and definition: kv_cache.h. C: per channel over so many tokens.
+enum class KvFormat : uint8_t {
+  kBf16,
+  kInt8,
+  kInt4,
+  kInt3,
+  kInt2,
+  kFp8,
+  kNvfp4,
+  kInt8C32,
+  kInt8C64,
+  kInt8C128,
+  kInt4C32,
+  kInt4C64,
+  kInt4C128,
+  kInt3C32,
+  kInt3C64,
+  kInt3C128,
+  kInt2C32,
+  kInt2C64,
+  kInt2C128,
+};
 
 // Errors: kInvalidArgument naming the format and the nearest legal name.
 [[nodiscard]] Result<WeightFormat> parse_weight_format(std::string_view name);
@@ -108,11 +151,11 @@ enum class KvFormat : uint8_t { kBf16, kInt8, kInt4 };
 // what a whole tensor has once (one scale, the FP32 of kE4m3, the levels of kTable) is not counted.
 [[nodiscard]] int64_t stored_bits_per_row(const WeightFormat& format, int64_t k);
 
-// Bits that one cached vector (key or value of one token and one head) takes, scale and zero
-// included.
+// Bits that one cached vector (key or value of one token and one head) takes, scales and zeros
+// included. Formats per channel: the token's share of a finished group, rounded up.
 [[nodiscard]] int64_t stored_bits_per_kv_vector(KvFormat format, int64_t head_dim);
 
-// Bits of one activation element as it moves through SRAM; scales are kept beside it per token.
+// Bits of one activation element as it moves through SRAM; scales are kept beside it.
 [[nodiscard]] int64_t element_bits(ActivationFormat format);
 
 }  // namespace dovetail::formats

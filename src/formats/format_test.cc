@@ -77,9 +77,14 @@ TEST(FormatNamesError, UnknownNamesAreRefusedWithTheNearestLegalOne) {
                            "int4_3:4", "bf16_2:4", "nf4", "int8_qoq_g128", "mxfp4_g32"})
     EXPECT_FALSE(parse_weight_format(name).has_value()) << name;
   EXPECT_EQ(parse_activation_format("int8").error().message,
-            "activation format = \"int8\", want one of bf16, int8_token, fp8_token");
+            "activation format = \"int8\", want one of bf16, int8_token, fp8_token, int4_token, "
+            "int8_static, fp8_static, int8_g128, int8_g64, int8_g32, int4_g128, int4_g64, "
+            "int4_g32, mxfp8, mxfp4, nvfp4");
   EXPECT_EQ(parse_kv_format("int9").error().message,
-            "kv format = \"int9\", want one of bf16, int8, int4 (did you mean int8?)");
+            "kv format = \"int9\", want one of bf16, int8, int4, int3, int2, fp8, nvfp4, int8_c32, "
+            "int8_c64, "
+            "int8_c128, int4_c32, int4_c64, int4_c128, int3_c32, int3_c64, int3_c128, int2_c32, "
+            "int2_c64, int2_c128 (did you mean int8?)");
 }
 
 TEST(StoredBits, HandWorkedRows) {
@@ -98,12 +103,10 @@ TEST(StoredBits, HandWorkedRows) {
   EXPECT_EQ(stored_bits_per_row(weight("mxfp6_e3m2"), 64), 64 * 6 + 2 * 8);
   EXPECT_EQ(stored_bits_per_row(weight("int4_g64_2:4"), 64), 32 * 4 + 64 + 16);
   EXPECT_EQ(stored_bits_per_row(weight("int4_4:8"), 70), (32 + 4) * 4 + 70 + 16);
-  EXPECT_EQ(stored_bits_per_kv_vector(KvFormat::kBf16, 64), 1024);
-  EXPECT_EQ(stored_bits_per_kv_vector(KvFormat::kInt8, 64), 512 + 16 + 8);
-  EXPECT_EQ(stored_bits_per_kv_vector(KvFormat::kInt4, 64), 256 + 16 + 4);
   EXPECT_EQ(element_bits(ActivationFormat::kBf16), 16);
   EXPECT_EQ(element_bits(ActivationFormat::kInt8Token), 8);
   EXPECT_EQ(element_bits(ActivationFormat::kFp8Token), 8);
+  EXPECT_EQ(element_bits(ActivationFormat::kInt4G64), 4);
 }
 
 }  // namespace

@@ -5,13 +5,13 @@
 #include <bit>
 #include <vector>
 
+#include "base/result.h"
+#include "formats/activation.h"
 #include "formats/element_lanes.h"
 #include "formats/row_blocks.h"
 
 namespace dovetail::formats {
 namespace {
-
-constexpr E4m3Element<Ties::kEven> kE4m3{.max = kFp8E4m3FnMax};
 
 // out = round(w / s) * s.
 template <typename Element>
@@ -115,9 +115,10 @@ double weighted_error(int64_t k, const float* w, const float* q, const float* we
   return total / 2;
 }
 
-// x = round(x / s) * s with the FP32 scale s = max|x| / max of each vector.
+// x = round(x / s) * s with the FP32 scale s = max|x| / absmax_steps of each vector.
 template <typename Element>
-void quantize_tokens(const Element& element, float max, int64_t tokens, int64_t k, float* x) {
+void quantize_tokens(const Element& element, float absmax_steps, int64_t tokens, int64_t k,
+                     float* x) {
   for_row_blocks(tokens, k, [&](int64_t first, int64_t last) {
     for (int64_t token = first; token < last; ++token) {
       float* row = x + token * k;
@@ -125,8 +126,17 @@ void quantize_tokens(const Element& element, float max, int64_t tokens, int64_t 
       if (absmax == 0)
         std::fill_n(row, k, 0.0F);
       else
-        write_group(element, std::max(absmax / max, 0x1p-126F), k, row, row);
+        write_group(element, std::max(absmax / absmax_steps, 0x1p-126F), k, row, row);
     }
+  });
+}
+
+// x = round(x / s) * s with one s for all.
+template <typename Element>
+void quantize_fixed(const Element& element, float scale, int64_t tokens, int64_t k, float* x) {
+  DOVETAIL_CHECK(scale > 0);
+  for_row_blocks(tokens, k, [&](int64_t first, int64_t last) {
+    write_group(element, scale, (last - first) * k, x + first * k, x + first * k);
   });
 }
 
@@ -213,30 +223,28 @@ double weighted_error_rows(const WeightFormat& format, const Rounding& rounding,
   return total;
 }
 
-void quantize_activations(ActivationFormat format, int64_t tokens, int64_t k, float* x) {
-  switch (format) {
-    case ActivationFormat::kBf16:
-      for_row_blocks(tokens, k, [&](int64_t first, int64_t last) {
-        round_to_bf16((last - first) * k, x + first * k, x + first * k);
+void quantize_activations(ActivationFormat format, int64_t tokens, int64_t k, float* x,
+                          float fixed_scale) {
+  const ActivationFacts& facts = activation_facts(format);
+  switch (facts.row.scale) {
+    case ScaleType::kFp32:
+      with_element(facts.row, Ties::kEven, {}, [&](const auto& element) {
+        if (facts.is_static)
+          quantize_fixed(element, fixed_scale, tokens, k, x);
+        else
+          quantize_tokens(element, facts.absmax_steps, tokens, k, x);
       });
       return;
-    case ActivationFormat::kInt8Token:
-      quantize_tokens(IntElement<Ties::kEven>{.low = broadcast(-128), .high = broadcast(127)}, 127,
-                      tokens, k, x);
+    case ScaleType::kE4m3:  // each token is a tensor of its own
+      for_row_blocks(tokens, k, [&](int64_t first, int64_t last) {
+        for (int64_t token = first; token < last; ++token)
+          quantize_rows(facts.row, {.scale = ScaleRule::kAbsmax}, 1, k, x + token * k,
+                        x + token * k);
+      });
       return;
-    case ActivationFormat::kFp8Token:
-      quantize_tokens(kE4m3, kFp8E4m3FnMax, tokens, k, x);
-      return;
+    default:
+      quantize_rows(facts.row, {.scale = plain_rule(facts.row)}, tokens, k, x, x);
   }
-}
-
-void quantize_kv(KvFormat format, int64_t vectors, int64_t head_dim, float* x) {
-  if (format == KvFormat::kBf16) {
-    quantize_activations(ActivationFormat::kBf16, vectors, head_dim, x);
-    return;
-  }
-  const WeightFormat vector_format = int_format(format == KvFormat::kInt8 ? 8 : 4, true, 0);
-  quantize_rows(vector_format, {.scale = ScaleRule::kAbsmax}, vectors, head_dim, x, x);
 }
 
 }  // namespace dovetail::formats

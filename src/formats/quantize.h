@@ -1,4 +1,4 @@
-// Round-to-nearest quantisation of weights, activations and KV, as values that a float can hold.
+// Round-to-nearest quantisation of weights and activations, as values that a float can hold.
 //
 // `quantize_rows` writes exactly what decode(encode(w)) gives: the packed codec of codec.h and this
 // are tested against each other for every format and every rule.
@@ -37,12 +37,9 @@ void quantize_rows(const WeightFormat& format, const Rounding& rounding, int64_t
                                          int64_t rows, int64_t k, const float* w,
                                          const float* weight, const float* importance = nullptr);
 
-// Activations: x (tokens, k) in place, one dynamic FP32 scale per token: max|x| / 127 (kInt8Token)
-// or max|x| / 448 (kFp8Token). kBf16 rounds to bf16.
-void quantize_activations(ActivationFormat format, int64_t tokens, int64_t k, float* x);
-
-// KV: x (vectors, head_dim) in place, each vector as one group of the asymmetric integer format
-// with the kAbsmax rule: FP16 scale, integer zero point. kBf16 rounds to bf16.
-void quantize_kv(KvFormat format, int64_t vectors, int64_t head_dim, float* x);
+// Activations: x (tokens, k) in place, to what activation.h says that its codes decode to. kBf16
+// rounds to bf16. fixed_scale: > 0 for static formats (checked), else ignored.
+void quantize_activations(ActivationFormat format, int64_t tokens, int64_t k, float* x,
+                          float fixed_scale = 0);
 
 }  // namespace dovetail::formats

@@ -432,31 +432,5 @@ TEST(QuantizeActivations, MatchesThePlainFormulas) {
     }
 }
 
-TEST(QuantizeKv, IsOneAsymmetricGroupPerVector) {
-  constexpr int64_t kVectors = 9;
-  for (const Kind& kind : kinds())
-    for (const int64_t head_dim : {3, 64, 80}) {
-      const std::vector<float> x = drawn(kind, kVectors * head_dim, 13);
-      for (const auto& [format, name] :
-           {std::pair{KvFormat::kInt8, "int8_asym"}, std::pair{KvFormat::kInt4, "int4_asym"}}) {
-        std::vector<float> found = x;
-        quantize_kv(format, kVectors, head_dim, found.data());
-        const auto want =
-            decode_rows(encode_rows(weight(name), kAbsmax, kVectors, head_dim, x.data()));
-        ASSERT_EQ(bits_of(found), bits_of(want.value())) << kind.name << " " << name;
-      }
-      std::vector<float> bf16 = x;
-      quantize_kv(KvFormat::kBf16, kVectors, head_dim, bf16.data());
-      for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(bf16[i], decode_bf16(encode_bf16(x[i])));
-    }
-}
-
-TEST(QuantizeKv, HandWorkedVector) {
-  std::vector<float> x = {-1, 2, .5F, 0};  // scale FP16(3 / 15) = .199951171875, zero point 5
-  quantize_kv(KvFormat::kInt4, 1, 4, x.data());
-  const float s = .199951171875F;
-  EXPECT_EQ(x, (std::vector<float>{-5 * s, 10 * s, 3 * s, 0}));  // .5 / s = 2.5006
-}
-
 }  // namespace
 }  // namespace dovetail::formats

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/parallel.h"
+#include "formats/kv_cache.h"
 #include "formats/quantize.h"
 #include "host/lanes.h"
 #include "host/layer_ops.h"
@@ -84,6 +85,23 @@ void softmax_block(const AttentionShape& s, const Block& block, formats::Activat
   }
 }
 
+// Scores (rows, block.end) against keys of unfinished groups are replaced by those against the
+// exact ones. keys: (s, d) of the block's head; tail: room for rows * s.seq floats.
+void score_unfinished(const AttentionShape& s, const Block& block, formats::KvFormat format,
+                      const float* packed, const float* keys, float* tail, float* scores) {
+  const int64_t first = formats::exact_from(format, block.begin);
+  const int64_t count = block.end - first;
+  if (count <= 0) return;
+  const int64_t rows = (block.end - block.begin) * s.group();
+  matmul({packed, rows, s.head_dim}, {keys + first * s.head_dim, count, s.head_dim, true}, tail);
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t position = block.begin + row / s.group();
+    const int64_t from = formats::exact_from(format, position);
+    std::copy(tail + row * count + from - first, tail + row * count + position + 1 - first,
+              scores + row * block.end + from);
+  }
+}
+
 // All heads of keys or values, (b, kv_heads, s, d).
 Buffer pack_heads(const AttentionShape& s, const float* x) {
   Buffer packed = make_buffer(s.batch * s.seq * s.kv_size());
@@ -119,16 +137,18 @@ void softmax_row(int64_t n, float scale, float* x) {
   for (int64_t i = 0; i < n; ++i) x[i] *= inverse;
 }
 
-void causal_attention(const AttentionShape& s, formats::ActivationFormat probabilities,
-                      const float* q, const float* k, const float* v, float* out) {
+void causal_attention(const AttentionShape& s, const AttentionNumerics& numerics, const float* q,
+                      const float* k, const float* v, float* out) {
   const int64_t d = s.head_dim;
+  const bool has_exact = formats::is_per_channel(numerics.keys);
   const Buffer keys = pack_heads(s, k);
+  const Buffer exact = has_exact ? pack_heads(s, numerics.exact_keys) : nullptr;
   const Buffer values = pack_heads(s, v);
   const int64_t step = block_positions(s);
   const int64_t blocks = (s.seq + step - 1) / step;
   const int64_t heads = s.batch * s.num_kv_heads;
   const int64_t max_rows = std::min(step, s.seq) * s.group();
-  const int64_t scratch_size = max_rows * (d + s.seq);
+  const int64_t scratch_size = max_rows * (d + (has_exact ? 2 : 1) * s.seq);
   const int64_t workers = std::min(num_threads(), blocks * heads);
   const Buffer scratch = make_buffer(workers * scratch_size);
   const SerialProducts serial;
@@ -143,7 +163,11 @@ void causal_attention(const AttentionShape& s, formats::ActivationFormat probabi
     float* scores = packed + max_rows * d;
     gather_block(s, block, q, packed);
     matmul({packed, rows, d}, {keys.get() + head * s.seq * d, block.end, d, true}, scores);
-    softmax_block(s, block, probabilities, scores);
+    if (has_exact) {
+      score_unfinished(s, block, numerics.keys, packed, exact.get() + head * s.seq * d,
+                       scores + max_rows * s.seq, scores);
+    }
+    softmax_block(s, block, numerics.probabilities, scores);
     matmul({scores, rows, block.end}, {values.get() + head * s.seq * d, block.end, d}, packed);
     scatter_block(s, block, packed, out);
   });

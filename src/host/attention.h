@@ -25,8 +25,17 @@ struct AttentionShape {
 // x (n) = softmax(scale * x), in place.
 void softmax_row(int64_t n, float scale, float* x);
 
-// `probabilities`: the format that softmax rows are rounded to before they meet the values.
-void causal_attention(const AttentionShape& shape, formats::ActivationFormat probabilities,
+// How attention departs from exact arithmetic.
+struct AttentionNumerics {
+  // Softmax rows are rounded to it before they meet the values.
+  formats::ActivationFormat probabilities = formats::ActivationFormat::kBf16;
+  // Keys per channel: a query reads those of groups that are unfinished at its position from
+  // exact_keys (the shape of k), the others from k. Other formats: from k alone.
+  formats::KvFormat keys = formats::KvFormat::kBf16;
+  const float* exact_keys = nullptr;
+};
+
+void causal_attention(const AttentionShape& shape, const AttentionNumerics& numerics,
                       const float* q, const float* k, const float* v, float* out);
 
 // Gradients at q, k, v (overwritten) given d_out at out; nothing was rounded in the forward pass.

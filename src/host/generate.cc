@@ -11,6 +11,7 @@
 
 #include "base/parallel.h"
 #include "base/random.h"
+#include "formats/kv_cache.h"
 #include "host/few_rows_matmul.h"
 #include "host/host_model.h"
 #include "host/transformer_layer.h"
@@ -67,8 +68,10 @@ void apply_linears(int64_t rows, const float* x, std::initializer_list<Use> uses
   few_rows_matmul(rows, uses.begin()->w.cols, x, products);
 }
 
-// Writes this step's key and value of one (sequence, key head) into the cache.
-void append_to_cache(const Decoder& d, const LayerCache& cache, int64_t index, int64_t position) {
+// Writes this step's key and value of one (sequence, key head) into the cache. Keys per channel: a
+// group is rounded once its last token is there.
+void append_to_cache(const Decoder& d, const LayerCache& cache, formats::KvFormat format,
+                     int64_t index, int64_t position) {
   const int64_t dim = d.model.shape().head_dim;
   float* keys = cache.keys.get() + index * dim * d.capacity;
   for (int64_t i = 0; i < dim; ++i) {
@@ -76,6 +79,9 @@ void append_to_cache(const Decoder& d, const LayerCache& cache, int64_t index, i
   }
   std::memcpy(cache.values.get() + (index * d.capacity + position) * dim,
               d.scratch.v.get() + index * dim, static_cast<size_t>(dim) * sizeof(float));
+  const int64_t tokens = formats::kv_facts(format).channel_tokens;
+  if (tokens == 0 || (position + 1) % tokens != 0) return;
+  formats::quantize_key_group(format, dim, 1, d.capacity, keys + position + 1 - tokens);
 }
 
 // The query heads of one (sequence, key head) against positions 0..position.
@@ -119,7 +125,7 @@ void attention_step(Decoder& d, int64_t layer, const LayerNumerics& numerics, in
   const int64_t b = d.batch;
   rms_norm(b, shape.hidden_size, d.hidden.get(), weights.attn_norm.data(), shape.rms_norm_eps,
            w.normed.get());
-  round_activations(numerics.linear[0], b, shape.hidden_size, w.normed.get());
+  treat_input(numerics.linear[0], b, shape.hidden_size, w.normed.get());
   apply_linears(b, w.normed.get(),
                 {{weights.q, w.q.get()}, {weights.k, w.k.get()}, {weights.v, w.v.get()}});
   if (shape.qkv_bias) {
@@ -129,19 +135,18 @@ void attention_step(Decoder& d, int64_t layer, const LayerNumerics& numerics, in
   }
   d.rope.apply(b, 1, position, shape.num_heads, 1, w.q.get());
   d.rope.apply(b, 1, position, shape.num_kv_heads, 1, w.k.get());
-  round_activations(numerics.kv.query, b * shape.num_heads, shape.head_dim, w.q.get());
-  round_kv(numerics.kv.kv, b * shape.num_kv_heads, shape.head_dim, w.k.get());
-  round_kv(numerics.kv.kv, b * shape.num_kv_heads, shape.head_dim, w.v.get());
+  treat_queries(numerics.kv, b * shape.num_heads, shape.head_dim, w.q.get());
+  treat_cached(numerics.kv, b * shape.num_kv_heads, shape.head_dim, w.k.get(), w.v.get());
   const LayerCache& cache = d.caches[static_cast<size_t>(layer)];
   const int64_t pieces = std::min(num_threads(), b);
   parallel_for(pieces, [&](int64_t piece, int64_t) {
     const int64_t heads = b * shape.num_kv_heads;
     for (int64_t index = heads * piece / pieces; index < heads * (piece + 1) / pieces; ++index) {
-      append_to_cache(d, cache, index, position);
+      append_to_cache(d, cache, numerics.kv.keys, index, position);
       attend(d, cache, numerics, index, position);
     }
   });
-  round_activations(numerics.linear[1], b, shape.q_size(), w.attended.get());
+  treat_input(numerics.linear[1], b, shape.q_size(), w.attended.get());
   apply_linears(b, w.attended.get(), {{weights.o, d.hidden.get(), true}});
 }
 
@@ -161,10 +166,10 @@ void step(Decoder& d, const std::vector<int32_t>& tokens, int64_t position) {
     attention_step(d, layer, numerics, position);
     rms_norm(b, shape.hidden_size, d.hidden.get(), weights.mlp_norm.data(), shape.rms_norm_eps,
              w.normed.get());
-    round_activations(numerics.linear[2], b, shape.hidden_size, w.normed.get());
+    treat_input(numerics.linear[2], b, shape.hidden_size, w.normed.get());
     apply_linears(b, w.normed.get(), {{weights.gate, w.gate.get()}, {weights.up, w.up.get()}});
     silu_mul(b * shape.intermediate_size, w.gate.get(), w.up.get());
-    round_activations(numerics.linear[3], b, shape.intermediate_size, w.gate.get());
+    treat_input(numerics.linear[3], b, shape.intermediate_size, w.gate.get());
     apply_linears(b, w.gate.get(), {{weights.down, d.hidden.get(), true}});
   }
 }
@@ -174,7 +179,7 @@ void compute_logits(Decoder& d) {
   float* normed = d.scratch.normed.get();
   rms_norm(d.batch, shape.hidden_size, d.hidden.get(), d.model.final_norm().data(),
            shape.rms_norm_eps, normed);
-  round_activations(d.model.numerics().head, d.batch, shape.hidden_size, normed);
+  treat_input(d.model.numerics().head, d.batch, shape.hidden_size, normed);
   apply_linears(d.batch, normed, {{d.model.head(), d.logits.get()}});
 }
 

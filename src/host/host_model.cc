@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "formats/activation.h"
 #include "host/layer_ops.h"
 #include "host/transformer_layer.h"
 
@@ -123,13 +124,43 @@ Numerics numerics_of(const recipe::Recipe& recipe) {
   for (const recipe::LayerRecipe& layer : recipe.layers) {
     LayerNumerics one;
     for (size_t site = 0; site < one.linear.size(); ++site) {
-      one.linear[site] = layer.linear[site].activation;
+      const recipe::LinearTreatment& treatment = layer.linear[site];
+      one.linear[site] = {.format = treatment.activation, .hadamard = treatment.hadamard};
     }
     one.kv = layer.kv;
     numerics.layers.push_back(one);
   }
-  numerics.head = recipe.head.activation;
+  numerics.head = {.format = recipe.head.activation};
   return numerics;
+}
+
+Status check_numerics(const model::ModelShape& shape, const Numerics& numerics) {
+  const auto size = static_cast<int64_t>(numerics.layers.size());
+  if (size != 0 && size != shape.num_layers) {
+    return invalid_argument(
+        fmt::format("numerics have {} layers, want 0 or {}", size, shape.num_layers));
+  }
+  // The recipe with the same transforms and formats: its rules are these.
+  recipe::Recipe recipe;
+  recipe.head.hadamard = numerics.head.hadamard;
+  for (const LayerNumerics& layer : numerics.layers) {
+    recipe::LayerRecipe& at = recipe.layers.emplace_back();
+    at.kv = layer.kv;
+    for (size_t i = 0; i < at.linear.size(); ++i) at.linear[i].hadamard = layer.linear[i].hadamard;
+  }
+  DOVETAIL_TRY_STATUS(recipe::check_recipe(shape, recipe));
+  const auto check_scale = [](const InputNumerics& input, const recipe::Site& site) -> Status {
+    if (!formats::is_static(input.format) || input.static_scale > 0) return {};
+    return invalid_argument(fmt::format("{}: {} without a scale, want one from calibration text",
+                                        recipe::site_name(site),
+                                        formats::format_name(input.format)));
+  };
+  for (size_t i = 0; i < numerics.layers.size(); ++i)
+    for (size_t j = 0; j < numerics.layers[i].linear.size(); ++j)
+      DOVETAIL_TRY_STATUS(check_scale(
+          numerics.layers[i].linear[j],
+          {.kind = static_cast<recipe::SiteKind>(j), .layer = static_cast<int64_t>(i)}));
+  return check_scale(numerics.head, {.kind = recipe::SiteKind::kHead, .layer = -1});
 }
 
 Result<HostModel> HostModel::create(std::shared_ptr<const model::Weights> weights) {
@@ -178,11 +209,7 @@ Status HostModel::replace_head(std::shared_ptr<const model::Matrix> with) {
 }
 
 Status HostModel::set_numerics(Numerics numerics) {
-  const auto size = static_cast<int64_t>(numerics.layers.size());
-  if (size != 0 && size != shape_.num_layers) {
-    return invalid_argument(
-        fmt::format("numerics have {} layers, want 0 or {}", size, shape_.num_layers));
-  }
+  DOVETAIL_TRY_STATUS(check_numerics(shape_, numerics));
   numerics_ = std::move(numerics);
   return {};
 }
@@ -229,6 +256,9 @@ Result<model::Matrix> HostModel::forward_from(int64_t layer, const model::Matrix
         fmt::format("input has {} rows, want a multiple of the {} sequences", input.rows, batch));
   }
   DOVETAIL_TRY_STATUS(check_matrix(input, "input", input.rows, shape_.hidden_size));
+  Numerics alike;
+  alike.layers.assign(static_cast<size_t>(shape_.num_layers), numerics);
+  DOVETAIL_TRY_STATUS(check_numerics(shape_, alike));
   model::Matrix hidden = input;
   run_layers(
       *this, layer, batch, input.rows / batch, hidden.values.data(),

@@ -22,24 +22,39 @@
 
 namespace dovetail::host {
 
+// What happens to the input of a linear before it meets the weights: first the Hadamard transform,
+// then rounding, as of formats/activation.h.
+struct InputNumerics {
+  formats::ActivationFormat format = formats::ActivationFormat::kBf16;
+  int64_t hadamard = 0;  // block; the weights must have been turned alike (compress/rotate.h)
+  // Static formats: the scale, > 0. 0: not known yet, nothing is rounded: for whoever calibrates
+  // (compress/static_scales.h); set_numerics refuses it.
+  float static_scale = 0;
+  bool operator==(const InputNumerics&) const = default;
+};
+
 // What is rounded inside one layer. linear[i]: the input of the site SiteKind(i), attn_qkv ..
-// mlp_down, one scale per token. kv.kv: keys after RoPE and values, one scale per token and head.
-// kv.query: queries (one scale per token and head) and softmax probabilities (one scale per row).
+// mlp_down. kv: keys after RoPE (and the Hadamard transform, if any) and values as cached
+// (formats/kv_cache.h); kv.query: queries (one scale per token and head) and softmax probabilities
+// (one scale per row).
 struct LayerNumerics {
-  std::array<formats::ActivationFormat, 4> linear{};  // value-initialised: kBf16
+  std::array<InputNumerics, 4> linear;
   recipe::KvTreatment kv;
   bool operator==(const LayerNumerics&) const = default;
 };
-static_assert(formats::ActivationFormat{} == formats::ActivationFormat::kBf16);
 
 struct Numerics {
   std::vector<LayerNumerics> layers;  // empty: no layer is treated
-  formats::ActivationFormat head = formats::ActivationFormat::kBf16;
+  InputNumerics head;                 // never a Hadamard transform
   bool operator==(const Numerics&) const = default;
 };
 
-// The numerics that a recipe asks for; its weight formats are not looked at.
+// The numerics that a recipe asks for; its weight formats are not looked at. Static scales stay 0.
 [[nodiscard]] Numerics numerics_of(const recipe::Recipe& recipe);
+
+// Errors: kInvalidArgument (another number of layers, a Hadamard block that does not divide what it
+// turns, values per channel, a static format without a scale), naming the site.
+[[nodiscard]] Status check_numerics(const model::ModelShape& shape, const Numerics& numerics);
 
 // (b, s) token ids, every sequence of the same length.
 struct TokenBatch {
@@ -81,6 +96,7 @@ class HostModel {
   [[nodiscard]] Status replace_layer(int64_t layer,
                                      std::shared_ptr<const model::LayerWeights> with);
   [[nodiscard]] Status replace_head(std::shared_ptr<const model::Matrix> with);
+  // Errors: as check_numerics.
   [[nodiscard]] Status set_numerics(Numerics numerics);
 
   // Final hidden states after the last norm, (rows, h). Errors, here and below: as

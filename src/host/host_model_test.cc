@@ -80,15 +80,20 @@ TEST(HostModel, RoundsWhatTheNumericsSay) {
   const TokenBatch tokens{1, 7, random_ids(7, shape.vocab, 10)};
   HostModel model = must_create(weights);
   const SlowRun reference = slow_forward(*weights, {}, tokens.ids);
-  for (int one = 0; one < 8; ++one) {
+  for (int one = 0; one < 12; ++one) {
     Numerics numerics;
     numerics.layers.resize(2);
     LayerNumerics& layer = numerics.layers[static_cast<size_t>(one % 2)];
-    if (one < 4) layer.linear[static_cast<size_t>(one)] = ActivationFormat::kInt8Token;
-    if (one == 4) layer.kv.kv = KvFormat::kInt4;
-    if (one == 5) layer.kv.kv = KvFormat::kInt8;
+    if (one < 4) layer.linear[static_cast<size_t>(one)].format = ActivationFormat::kInt8Token;
+    if (one == 4) layer.kv.keys = layer.kv.values = KvFormat::kInt4;
+    if (one == 5) layer.kv.keys = layer.kv.values = KvFormat::kInt8;
     if (one == 6) layer.kv.query = ActivationFormat::kInt8Token;
-    if (one == 7) numerics.head = ActivationFormat::kFp8Token;
+    if (one == 7) numerics.head.format = ActivationFormat::kFp8Token;
+    if (one == 8) layer.linear[0] = {.format = ActivationFormat::kInt4Token, .hadamard = 16};
+    if (one == 9) layer.linear[3] = {.format = ActivationFormat::kNvfp4, .hadamard = 64};
+    if (one == 10)
+      layer.linear[1] = {.format = ActivationFormat::kInt8Static, .static_scale = .05F};
+    if (one == 11) layer.kv = {.values = KvFormat::kInt3, .hadamard = 16};
     ASSERT_TRUE(model.set_numerics(numerics).has_value());
     expect_logits_match(*weights, model, tokens, 1e-3);
     // The rounding must be visible, else the comparison above proves nothing.
@@ -101,6 +106,54 @@ TEST(HostModel, RoundsWhatTheNumericsSay) {
   }
 }
 
+TEST(HostModel, QueriesSeeKeysPerChannelRoundedOnceTheirGroupIsFull) {
+  using formats::KvFormat;
+  const TinyModel shape{.hidden = 32, .intermediate = 64, .heads = 6, .head_dim = 16};
+  const auto weights = tiny(shape, 13);
+  HostModel model = must_create(weights);
+  // Blocks of 128 positions (384 rows, groups of three heads), groups of 32 and 128 tokens.
+  for (const auto& [keys, length] : {std::pair{KvFormat::kInt2C32, int64_t{31}},
+                                     {KvFormat::kInt2C32, 32},
+                                     {KvFormat::kInt2C32, 33},
+                                     {KvFormat::kInt2C32, 150},
+                                     {KvFormat::kInt2C128, 129},
+                                     {KvFormat::kInt2C128, 300}}) {
+    const TokenBatch tokens{2, length, random_ids(2 * length, shape.vocab, 14)};
+    Numerics numerics;
+    numerics.layers.resize(2);
+    numerics.layers[1].kv = {.keys = keys, .values = KvFormat::kInt8, .hadamard = 16};
+    ASSERT_TRUE(model.set_numerics(numerics).has_value());
+    expect_logits_match(*weights, model, tokens, 2e-3);
+  }
+}
+
+TEST(HostModel, NumericsThatDoNotFitAreRefused) {
+  HostModel model = must_create(tiny({.hidden = 32, .intermediate = 48, .head_dim = 16}, 15));
+  const auto refused = [&](const auto& change) {
+    Numerics numerics;
+    numerics.layers.resize(2);
+    change(numerics);
+    const Status status = model.set_numerics(numerics);
+    return status.has_value() ? std::string() : status.error().message;
+  };
+  using formats::ActivationFormat;
+  EXPECT_EQ(
+      refused([](Numerics& n) { n.layers[1].linear[3].format = ActivationFormat::kFp8Static; }),
+      "layers.1.mlp_down: fp8_static without a scale, want one from calibration text");
+  EXPECT_EQ(refused([](Numerics& n) { n.head.format = ActivationFormat::kInt8Static; }),
+            "head: int8_static without a scale, want one from calibration text");
+  EXPECT_EQ(refused([](Numerics& n) { n.layers[0].linear[3].hadamard = 32; }),
+            "layers.0.mlp_down: input: Hadamard block 32, want 16, 32, 64 or 128 and a divisor of "
+            "48");
+  EXPECT_NE(refused([](Numerics& n) { n.layers[0].kv.values = formats::KvFormat::kInt4C32; }), "");
+  EXPECT_NE(refused([](Numerics& n) { n.head.hadamard = 16; }), "");
+  EXPECT_EQ(refused([](Numerics& n) { n.layers[0].linear[3].hadamard = 16; }), "");
+  const model::Matrix input{2, 32, std::vector<float>(64, 1.0F)};
+  EXPECT_FALSE(
+      model.forward_from(0, input, 1, {.linear = {}, .kv = {.values = formats::KvFormat::kInt4C32}})
+          .has_value());
+}
+
 TEST(HostModel, ForwardFromALayerContinuesTheWholeForward) {
   const TinyModel shape{.num_layers = 3};
   HostModel model = must_create(tiny(shape, 11));
@@ -108,7 +161,7 @@ TEST(HostModel, ForwardFromALayerContinuesTheWholeForward) {
   const auto inputs = model.layer_inputs(tokens);
   ASSERT_TRUE(inputs.has_value());
   LayerNumerics treated;
-  treated.kv.kv = formats::KvFormat::kInt4;
+  treated.kv.keys = treated.kv.values = formats::KvFormat::kInt4;
   for (int64_t layer = 0; layer < 3; ++layer) {
     const auto partial =
         model.forward_from(layer, inputs.value()[static_cast<size_t>(layer)], 2, treated);

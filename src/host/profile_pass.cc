@@ -255,8 +255,7 @@ Buffer run_forward(Pass& pass, const int32_t* ids) {
 Result<Sensitivity> profile_pass(const HostModel& model, const TokenBatch& tokens, uint64_t seed,
                                  const ProgressSink& progress) {
   DOVETAIL_TRY_STATUS(check_tokens(model.shape(), tokens));
-  if (!model.numerics().layers.empty() ||
-      model.numerics().head != formats::ActivationFormat::kBf16) {
+  if (!model.numerics().layers.empty() || model.numerics().head != InputNumerics{}) {
     return invalid_argument("profile_pass: the model has numerics, want the reference");
   }
   Sensitivity sum = make_sensitivity(model);

@@ -202,7 +202,7 @@ TEST(ProfilePass, SameSeedSameResultAndNumericsAreRefused) {
   EXPECT_EQ(a->layers[0].q.values, b->layers[0].q.values);
   EXPECT_NE(a->layers[0].q.values, c->layers[0].q.values);
   Numerics numerics;
-  numerics.head = formats::ActivationFormat::kInt8Token;
+  numerics.head.format = formats::ActivationFormat::kInt8Token;
   ASSERT_TRUE(model->set_numerics(numerics).has_value());
   const auto refused = profile_pass(model.value(), tokens, 1);
   ASSERT_FALSE(refused.has_value());

@@ -1,9 +1,12 @@
 #include "host/slow_model.h"
 
+#include <bit>
 #include <cmath>
 
 #include "base/random.h"
-#include "formats/quantize.h"
+#include "formats/activation.h"
+#include "formats/codec.h"
+#include "formats/kv_cache.h"
 
 namespace dovetail::host {
 namespace {
@@ -38,18 +41,58 @@ void round_row(double* x, size_t n, const Round& round) {
   for (size_t i = 0; i < n; ++i) x[i] = static_cast<double>(values[i]);
 }
 
-void round_activation_row(formats::ActivationFormat format, double* x, size_t n) {
+void round_activation_row(formats::ActivationFormat format, double* x, size_t n,
+                          float static_scale = 0) {
   if (format == formats::ActivationFormat::kBf16) return;
   round_row(x, n, [&](std::vector<float>& v) {
-    formats::quantize_activations(format, 1, static_cast<int64_t>(n), v.data());
+    v = formats::decode_token(
+        format, formats::encode_token(format, static_scale, static_cast<int64_t>(n), v.data()));
   });
 }
 
+// Each block times the explicit matrix (-1)^popcount(i & j) / sqrt(block).
+void turn_row(int64_t block, double* x, size_t n) {
+  if (block == 0) return;
+  const auto size = static_cast<size_t>(block);
+  for (size_t begin = 0; begin < n; begin += size) {
+    const Row from(x + begin, x + begin + size);
+    for (size_t i = 0; i < size; ++i) {
+      double sum = 0.0;
+      for (size_t j = 0; j < size; ++j) sum += std::popcount(i & j) % 2 == 0 ? from[j] : -from[j];
+      x[begin + i] = sum / std::sqrt(static_cast<double>(block));
+    }
+  }
+}
+
+void treat_row(const InputNumerics& input, double* x, size_t n) {
+  turn_row(input.hadamard, x, n);
+  round_activation_row(input.format, x, n, input.static_scale);
+}
+
+// A group of the golden codec.
 void round_kv_row(formats::KvFormat format, double* x, size_t n) {
   if (format == formats::KvFormat::kBf16) return;
+  const formats::WeightFormat& row = formats::kv_facts(format).row;
   round_row(x, n, [&](std::vector<float>& v) {
-    formats::quantize_kv(format, 1, static_cast<int64_t>(n), v.data());
+    v = formats::decode_rows(formats::encode_rows(row, {.scale = formats::plain_rule(row)}, 1,
+                                                  static_cast<int64_t>(n), v.data()))
+            .value();
   });
+}
+
+// What a query sees of the keys so far: of formats per channel every whole group rounded, channel
+// by channel, and the rest as it is.
+DoubleRows visible_keys(formats::KvFormat format, DoubleRows keys) {
+  const auto tokens = static_cast<size_t>(formats::kv_facts(format).channel_tokens);
+  if (tokens == 0) return keys;
+  for (size_t begin = 0; begin + tokens <= keys.size(); begin += tokens)
+    for (size_t channel = 0; channel < keys[0].size(); ++channel) {
+      Row group;
+      for (size_t t = 0; t < tokens; ++t) group.push_back(keys[begin + t][channel]);
+      round_kv_row(format, group.data(), tokens);
+      for (size_t t = 0; t < tokens; ++t) keys[begin + t][channel] = group[t];
+    }
+  return keys;
 }
 
 Row norm(const Row& x, const std::vector<float>& gain, double eps) {
@@ -134,32 +177,36 @@ void slow_layer(Slow& slow, int64_t layer, const LayerNumerics& numerics, Double
   for (size_t t = 0; t < stream.size(); ++t) {
     const auto position = static_cast<int64_t>(t);
     Row x = norm(stream[t], w.attn_norm, s.rms_norm_eps);
-    round_activation_row(numerics.linear[0], x.data(), x.size());
+    treat_row(numerics.linear[0], x.data(), x.size());
     Row q = slow.linear(SlowLinear::kQ, layer, position, w.q, w.q_bias, x);
     Row k = slow.linear(SlowLinear::kK, layer, position, w.k, w.k_bias, x);
     Row v = slow.linear(SlowLinear::kV, layer, position, w.v, w.v_bias, x);
     slow.rope(q, s.num_heads, position);
     slow.rope(k, s.num_kv_heads, position);
     const auto d = static_cast<size_t>(s.head_dim);
-    for (size_t i = 0; i < q.size(); i += d) round_activation_row(numerics.kv.query, &q[i], d);
-    for (size_t i = 0; i < k.size(); i += d) round_kv_row(numerics.kv.kv, &k[i], d);
-    for (size_t i = 0; i < v.size(); i += d) round_kv_row(numerics.kv.kv, &v[i], d);
+    const recipe::KvTreatment& kv = numerics.kv;
+    turn_row(kv.hadamard, q.data(), q.size());
+    turn_row(kv.hadamard, k.data(), k.size());
+    for (size_t i = 0; i < q.size(); i += d) round_activation_row(kv.query, &q[i], d);
+    for (size_t i = 0; i < k.size() && !formats::is_per_channel(kv.keys); i += d)
+      round_kv_row(kv.keys, &k[i], d);
+    for (size_t i = 0; i < v.size(); i += d) round_kv_row(kv.values, &v[i], d);
     keys.push_back(k);
     values.push_back(v);
-    Row attended = attend(s, numerics.kv.query, q, keys, values);
-    round_activation_row(numerics.linear[1], attended.data(), attended.size());
+    Row attended = attend(s, kv.query, q, visible_keys(kv.keys, keys), values);
+    treat_row(numerics.linear[1], attended.data(), attended.size());
     const Row o = slow.linear(SlowLinear::kO, layer, position, w.o, {}, attended);
     for (size_t i = 0; i < o.size(); ++i) stream[t][i] += o[i];
 
     Row y = norm(stream[t], w.mlp_norm, s.rms_norm_eps);
-    round_activation_row(numerics.linear[2], y.data(), y.size());
+    treat_row(numerics.linear[2], y.data(), y.size());
     const Row gate = slow.linear(SlowLinear::kGate, layer, position, w.gate, {}, y);
     const Row up = slow.linear(SlowLinear::kUp, layer, position, w.up, {}, y);
     Row activated;
     for (size_t i = 0; i < gate.size(); ++i) {
       activated.push_back(gate[i] / (1.0 + std::exp(-gate[i])) * up[i]);
     }
-    round_activation_row(numerics.linear[3], activated.data(), activated.size());
+    treat_row(numerics.linear[3], activated.data(), activated.size());
     const Row down = slow.linear(SlowLinear::kDown, layer, position, w.down, {}, activated);
     for (size_t i = 0; i < down.size(); ++i) stream[t][i] += down[i];
   }
@@ -184,7 +231,7 @@ SlowRun slow_forward(const model::Weights& weights, const Numerics& numerics,
   }
   for (size_t t = 0; t < stream.size(); ++t) {
     Row x = norm(stream[t], weights.final_norm, s.rms_norm_eps);
-    round_activation_row(numerics.head, x.data(), x.size());
+    treat_row(numerics.head, x.data(), x.size());
     slow.run.logits.push_back(
         slow.linear(SlowLinear::kHead, 0, static_cast<int64_t>(t), weights.head_matrix(), {}, x));
   }

@@ -2,7 +2,11 @@
 
 #include <cstring>
 
+#include "base/result.h"
+#include "formats/activation.h"
+#include "formats/kv_cache.h"
 #include "formats/quantize.h"
+#include "host/hadamard.h"
 #include "host/matmul.h"
 
 namespace dovetail::host {
@@ -34,17 +38,51 @@ void apply_linear(const model::Matrix& w, int64_t rows, const float* x, float* y
   matmul({x, rows, w.cols}, {w.values.data(), w.rows, w.cols, true}, y, accumulate);
 }
 
-void round_activations(formats::ActivationFormat format, int64_t rows, int64_t n, float* x) {
-  if (format == formats::ActivationFormat::kBf16) return;
+void treat_input(const InputNumerics& input, int64_t rows, int64_t n, float* x) {
+  hadamard_rows(rows, n, input.hadamard, x);
+  const bool waits_for_scale = formats::is_static(input.format) && input.static_scale == 0;
+  if (input.format == formats::ActivationFormat::kBf16 || waits_for_scale) return;
   for_row_pieces(rows, 4 * n, [&](int64_t begin, int64_t end) {
-    formats::quantize_activations(format, end - begin, n, x + begin * n);
+    formats::quantize_activations(input.format, end - begin, n, x + begin * n, input.static_scale);
   });
 }
 
-void round_kv(formats::KvFormat format, int64_t vectors, int64_t head_dim, float* x) {
-  if (format == formats::KvFormat::kBf16) return;
+void round_activations(formats::ActivationFormat format, int64_t rows, int64_t n, float* x) {
+  treat_input({.format = format}, rows, n, x);
+}
+
+void treat_queries(const recipe::KvTreatment& kv, int64_t vectors, int64_t head_dim, float* q) {
+  treat_input({.format = kv.query, .hadamard = kv.hadamard}, vectors, head_dim, q);
+}
+
+namespace {
+
+void round_vectors(formats::KvFormat format, int64_t vectors, int64_t head_dim, float* x) {
+  if (format == formats::KvFormat::kBf16 || formats::is_per_channel(format)) return;
   for_row_pieces(vectors, 4 * head_dim, [&](int64_t begin, int64_t end) {
     formats::quantize_kv(format, end - begin, head_dim, x + begin * head_dim);
+  });
+}
+
+}  // namespace
+
+void treat_cached(const recipe::KvTreatment& kv, int64_t vectors, int64_t head_dim, float* k,
+                  float* v) {
+  hadamard_rows(vectors, head_dim, kv.hadamard, k);
+  round_vectors(kv.keys, vectors, head_dim, k);
+  round_vectors(kv.values, vectors, head_dim, v);
+}
+
+void round_key_groups(formats::KvFormat format, int64_t batch, int64_t seq, int64_t channels,
+                      float* k) {
+  const int64_t tokens = formats::kv_facts(format).channel_tokens;
+  DOVETAIL_CHECK(tokens > 0);
+  const int64_t groups = seq / tokens;
+  for_row_pieces(batch * groups, 4 * channels * tokens, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t first = i / groups * seq + i % groups * tokens;
+      formats::quantize_key_group(format, channels, channels, 1, k + first * channels);
+    }
   });
 }
 
@@ -52,7 +90,7 @@ void attention_input(const LayerRun& run, const float* hidden, float* normed) {
   const model::ModelShape& shape = run.shape;
   rms_norm(run.rows(), shape.hidden_size, hidden, run.weights.attn_norm.data(), shape.rms_norm_eps,
            normed);
-  round_activations(run.numerics.linear[0], run.rows(), shape.hidden_size, normed);
+  treat_input(run.numerics.linear[0], run.rows(), shape.hidden_size, normed);
 }
 
 void attend(const LayerRun& run, const float* normed, LayerScratch& w) {
@@ -69,11 +107,16 @@ void attend(const LayerRun& run, const float* normed, LayerScratch& w) {
   run.rope.apply(rows, run.seq, 0, shape.num_heads, 1, w.q.get());
   run.rope.apply(rows, run.seq, 0, shape.num_kv_heads, 1, w.k.get());
   const recipe::KvTreatment& kv = run.numerics.kv;
-  round_activations(kv.query, rows * shape.num_heads, shape.head_dim, w.q.get());
-  round_kv(kv.kv, rows * shape.num_kv_heads, shape.head_dim, w.k.get());
-  round_kv(kv.kv, rows * shape.num_kv_heads, shape.head_dim, w.v.get());
-  causal_attention(run.attention(), kv.query, w.q.get(), w.k.get(), w.v.get(), w.attended.get());
-  round_activations(run.numerics.linear[1], rows, shape.q_size(), w.attended.get());
+  treat_queries(kv, rows * shape.num_heads, shape.head_dim, w.q.get());
+  treat_cached(kv, rows * shape.num_kv_heads, shape.head_dim, w.k.get(), w.v.get());
+  Buffer exact;
+  if (formats::is_per_channel(kv.keys)) {
+    exact = copy_of(w.k, rows * shape.kv_size());
+    round_key_groups(kv.keys, run.batch, run.seq, shape.kv_size(), w.k.get());
+  }
+  causal_attention(run.attention(), {kv.query, kv.keys, exact.get()}, w.q.get(), w.k.get(),
+                   w.v.get(), w.attended.get());
+  treat_input(run.numerics.linear[1], rows, shape.q_size(), w.attended.get());
 }
 
 void add_attention(const LayerRun& run, const float* attended, float* hidden) {
@@ -84,7 +127,7 @@ void mlp_input(const LayerRun& run, const float* hidden, float* normed) {
   const model::ModelShape& shape = run.shape;
   rms_norm(run.rows(), shape.hidden_size, hidden, run.weights.mlp_norm.data(), shape.rms_norm_eps,
            normed);
-  round_activations(run.numerics.linear[2], run.rows(), shape.hidden_size, normed);
+  treat_input(run.numerics.linear[2], run.rows(), shape.hidden_size, normed);
 }
 
 void project_mlp(const LayerRun& run, const float* normed, LayerScratch& w) {
@@ -95,7 +138,7 @@ void project_mlp(const LayerRun& run, const float* normed, LayerScratch& w) {
 void activate_mlp(const LayerRun& run, LayerScratch& w) {
   const int64_t intermediate = run.shape.intermediate_size;
   silu_mul(run.rows() * intermediate, w.gate.get(), w.up.get());
-  round_activations(run.numerics.linear[3], run.rows(), intermediate, w.gate.get());
+  treat_input(run.numerics.linear[3], run.rows(), intermediate, w.gate.get());
 }
 
 void add_mlp(const LayerRun& run, const float* activated, float* hidden) {

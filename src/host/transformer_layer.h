@@ -12,6 +12,7 @@ namespace dovetail::host {
 
 // What a layer computes on its way, rows = b * s. Keys are after RoPE and, where the numerics ask
 // for it, keys, values and queries after rounding; `attended` and `activated` likewise.
+// Keys per channel: those of finished groups rounded.
 struct LayerScratch {
   LayerScratch(const model::ModelShape& shape, int64_t rows);
 
@@ -65,9 +66,19 @@ void run_layer(const LayerRun& run, float* hidden, LayerScratch& scratch,
 void apply_linear(const model::Matrix& w, int64_t rows, const float* x, float* y,
                   bool accumulate = false);
 
-// Rounds the input of a linear site, (rows, n), one scale per row; kBf16 rounds nothing.
+// What `input` asks for at a linear's input, x (rows, n) in place: the Hadamard transform, then
+// rounding. The step functions above do it at the end.
+void treat_input(const InputNumerics& input, int64_t rows, int64_t n, float* x);
+// Rounds x (rows, n), each row a token's; kBf16 rounds nothing. Not for static formats.
 void round_activations(formats::ActivationFormat format, int64_t rows, int64_t n, float* x);
-// Rounds cached vectors (vectors, head_dim); kBf16 rounds nothing.
-void round_kv(formats::KvFormat format, int64_t vectors, int64_t head_dim, float* x);
+// Turns and rounds queries (rows * heads, head_dim) as `kv` asks.
+void treat_queries(const recipe::KvTreatment& kv, int64_t vectors, int64_t head_dim, float* q);
+// Turns keys (rows * kv heads, head_dim) and rounds them and values as they enter the cache: per
+// token; keys of formats per channel stay as they are until round_key_groups.
+void treat_cached(const recipe::KvTreatment& kv, int64_t vectors, int64_t head_dim, float* k,
+                  float* v);
+// Keys per channel: rounds every finished group of each sequence, k (batch * seq, channels).
+void round_key_groups(formats::KvFormat format, int64_t batch, int64_t seq, int64_t channels,
+                      float* k);
 
 }  // namespace dovetail::host

@@ -54,14 +54,14 @@ void score_chunk(int64_t rows, int64_t vocab, int64_t first, const float* refere
 }  // namespace
 
 void head_logits(const HostModel& model, int64_t rows, const float* hidden, float* logits) {
-  const formats::ActivationFormat format = model.numerics().head;
-  if (format == formats::ActivationFormat::kBf16) {
+  const InputNumerics& input = model.numerics().head;
+  if (input == InputNumerics{}) {
     return apply_linear(model.head(), rows, hidden, logits);
   }
   const int64_t h = model.shape().hidden_size;
   const Buffer rounded = make_buffer(rows * h);
   std::memcpy(rounded.get(), hidden, static_cast<size_t>(rows * h) * sizeof(float));
-  round_activations(format, rows, h, rounded.get());
+  treat_input(input, rows, h, rounded.get());
   apply_linear(model.head(), rows, rounded.get(), logits);
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/config.h"
+#include "formats/kv_cache.h"
 #include "recipe/recipe_file.h"
 #include "recipe/site.h"
 
@@ -55,49 +56,115 @@ Status parse_weight(std::string_view name, LinearTreatment& treatment) {
   return {};
 }
 
+Result<int64_t> parse_block(std::string_view text) {
+  for (const int64_t block : {16, 32, 64, 128})
+    if (text == std::to_string(block)) return block;
+  return invalid_argument(fmt::format("Hadamard block '{}', want 16, 32, 64 or 128", text));
+}
+
 // The parts of a uniform treatment, whichever are named.
 struct UniformParts {
   LinearTreatment linear;
+  std::optional<int64_t> down_hadamard;
   KvTreatment kv;
   LinearTreatment head;
+  bool has_head = false;
+  Rotation rotation = Rotation::kNone;
 };
+
+// One part of a kv treatment: "kv:int4", "k:int4_c32", "q:int8_token". False: it is none.
+Result<bool> parse_kv_part(std::string_view piece, KvTreatment& kv) {
+  if (const auto both = value_of(piece, "kv:")) {
+    DOVETAIL_TRY(kv.keys, formats::parse_kv_format(*both));
+    kv.values = kv.keys;
+  } else if (const auto keys = value_of(piece, "k:")) {
+    DOVETAIL_TRY(kv.keys, formats::parse_kv_format(*keys));
+  } else if (const auto values = value_of(piece, "v:")) {
+    DOVETAIL_TRY(kv.values, formats::parse_kv_format(*values));
+  } else if (const auto query = value_of(piece, "q:")) {
+    DOVETAIL_TRY(kv.query, formats::parse_activation_format(*query));
+  } else if (const auto block = value_of(piece, "qkh:")) {
+    DOVETAIL_TRY(kv.hadamard, parse_block(*block));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// One part of a linear treatment behind its weights. False: it is none.
+Result<bool> parse_linear_part(std::string_view piece, LinearTreatment& treatment) {
+  if (const auto a = value_of(piece, "a:")) {
+    DOVETAIL_TRY(treatment.activation, formats::parse_activation_format(*a));
+  } else if (const auto block = value_of(piece, "h:")) {
+    DOVETAIL_TRY(treatment.hadamard, parse_block(*block));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// A part of a uniform treatment that is neither of a linear nor of kv.
+Result<bool> parse_model_part(std::string_view piece, UniformParts& parts) {
+  if (const auto block = value_of(piece, "h_down:")) {
+    DOVETAIL_TRY(parts.down_hadamard, parse_block(*block));
+  } else if (const auto rotation = value_of(piece, "r:")) {
+    DOVETAIL_TRY(parts.rotation, parse_rotation(*rotation));
+  } else if (const auto head = value_of(piece, "head:")) {
+    DOVETAIL_TRY_STATUS(parse_weight(*head, parts.head));
+    parts.has_head = true;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// Errors if a key of `pieces` (from the second on) stands twice, or kv: beside k: or v:.
+Status check_keys(std::string_view name, const std::vector<std::string_view>& pieces) {
+  std::vector<std::string_view> seen;
+  const auto has = [&](std::string_view key) { return std::ranges::find(seen, key) != seen.end(); };
+  for (const std::string_view piece : pieces) {
+    const std::string_view key = piece.substr(0, piece.find(':'));
+    if (has(key))
+      return invalid_argument(fmt::format("treatment '{}': '{}:' stands twice", name, key));
+    seen.push_back(key);
+  }
+  if (has("kv") && (has("k") || has("v"))) {
+    return invalid_argument(
+        fmt::format("treatment '{}': want kv:FORMAT, or k:FORMAT and v:FORMAT", name));
+  }
+  return {};
+}
 
 Result<UniformParts> parse_parts(std::string_view name) {
   UniformParts parts;
-  const std::vector<std::string_view> pieces = split(name, '+');
+  std::vector<std::string_view> pieces = split(name, '+');
   DOVETAIL_TRY_STATUS(parse_weight(pieces[0], parts.linear));
-  std::vector<std::string_view> seen;
-  bool has_head = false;
-  for (size_t i = 1; i < pieces.size(); ++i) {
-    const std::string_view piece = pieces[i];
-    const std::string_view key = piece.substr(0, piece.find(':'));
-    if (std::find(seen.begin(), seen.end(), key) != seen.end()) {
-      return invalid_argument(fmt::format("treatment '{}': '{}:' stands twice", name, key));
+  pieces.erase(pieces.begin());
+  DOVETAIL_TRY_STATUS(check_keys(name, pieces));
+  for (const std::string_view piece : pieces) {
+    DOVETAIL_TRY(bool known, parse_linear_part(piece, parts.linear));
+    if (!known) {
+      DOVETAIL_TRY(known, parse_kv_part(piece, parts.kv));
     }
-    seen.push_back(key);
-    if (const auto a = value_of(piece, "a:")) {
-      DOVETAIL_TRY(parts.linear.activation, formats::parse_activation_format(*a));
-    } else if (const auto kv = value_of(piece, "kv:")) {
-      DOVETAIL_TRY(parts.kv.kv, formats::parse_kv_format(*kv));
-    } else if (const auto q = value_of(piece, "q:")) {
-      DOVETAIL_TRY(parts.kv.query, formats::parse_activation_format(*q));
-    } else if (const auto head = value_of(piece, "head:")) {
-      DOVETAIL_TRY_STATUS(parse_weight(*head, parts.head));
-      has_head = true;
-    } else {
+    if (!known) {
+      DOVETAIL_TRY(known, parse_model_part(piece, parts));
+    }
+    if (!known) {
       return invalid_argument(fmt::format(
-          "treatment '{}': '{}' is unknown, want a:FORMAT, kv:FORMAT, q:FORMAT or head:FORMAT",
+          "treatment '{}': '{}' is unknown, want a:, kv:, k:, v:, q: or head:FORMAT, h:, h_down: "
+          "or qkh:BLOCK, or r:ROTATION",
           name, piece));
     }
   }
-  if (has_head) parts.head.activation = parts.linear.activation;
+  if (parts.has_head) parts.head.activation = parts.linear.activation;
   return parts;
 }
 
 Status check_query(const KvTreatment& kv, std::string_view name) {
-  if (kv.query == formats::ActivationFormat::kFp8Token) {
-    return invalid_argument(
-        fmt::format("treatment '{}': q: is fp8_token, want bf16 or int8_token", name));
+  if (kv.query != formats::ActivationFormat::kBf16 &&
+      kv.query != formats::ActivationFormat::kInt8Token) {
+    return invalid_argument(fmt::format("treatment '{}': q: is {}, want bf16 or int8_token", name,
+                                        formats::format_name(kv.query)));
   }
   return {};
 }
@@ -146,6 +213,9 @@ Result<Recipe> recipe_from_file(const model::ModelShape& shape, Result<RecipeFil
   const auto head = parse_linear_treatment(file.head);
   if (!head.has_value()) return with_context(head.error(), name + ": head");
   recipe.head = *head;
+  const auto rotation = parse_rotation(file.rotation);
+  if (!rotation.has_value()) return with_context(rotation.error(), name + ": rotation");
+  recipe.rotation = *rotation;
   recipe.layers.resize(file.layers.size());
   for (size_t i = 0; i < file.layers.size(); ++i) {
     const Status status = parse_layer_line(file.layers[i], recipe.layers[i]);
@@ -153,6 +223,8 @@ Result<Recipe> recipe_from_file(const model::ModelShape& shape, Result<RecipeFil
       return with_context(status.error(), fmt::format("{}: layers[{}]", name, i));
     }
   }
+  const Status status = check_recipe(shape, recipe);
+  if (!status.has_value()) return with_context(status.error(), name);
   return recipe;
 }
 
@@ -171,41 +243,57 @@ std::string treatment_name(const LinearTreatment& treatment) {
   if (treatment.activation != formats::ActivationFormat::kBf16) {
     name += "+a:" + formats::format_name(treatment.activation);
   }
+  if (treatment.hadamard != 0) name += fmt::format("+h:{}", treatment.hadamard);
   return name;
 }
 
 std::string treatment_name(const KvTreatment& treatment) {
-  std::string name = formats::format_name(treatment.kv);
+  std::string name = formats::format_name(treatment.keys);
+  if (treatment.keys != treatment.values) {
+    name = fmt::format("k:{}+v:{}", name, formats::format_name(treatment.values));
+  }
   if (treatment.query != formats::ActivationFormat::kBf16) {
     name += "+q:" + formats::format_name(treatment.query);
   }
+  if (treatment.hadamard != 0) name += fmt::format("+qkh:{}", treatment.hadamard);
   return name;
 }
 
 Result<LinearTreatment> parse_linear_treatment(std::string_view name) {
-  const std::vector<std::string_view> pieces = split(name, '+');
+  std::vector<std::string_view> pieces = split(name, '+');
   LinearTreatment treatment;
   DOVETAIL_TRY_STATUS(parse_weight(pieces[0], treatment));
-  if (pieces.size() == 1) return treatment;
-  const auto a = value_of(pieces[1], "a:");
-  if (pieces.size() > 2 || !a.has_value()) {
+  pieces.erase(pieces.begin());
+  DOVETAIL_TRY_STATUS(check_keys(name, pieces));
+  for (const std::string_view piece : pieces) {
+    DOVETAIL_TRY(const bool known, parse_linear_part(piece, treatment));
+    if (known) continue;
     return invalid_argument(
-        fmt::format("treatment '{}': want WEIGHTS or WEIGHTS+a:ACTIVATIONS", name));
+        fmt::format("treatment '{}': want WEIGHTS, +a:ACTIVATIONS, +h:BLOCK", name));
   }
-  DOVETAIL_TRY(treatment.activation, formats::parse_activation_format(*a));
   return treatment;
 }
 
 Result<KvTreatment> parse_kv_treatment(std::string_view name) {
-  const std::vector<std::string_view> pieces = split(name, '+');
+  std::vector<std::string_view> pieces = split(name, '+');
   KvTreatment treatment;
-  DOVETAIL_TRY(treatment.kv, formats::parse_kv_format(pieces[0]));
-  if (pieces.size() == 1) return treatment;
-  const auto q = value_of(pieces[1], "q:");
-  if (pieces.size() > 2 || !q.has_value()) {
-    return invalid_argument(fmt::format("kv treatment '{}': want KV or KV+q:QUERIES", name));
+  if (pieces[0].find(':') == std::string_view::npos) {
+    DOVETAIL_TRY(treatment.keys, formats::parse_kv_format(pieces[0]));
+    treatment.values = treatment.keys;
+    pieces[0] = "kv:";
   }
-  DOVETAIL_TRY(treatment.query, formats::parse_activation_format(*q));
+  DOVETAIL_TRY_STATUS(check_keys(name, pieces));
+  for (const std::string_view piece : pieces) {
+    if (piece == "kv:") continue;
+    DOVETAIL_TRY(const bool known, parse_kv_part(piece, treatment));
+    if (known && !piece.starts_with("kv:")) continue;
+    return invalid_argument(
+        fmt::format("kv treatment '{}': want KV or k:KEYS+v:VALUES, +q:QUERIES, +qkh:BLOCK", name));
+  }
+  if (formats::is_per_channel(treatment.values)) {
+    return invalid_argument(fmt::format(
+        "kv treatment '{}': values have no groups per channel, want k:KEYS+v:VALUES", name));
+  }
   DOVETAIL_TRY_STATUS(check_query(treatment, name));
   return treatment;
 }
@@ -215,15 +303,26 @@ Result<Recipe> parse_uniform_recipe(const model::ModelShape& shape, std::string_
   DOVETAIL_TRY_STATUS(check_query(parts.kv, name));
   Recipe recipe;
   recipe.head = parts.head;
+  recipe.rotation = parts.rotation;
   LayerRecipe layer;
   layer.linear.fill(parts.linear);
+  LinearTreatment& down = layer.linear[static_cast<size_t>(SiteKind::kMlpDown)];
+  down.hadamard = parts.down_hadamard.value_or(down.hadamard);
   layer.kv = parts.kv;
   recipe.layers.assign(static_cast<size_t>(shape.num_layers), layer);
+  const Status status = check_recipe(shape, recipe);
+  if (!status.has_value()) {
+    return with_context(status.error(), fmt::format("treatment '{}'", name));
+  }
   return recipe;
 }
 
 std::string recipe_to_toml(const Recipe& recipe) {
-  std::string text = fmt::format("head = \"{}\"\nlayers = [\n", treatment_name(recipe.head));
+  std::string text = fmt::format("head = \"{}\"\n", treatment_name(recipe.head));
+  if (recipe.rotation != Rotation::kNone) {
+    text += fmt::format("rotation = \"{}\"\n", rotation_name(recipe.rotation));
+  }
+  text += "layers = [\n";
   for (const LayerRecipe& layer : recipe.layers) {
     text += "  \"";
     for (size_t i = 0; i < layer.linear.size(); ++i) {

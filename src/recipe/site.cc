@@ -2,6 +2,11 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
+#include "formats/activation.h"
+#include "formats/kv_cache.h"
+
 namespace dovetail::recipe {
 
 std::string_view site_kind_name(SiteKind kind) {
@@ -50,12 +55,78 @@ std::string_view algorithm_name(Algorithm algorithm) {
 
 bool needs_calibration(const Recipe& recipe) {
   const auto calibrated = [](const LinearTreatment& t) {
-    return t.algorithm != Algorithm::kNearest;
+    return t.algorithm != Algorithm::kNearest || formats::is_static(t.activation);
   };
   return calibrated(recipe.head) ||
          std::ranges::any_of(recipe.layers, [&](const LayerRecipe& layer) {
            return std::ranges::any_of(layer.linear, calibrated);
          });
+}
+
+bool needs_rotation(const Recipe& recipe) {
+  return recipe.rotation != Rotation::kNone ||
+         std::ranges::any_of(recipe.layers, [](const LayerRecipe& layer) {
+           return std::ranges::any_of(layer.linear,
+                                      [](const LinearTreatment& t) { return t.hadamard != 0; });
+         });
+}
+
+std::string_view rotation_name(Rotation rotation) {
+  constexpr std::array<std::string_view, 3> names = {"none", "r1", "r1r2"};
+  return names[static_cast<size_t>(rotation)];
+}
+
+Result<Rotation> parse_rotation(std::string_view name) {
+  for (const Rotation rotation : {Rotation::kNone, Rotation::kR1, Rotation::kR1R2})
+    if (rotation_name(rotation) == name) return rotation;
+  return invalid_argument(fmt::format("rotation '{}', want none, r1 or r1r2", name));
+}
+
+int64_t stored_bits_per_cached_token(const KvTreatment& treatment, int64_t head_dim) {
+  return formats::stored_bits_per_kv_vector(treatment.keys, head_dim) +
+         formats::stored_bits_per_kv_vector(treatment.values, head_dim);
+}
+
+namespace {
+
+Status check_block(int64_t block, std::string_view what, int64_t size) {
+  if (block == 0) return {};
+  const bool known = block == 16 || block == 32 || block == 64 || block == 128;
+  if (known && size % block == 0) return {};
+  return invalid_argument(fmt::format(
+      "{} Hadamard block {}, want 16, 32, 64 or 128 and a divisor of {}", what, block, size));
+}
+
+Status check_kv(const KvTreatment& kv, int64_t head_dim) {
+  if (formats::is_per_channel(kv.values)) {
+    return invalid_argument(
+        fmt::format("values {}, want a format per token: keys alone have groups "
+                    "per channel",
+                    formats::format_name(kv.values)));
+  }
+  return check_block(kv.hadamard, "queries and keys:", head_dim);
+}
+
+}  // namespace
+
+Status check_recipe(const model::ModelShape& shape, const Recipe& recipe) {
+  for (size_t layer = 0; layer < recipe.layers.size(); ++layer) {
+    const LayerRecipe& at = recipe.layers[layer];
+    const auto site = [&](SiteKind kind) {
+      return site_name({.kind = kind, .layer = static_cast<int64_t>(layer)});
+    };
+    for (size_t i = 0; i < at.linear.size(); ++i) {
+      const auto kind = static_cast<SiteKind>(i);
+      const Status status =
+          check_block(at.linear[i].hadamard, "input:", linear_shape(shape, kind).k);
+      if (!status.has_value()) return with_context(status.error(), site(kind));
+    }
+    const Status status = check_kv(at.kv, shape.head_dim);
+    if (!status.has_value()) return with_context(status.error(), site(SiteKind::kKv));
+  }
+  if (recipe.head.hadamard == 0) return {};
+  return invalid_argument(
+      fmt::format("head: Hadamard block {}, want none at the head", recipe.head.hadamard));
 }
 
 Recipe make_recipe(const model::ModelShape& shape, const Menu& menu,

@@ -51,19 +51,39 @@ struct LinearTreatment {
   formats::WeightFormat weight;
   Algorithm algorithm = Algorithm::kNearest;  // always, for bf16
   formats::ActivationFormat activation = formats::ActivationFormat::kBf16;
+  // Block of the online Hadamard transform of the input, before it is rounded; the weights carry
+  // its inverse. 0: none; 16, 32, 64 or 128, a divisor of k. Never at the head.
+  int64_t hadamard = 0;
   bool operator==(const LinearTreatment&) const = default;
 };
 
 // A choice for a kv site: how keys and values are stored, and the format of queries and softmax
 // probabilities that meet them in the matrix unit.
 struct KvTreatment {
-  formats::KvFormat kv = formats::KvFormat::kBf16;
+  formats::KvFormat keys = formats::KvFormat::kBf16;
+  formats::KvFormat values = formats::KvFormat::kBf16;                 // never per channel
   formats::ActivationFormat query = formats::ActivationFormat::kBf16;  // kBf16 or kInt8Token
+  // Block of the online Hadamard transform of queries and keys after RoPE (QuaRot's R3). 0: none;
+  // 16, 32, 64 or 128, a divisor of head_dim.
+  int64_t hadamard = 0;
   bool operator==(const KvTreatment&) const = default;
 };
 
-// "int4_g128_gptq+a:int8_token", "bf16"; a kv treatment: "bf16", "int8", "int4",
-// "int8+q:int8_token".
+// Rotations of the whole model that change no output, done offline before anything is rounded
+// (compress/rotate.h).
+enum class Rotation : uint8_t {
+  kNone,
+  kR1,    // the residual stream
+  kR1R2,  // and the values of each head
+};
+[[nodiscard]] std::string_view rotation_name(Rotation rotation);  // "none", "r1", "r1r2"
+[[nodiscard]] Result<Rotation> parse_rotation(std::string_view name);
+
+// Bits that one token takes in the cache of one head: a key and a value.
+[[nodiscard]] int64_t stored_bits_per_cached_token(const KvTreatment& treatment, int64_t head_dim);
+
+// "int4_g128_gptq+a:int4_token+h:64", "bf16"; a kv treatment: "bf16", "int8", "int4",
+// "int8+q:int8_token", "k:int4_c32+v:int4+qkh:64".
 [[nodiscard]] std::string treatment_name(const LinearTreatment& treatment);
 // Its weights alone: "int4_g128_gptq".
 [[nodiscard]] std::string weight_treatment_name(const LinearTreatment& treatment);
@@ -89,16 +109,29 @@ struct LayerRecipe {
 struct Recipe {
   std::vector<LayerRecipe> layers;
   LinearTreatment head;
+  Rotation rotation = Rotation::kNone;
   bool operator==(const Recipe&) const = default;
 };
 
 // Uniform treatment of a whole model: "int4_g128+a:int8_token+kv:int8+q:int8_token+head:int8". What
-// is not named stays bf16; "bf16" alone is the reference. A head that is named takes the activation
-// of `a:` with it. An algorithm suffix that is not built (_awq) is an error.
+// is not named stays bf16; "bf16" alone is the reference. Parts behind the weights of the blocks:
+//   a:FORMAT             activations
+//   h:BLOCK              online Hadamard at the inputs of all linears of the blocks
+//   h_down:BLOCK         the same at mlp_down (QuaRot's R4), instead of what h: says
+//   kv:FORMAT            keys and values; or apart: k:FORMAT, v:FORMAT
+//   q:FORMAT, qkh:BLOCK  queries and probabilities; online Hadamard of queries and keys
+//   r:r1 | r:r1r2        rotation of the whole model
+//   head:WEIGHTS         the head, which takes the activation of `a:` with it
+// An algorithm suffix that is not built (_awq) is an error, and so is a block that divides not.
 [[nodiscard]] Result<Recipe> parse_uniform_recipe(const model::ModelShape& shape,
                                                   std::string_view name);
-// True if any site's algorithm needs calibration text.
+// Hadamard blocks that divide what they turn, none at the head, keys alone per channel. Errors:
+// kInvalidArgument naming site, value and what was wanted. The parsers check it.
+[[nodiscard]] Status check_recipe(const model::ModelShape& shape, const Recipe& recipe);
+// True if any site's algorithm or static activation needs calibration text.
 [[nodiscard]] bool needs_calibration(const Recipe& recipe);
+// True if weights must be turned before the recipe's formats apply (compress/rotate.h).
+[[nodiscard]] bool needs_rotation(const Recipe& recipe);
 // From indices into a menu, one per site.
 [[nodiscard]] Recipe make_recipe(const model::ModelShape& shape, const Menu& menu,
                                  const std::vector<int32_t>& choice);
@@ -109,6 +142,7 @@ struct Recipe {
 
 // Recipe files (TOML): read, write; one line per layer:
 //   head = "int8"
+//   rotation = "r1"
 //   layers = [
 //     "attn_qkv=int4_g128 attn_o=int4_g128 mlp_gate_up=int4_g64 mlp_down=int6 kv=int8",
 //   ]

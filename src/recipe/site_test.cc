@@ -40,14 +40,16 @@ TEST(Sites, LinearShapesCountAllBlockWeights) {
 }
 
 TEST(Treatments, NamesRoundTrip) {
-  for (const char* name :
-       {"bf16", "int4_g128+a:int8_token", "int4_asym_g32", "mxfp4+a:fp8_token",
-        "int4_g128_gptq+a:int8_token", "nvfp4_gptq", "int3_asym_g64_2:4_imatrix"}) {
+  for (const char* name : {"bf16", "int4_g128+a:int8_token", "int4_asym_g32", "mxfp4+a:fp8_token",
+                           "int4_g128_gptq+a:int8_token", "nvfp4_gptq", "int3_asym_g64_2:4_imatrix",
+                           "bf16+a:int8_static", "int4_g64_gptq+a:int4_token+h:64",
+                           "mxfp4+a:mxfp4+h:32", "bf16+h:16"}) {
     const auto treatment = parse_linear_treatment(name);
     ASSERT_TRUE(treatment.has_value()) << treatment.error().message;
     EXPECT_EQ(treatment_name(*treatment), name);
   }
-  for (const char* name : {"bf16", "int8", "int4", "int8+q:int8_token"}) {
+  for (const char* name : {"bf16", "int8", "int4", "int8+q:int8_token", "nvfp4+qkh:64",
+                           "k:int4_c32+v:int4", "k:bf16+v:int2+q:int8_token+qkh:128"}) {
     const auto treatment = parse_kv_treatment(name);
     ASSERT_TRUE(treatment.has_value()) << treatment.error().message;
     EXPECT_EQ(treatment_name(*treatment), name);
@@ -64,7 +66,27 @@ TEST(Treatments, ErrorsNameWhatWasWanted) {
   EXPECT_FALSE(parse_linear_treatment("int4_g128+kv:int8").has_value());
   EXPECT_FALSE(parse_linear_treatment("").has_value());
   EXPECT_FALSE(parse_kv_treatment("int8+q:fp8_token").has_value());
-  EXPECT_FALSE(parse_kv_treatment("int3").has_value());
+  EXPECT_FALSE(parse_kv_treatment("int5").has_value());
+  EXPECT_FALSE(parse_kv_treatment("int8+q:int4_token").has_value());
+  EXPECT_FALSE(parse_kv_treatment("int8+v:int4").has_value());
+  EXPECT_FALSE(parse_kv_treatment("k:int8+k:int4").has_value());
+  EXPECT_FALSE(parse_linear_treatment("int4+h:64+h:32").has_value());
+  EXPECT_EQ(parse_linear_treatment("int4+h:24").error().message,
+            "Hadamard block '24', want 16, 32, 64 or 128");
+  EXPECT_EQ(parse_kv_treatment("int4_c32").error().message,
+            "kv treatment 'int4_c32': values have no groups per channel, want k:KEYS+v:VALUES");
+}
+
+TEST(Treatments, KeysAndValuesApart) {
+  const auto apart = parse_kv_treatment("v:int2+k:int4_c64");
+  ASSERT_TRUE(apart.has_value()) << apart.error().message;
+  EXPECT_EQ(apart->keys, formats::KvFormat::kInt4C64);
+  EXPECT_EQ(apart->values, formats::KvFormat::kInt2);
+  EXPECT_EQ(treatment_name(*apart), "k:int4_c64+v:int2");
+  // Keys: 64 channels of 4 bits and (16 + 4) / 64; values: 64 * 2 + 16 + 2.
+  EXPECT_EQ(stored_bits_per_cached_token(*apart, 64), 64 * 4 + 20 + 146);
+  const auto keys = parse_kv_treatment("k:int4_c32");  // what is not named stays bf16
+  EXPECT_EQ(keys->values, formats::KvFormat::kBf16);
 }
 
 TEST(UniformRecipe, SaysWhetherItNeedsCalibration) {
@@ -88,6 +110,42 @@ TEST(UniformRecipe, TreatsWhatIsNamedAndLeavesTheRest) {
   EXPECT_EQ(treatment_name(full->head), "int8+a:int8_token");
   EXPECT_FALSE(parse_uniform_recipe(shape, "int4_g128+a:bf16+a:int8_token").has_value());
   EXPECT_FALSE(parse_uniform_recipe(shape, "int4_g128+activations:int8").has_value());
+}
+
+TEST(UniformRecipe, NamesRotationsAndTransforms) {
+  const auto shape = small_shape();
+  const auto recipe = parse_uniform_recipe(
+      shape, "int4_g64+a:int4_token+h:32+h_down:128+k:int4_c32+v:int4+qkh:64+r:r1r2+head:int8");
+  ASSERT_TRUE(recipe.has_value()) << recipe.error().message;
+  EXPECT_EQ(treatment_name(recipe->layers[0].linear[0]), "int4_g64+a:int4_token+h:32");
+  EXPECT_EQ(treatment_name(recipe->layers[1].linear[3]), "int4_g64+a:int4_token+h:128");
+  EXPECT_EQ(treatment_name(recipe->layers[1].kv), "k:int4_c32+v:int4+qkh:64");
+  EXPECT_EQ(treatment_name(recipe->head), "int8+a:int4_token");
+  EXPECT_EQ(recipe->rotation, Rotation::kR1R2);
+  EXPECT_TRUE(needs_rotation(*recipe));
+  EXPECT_TRUE(needs_rotation(*parse_uniform_recipe(shape, "bf16+h_down:64")));
+  EXPECT_FALSE(needs_rotation(*parse_uniform_recipe(shape, "int4+kv:int4+qkh:64")));
+  EXPECT_TRUE(needs_calibration(*parse_uniform_recipe(shape, "int8+a:fp8_static")));
+  EXPECT_FALSE(needs_calibration(*recipe));
+  const auto again = parse_recipe(shape, recipe_to_toml(*recipe), "r.toml");
+  ASSERT_TRUE(again.has_value()) << again.error().message;
+  EXPECT_EQ(*again, *recipe);
+}
+
+TEST(UniformRecipe, RefusesWhatDoesNotFitTheModel) {
+  const auto shape = small_shape();
+  EXPECT_EQ(parse_uniform_recipe(shape, "int4+h:128").error().message,
+            "treatment 'int4+h:128': layers.0.attn_qkv: input: Hadamard block 128, want 16, 32, 64 "
+            "or 128 and a divisor of 576");
+  EXPECT_EQ(parse_uniform_recipe(shape, "int4+qkh:128").error().message,
+            "treatment 'int4+qkh:128': layers.0.kv: queries and keys: Hadamard block 128, want 16, "
+            "32, 64 or 128 and a divisor of 64");
+  EXPECT_FALSE(parse_uniform_recipe(shape, "int4+v:int4_c32").has_value());
+  EXPECT_FALSE(parse_uniform_recipe(shape, "int4+kv:int4+k:int8").has_value());
+  EXPECT_FALSE(parse_uniform_recipe(shape, "int4+r:r3").has_value());
+  const auto head = parse_recipe(shape, "head = \"int8+h:64\"\nlayers = [\"\", \"\"]", "r.toml");
+  ASSERT_FALSE(head.has_value());
+  EXPECT_EQ(head.error().message, "r.toml: head: Hadamard block 64, want none at the head");
 }
 
 TEST(BitsPerWeight, CountsScalesOfShortGroups) {

@@ -73,8 +73,9 @@ inline LossTable make_losses(const model::ModelShape& shape, const recipe::Menu&
     std::vector<double> row;
     if (site_kind(table, s) == recipe::SiteKind::kKv) {
       for (const recipe::KvTreatment& kv : menu.kv) {
-        const double bits = kv.kv == formats::KvFormat::kInt4 ? 4.5 : 8;
-        const double stored = kv.kv == formats::KvFormat::kBf16 ? 0 : scale * std::pow(4.0, -bits);
+        const double bits = kv.keys == formats::KvFormat::kInt4 ? 4.5 : 8;
+        const double stored =
+            kv.keys == formats::KvFormat::kBf16 ? 0 : scale * std::pow(4.0, -bits);
         row.push_back(stored + (kv.query == formats::ActivationFormat::kBf16 ? 0 : 1e-5 * scale));
       }
     } else {

@@ -50,9 +50,9 @@ double stored_bytes(const Product& product, int64_t site, int64_t treatment) {
   const auto t = static_cast<size_t>(treatment);
   if (kind == recipe::SiteKind::kKv) {
     const int64_t bits =
-        formats::stored_bits_per_kv_vector(product.losses.menu.kv[t].kv, shape.head_dim);
+        recipe::stored_bits_per_cached_token(product.losses.menu.kv[t], shape.head_dim);
     const int64_t tokens = workload.batch * (workload.prompt_tokens + workload.output_tokens);
-    return static_cast<double>(bits) / 8 * static_cast<double>(2 * shape.num_kv_heads * tokens);
+    return static_cast<double>(bits) / 8 * static_cast<double>(shape.num_kv_heads * tokens);
   }
   const recipe::LinearShape linear = recipe::linear_shape(shape, kind);
   const int64_t bits = formats::stored_bits_per_row(product.losses.menu.linear[t].weight, linear.k);

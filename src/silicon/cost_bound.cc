@@ -109,8 +109,8 @@ Status bound_attention(const CostModel::Impl& impl, const chip::Chip& chip, cons
   for (size_t t = 0; t < impl.kv.size(); ++t) {
     const recipe::KvTreatment& treatment = impl.menu.kv[t];
     const CostModel::Impl::KvWork& kv = impl.kv[t];
-    DOVETAIL_TRY(const Peak peak, peak_of(impl.constants, chip, r, chip::kv_as_weight(treatment.kv),
-                                          treatment.query));
+    DOVETAIL_TRY(const Peak peak, peak_of(impl.constants, chip, r,
+                                          chip::kv_as_weight(treatment.keys), treatment.query));
     site.bytes[t] = static_cast<float>(kv.max_tokens_bytes);
     if (peak.legal) {
       const auto add = [&](double tokens_read, double macs, double vector_cycles, double times) {

@@ -116,13 +116,13 @@ void add_kv(CostModel::Impl& impl) {
   for (const recipe::KvTreatment& treatment : impl.menu.kv) {
     const double quantize_query =
         treatment.query == formats::ActivationFormat::kBf16 ? 0 : c.quantize_cycles;
-    const double quantize_kv = treatment.kv == formats::KvFormat::kBf16 ? 0 : c.quantize_cycles;
+    const double quantize_kv = treatment.keys == formats::KvFormat::kBf16 ? 0 : c.quantize_cycles;
     const double per_token = impl.batch * (queries * (c.convert_cycles + quantize_query) +
                                            2 * impl.kv_heads * impl.head_dim * quantize_kv);
     const double per_score = softmax + quantize_query;
     CostModel::Impl::KvWork work;
     work.vector_bytes = static_cast<double>(formats::stored_bits_per_kv_vector(
-                            treatment.kv, static_cast<int64_t>(impl.head_dim))) /
+                            treatment.keys, static_cast<int64_t>(impl.head_dim))) /
                         8;
     work.prefill_vector_cycles =
         impl.prompt * per_token + scores * impl.prompt * (impl.prompt + 1) / 2 * per_score;
@@ -156,6 +156,7 @@ Result<CostModel> CostModel::create(const model::ModelShape& shape,
   if (menu.linear.empty() || menu.kv.empty()) {
     return invalid_argument("menu: empty, want at least one linear and one kv treatment");
   }
+  DOVETAIL_TRY_STATUS(chip::check_priced(menu));
   auto impl = std::make_unique<Impl>();
   impl->id = next_id.fetch_add(1);
   impl->shape = shape;

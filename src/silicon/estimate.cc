@@ -150,7 +150,7 @@ void count_bytes(const OpContext& x, const model::ModelShape& shape,
     double bytes = 0;
     if (site.kind == SiteKind::kKv) {
       const auto vector_bits = static_cast<double>(formats::stored_bits_per_kv_vector(
-          recipe.layers[static_cast<size_t>(site.layer)].kv.kv, shape.head_dim));
+          recipe.layers[static_cast<size_t>(site.layer)].kv.keys, shape.head_dim));
       bytes =
           static_cast<double>(workload.batch * shape.num_kv_heads) * 2 * tokens * vector_bits / 8;
       report.kv_bytes += bytes;
@@ -248,6 +248,7 @@ Result<CostReport> estimate_cost(const chip::Chip& chip, const Technology& techn
     return invalid_argument(fmt::format("recipe has {} layers, want {} (the layers of {})",
                                         recipe.layers.size(), shape.num_layers, shape.name));
   }
+  DOVETAIL_TRY_STATUS(chip::check_priced(shape, recipe));
   DOVETAIL_TRY(const Constants constants, resolve_constants(technology));
   CostReport report;
   DOVETAIL_TRY(report.area, estimate_area(constants, chip));

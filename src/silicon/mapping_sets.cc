@@ -288,8 +288,9 @@ Result<MappingSets> build_mapping_sets(const MapperInput& input, const chip::Chi
     }
     std::vector<AttentionMapping>& attention = sets.attention.emplace_back();
     for (const recipe::KvTreatment& treatment : menu.kv) {
-      DOVETAIL_TRY(const PairUse use, pair_use(*input.constants, chip.units[u],
-                                               chip::kv_as_weight(treatment.kv), treatment.query));
+      DOVETAIL_TRY(const PairUse use,
+                   pair_use(*input.constants, chip.units[u], chip::kv_as_weight(treatment.keys),
+                            treatment.query));
       attention.push_back(map_attention(input, chip, chip.units[u], use));
     }
   }

@@ -190,7 +190,7 @@ double attention_vector_cycles(const OpContext& x, const AttentionShape& s,
   if (treatment.query != ActivationFormat::kBf16) {
     cycles += c.quantize_cycles * (work.query_tokens * query_size + work.score_elements);
   }
-  if (treatment.kv != formats::KvFormat::kBf16) {
+  if (treatment.keys != formats::KvFormat::kBf16) {
     cycles += c.quantize_cycles * work.query_tokens * 2 * kv_size;
   }
   return cycles;
@@ -308,10 +308,10 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
                                                  int64_t tokens,
                                                  const recipe::KvTreatment& treatment,
                                                  bool resident) {
-  const formats::WeightFormat stored = chip::kv_as_weight(treatment.kv);
+  const formats::WeightFormat stored = chip::kv_as_weight(treatment.keys);
   const Spread spread = spread_over_cores(x, s);
   const auto prompt = static_cast<double>(tokens);
-  const double vector_bytes = kv_vector_bytes(treatment.kv, s);
+  const double vector_bytes = kv_vector_bytes(treatment.keys, s);
   const double cache_bytes = spread.copies * 2 * prompt * vector_bytes;
   const double query_bytes =
       2 * s.batch * prompt * s.kv_heads * s.group * s.head_dim * kStoredActivationBytes;
@@ -381,11 +381,11 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
 std::optional<OpCost> estimate_decode_attention(const OpContext& x, const AttentionShape& s,
                                                 double tokens, const recipe::KvTreatment& treatment,
                                                 bool resident) {
-  const formats::WeightFormat stored = chip::kv_as_weight(treatment.kv);
+  const formats::WeightFormat stored = chip::kv_as_weight(treatment.keys);
   const Spread spread = spread_over_cores(x, s);
   const auto dram = dram_of(x.constants, x.chip);
   const double burst = dram.has_value() ? (*dram)->burst_bytes : 1;
-  const double vector_bytes = kv_vector_bytes(treatment.kv, s);
+  const double vector_bytes = kv_vector_bytes(treatment.keys, s);
   // Keys and values of a problem are contiguous; each stream wastes at most one burst.
   const double cache_bytes = spread.copies * 2 * (tokens * vector_bytes + burst);
   const double query_bytes =

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/paths.h"
+#include "chip/chip.h"
 #include "model/zoo.h"
 #include "recipe/lower.h"
 
@@ -63,6 +64,8 @@ Result<ProductState> open_product(StudyState& state, const ProductConfig& config
   if (!state.config.recipe.empty()) {
     DOVETAIL_TRY(const recipe::Recipe recipe,
                  recipe::load_recipe(product.shape, state.config.recipe));
+    const Status priced = chip::check_priced(product.shape, recipe);
+    if (!priced.has_value()) return with_context(priced.error(), state.config.recipe);
     product.frozen_choice = choice_of(recipe, state.menu);
     state.recipe_frozen = true;
   }

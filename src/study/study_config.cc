@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "chip/chip.h"
 #include "formats/format.h"
 #include "recipe/profiled_formats.h"
 #include "search/enumerate.h"
@@ -135,6 +136,8 @@ Result<recipe::Menu> make_menu(const MenuConfig& config) {
   for (const std::string& kv_name : config.kv) {
     const auto kv = recipe::parse_kv_treatment(kv_name);
     if (!kv.has_value()) return with_context(kv.error(), "menu.kv");
+    const Status priced = chip::check_priced(*kv);
+    if (!priced.has_value()) return with_context(priced.error(), "menu.kv");
     if (*kv != recipe::KvTreatment{}) menu.kv.push_back(*kv);
   }
   return menu;
