@@ -22,6 +22,7 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
       ->default_str("auto");
   add_pull_command(*app, action);
   add_inspect_command(*app, action);
+  add_verify_command(*app, action);
   add_cost_command(*app, action);
 #ifdef DOVETAIL_TORCH
   add_eval_command(*app, action);

@@ -107,9 +107,7 @@ class GgufSource final : public TensorSource {
                                           fmt::join(tensor.dims, ", "), cols, rows));
     }
     DOVETAIL_TRY(auto values, decode_rows(tensor.type, tensor.bytes, rows, cols, where));
-    const bool rotated =
-        name.find("q_proj") != std::string::npos || name.find("k_proj") != std::string::npos;
-    if (shape_.family == Family::kLlama && rotated) {
+    if (has_rotary_rows(shape_, name)) {
       const int64_t channel_values = name.ends_with(".bias") ? 1 : cols;
       if (rows * cols % (shape_.head_dim * channel_values) != 0) {
         return invalid_argument(
@@ -213,6 +211,20 @@ Result<ModelShape> gguf_shape(const GgufFile& file, ConfigUse use) {
   DOVETAIL_TRY_STATUS(read_vocabulary(file, shape));
   DOVETAIL_TRY_STATUS(check_shape(shape, file.path()));
   return shape;
+}
+
+std::string gguf_name(const std::string& hugging_face_name) {
+  return to_gguf(hugging_face_name);
+}
+
+bool has_rotary_rows(const ModelShape& shape, const std::string& name) {
+  return shape.family == Family::kLlama &&
+         (name.find("q_proj") != std::string::npos || name.find("k_proj") != std::string::npos);
+}
+
+int64_t rotary_source_row(int64_t row, int64_t head_dim) {
+  const int64_t i = row % head_dim;
+  return row - i + (i % 2) * (head_dim / 2) + i / 2;
 }
 
 std::unique_ptr<TensorSource> gguf_tensor_source(const GgufFile& file, const ModelShape& shape) {

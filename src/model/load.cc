@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "model/compressed_tensors.h"
 #include "model/gguf_model.h"
 #include "model/hf_config.h"
 #include "model/model.h"
-#include "model/safetensors.h"
 #include "model/tensor_source.h"
 
 namespace dovetail::model {
@@ -123,7 +123,7 @@ Result<Weights> load_weights(const std::string& path) {
   if (is_folder(path)) {
     DOVETAIL_TRY(const ModelShape shape,
                  read_hf_config(path + "/config.json", ConfigUse::kWeights));
-    DOVETAIL_TRY(const auto source, open_safetensors_folder(path));
+    DOVETAIL_TRY(const auto source, open_folder_tensors(path));
     return take_weights(*source, shape, path);
   }
   if (std::filesystem::path(path).extension() == ".json") {
