@@ -22,8 +22,10 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
       ->default_str("auto");
   add_pull_command(*app, action);
   add_inspect_command(*app, action);
+  add_verify_command(*app, action);
   add_cost_command(*app, action);
 #ifdef DOVETAIL_TORCH
+  add_compress_command(*app, action);
   add_eval_command(*app, action);
   add_optimize_command(*app, action);
   add_init_command(*app, action);

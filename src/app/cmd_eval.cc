@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "app/command.h"
+#include "checkpoint/manifest.h"
 #include "compress/compress_model.h"
 #include "compress/static_scales.h"
 #include "compress/treat.h"
@@ -22,7 +23,8 @@ namespace {
 
 struct EvalOptions {
   std::string model;
-  std::string treatment = "bf16";
+  std::string treatment;
+  std::string against;  // model is a treated checkpoint, this its reference
   std::string text;
   int64_t context = 1024;
   int64_t windows = 16;
@@ -112,7 +114,54 @@ Result<Treated> treat(const EvalOptions& options, const LoadedModel& loaded,
   return Treated{std::move(model), std::move(reports)};
 }
 
+void print_kl(const EvalOptions& options, const eval::KlStats& kl, const std::string& treatment,
+              const std::string& reference, const Json& json) {
+  if (options.json) {
+    print_json(json);
+    return;
+  }
+  print_line(fmt::format(
+      "{} with {}: KL {:.5f} +- {:.5f} nats/token relative to {}, top-1 agreement "
+      "{:.2f} %, {:.3f} bits/weight, {} tokens of {}",
+      options.model, treatment, kl.kl_nats_per_token, kl.kl_stderr_nats_per_token.value_or(0.0),
+      reference, 100 * kl.top1_agreement_frac, json["bits_per_weight"].get<double>(), kl.num_tokens,
+      options.text));
+}
+
+// A checkpoint as it stands, never permuted, with the numerics that it says, against `against`,
+// which is permuted as the weights were that the checkpoint was made of.
+Status run_kl_against(const EvalOptions& options) {
+  DOVETAIL_TRY(const std::string path, model::resolve_model(options.model));
+  DOVETAIL_TRY(const auto manifest, checkpoint::find_manifest(path));
+  DOVETAIL_TRY(model::Weights weights, model::load_weights(path));
+  const model::ModelShape shape = weights.shape;
+  EvalOptions reference_options = options;
+  reference_options.model = options.against;
+  const uint64_t seed = manifest.has_value() ? manifest->provenance.off_grid_seed : 0;
+  reference_options.off_grid = seed == 0 ? "none" : std::to_string(seed);
+  DOVETAIL_TRY(const LoadedModel loaded, load(reference_options, true));
+  DOVETAIL_TRY(const host::HostModel reference, host::HostModel::create(loaded.weights));
+  DOVETAIL_TRY(host::HostModel treated,
+               host::HostModel::create(std::make_shared<const model::Weights>(std::move(weights))));
+  DOVETAIL_TRY(recipe::Recipe recipe, recipe::parse_uniform_recipe(shape, "bf16"));
+  if (manifest.has_value()) {
+    DOVETAIL_TRY(recipe, recipe::parse_recipe(shape, manifest->recipe_toml, path));
+    DOVETAIL_TRY_STATUS(treated.set_numerics(host::numerics_of(recipe)));
+  }
+  DOVETAIL_TRY(const eval::KlStats kl, eval::measure_kl(reference, treated, loaded.text));
+  Json json = eval::kl_stats_to_json(kl);
+  json["bits_per_weight"] = recipe::bits_per_weight(shape, recipe);
+  json["off_grid_seed"] = seed;
+  json["model"] = options.model;
+  json["against"] = options.against;
+  json["tier"] = "executed";
+  print_kl(options, kl, manifest.has_value() ? "its recipe" : "its weights", options.against, json);
+  return {};
+}
+
 Status run_kl(const EvalOptions& options) {
+  if (!options.against.empty()) return run_kl_against(options);
+  if (options.treatment.empty()) return invalid_argument("--treatment or --against is required");
   DOVETAIL_TRY(const model::ModelShape shape, [&]() -> Result<model::ModelShape> {
     DOVETAIL_TRY(const std::string path, model::resolve_model(options.model));
     return model::load_shape(path);
@@ -129,16 +178,7 @@ Status run_kl(const EvalOptions& options) {
   json["model"] = options.model;
   json["treatment"] = options.treatment;
   json["tier"] = "executed";
-  if (options.json) {
-    print_json(json);
-    return {};
-  }
-  print_line(
-      fmt::format("{} with {}: KL {:.5f} +- {:.5f} nats/token relative to the released "
-                  "weights, top-1 agreement {:.2f} %, {:.3f} bits/weight, {} tokens of {}",
-                  options.model, options.treatment, kl.kl_nats_per_token,
-                  kl.kl_stderr_nats_per_token.value_or(0.0), 100 * kl.top1_agreement_frac,
-                  json["bits_per_weight"].get<double>(), kl.num_tokens, options.text));
+  print_kl(options, kl, options.treatment, "the released weights", json);
   return {};
 }
 
@@ -180,9 +220,13 @@ void add_eval_command(CLI::App& app, Action& action) {
   auto kl_options = std::make_shared<EvalOptions>();
   CLI::App* kl = eval->add_subcommand("kl", "KL(reference || treated) on a text");
   add_common(*kl, *kl_options);
-  kl->add_option("--treatment", kl_options->treatment,
-                 "uniform treatment, as int4_g128+a:int8_token+kv:int8+head:int8+r:r1r2")
-      ->required();
+  CLI::Option* treatment =
+      kl->add_option("--treatment", kl_options->treatment,
+                     "uniform treatment, as int4_g128+a:int8_token+kv:int8+head:int8+r:r1r2");
+  kl->add_option("--against", kl_options->against,
+                 "the model is a treated checkpoint; this is its reference: zoo name, GGUF file or "
+                 "model folder")
+      ->excludes(treatment);
   kl->add_option("--calibration", kl_options->calibration,
                  "UTF-8 text that algorithms (_gptq, _imatrix) and static activations see");
   kl->add_option("--calibration-sequences", kl_options->calibration_sequences,

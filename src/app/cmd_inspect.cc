@@ -1,10 +1,13 @@
 // dovetail inspect: what a model, its sites and their sizes are.
+#include <filesystem>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "app/command.h"
 #include "base/paths.h"
+#include "checkpoint/manifest.h"
 #include "model/zoo.h"
 #include "recipe/site.h"
 
@@ -36,13 +39,47 @@ Json shape_to_json(const model::ModelShape& shape) {
               {"num_sites", recipe::num_sites(shape)}};
 }
 
+// A checkpoint of ours; a shape by name, a config.json or another's checkpoint has none.
+Result<std::optional<checkpoint::Manifest>> manifest_of(const std::string& model) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(model, ignored)) return std::nullopt;
+  return checkpoint::find_manifest(model);
+}
+
+void print_manifest(const checkpoint::Manifest& manifest) {
+  const checkpoint::Provenance& p = manifest.provenance;
+  print_line(fmt::format("\n{:<26}{}", "written by", manifest.program));
+  print_line(fmt::format("{:<26}{} (sha256 {})", "from", p.source, p.source_sha256));
+  print_line(fmt::format("{:<26}{}", "calibration text sha256",
+                         p.text_sha256.empty() ? "none" : p.text_sha256));
+  print_line(fmt::format("{:<26}{}", "off-grid seed", p.off_grid_seed));
+  for (const std::string& note : manifest.notes) print_line(fmt::format("{:<26}{}", "note", note));
+  print_line("\n" + manifest.recipe_toml);
+  print_line(fmt::format("{:<44}{:<16}{:<26}{:<18}{}", "tensor", "format", "rounding",
+                         "packed sha256", "decoded sha256"));
+  for (const checkpoint::TensorRecord& t : manifest.tensors) {
+    const std::string rounding =
+        t.rounding.has_value() ? fmt::format("{} {} {}", formats::rule_name(t.rounding->scale),
+                                             formats::rule_name(t.rounding->ties),
+                                             formats::rule_name(t.rounding->zero_block))
+                               : "";
+    print_line(fmt::format("{:<44}{:<16}{:<26}{:<18}{}", t.name, t.format, rounding,
+                           t.packed_sha256.substr(0, 16), t.decoded_sha256.substr(0, 16)));
+  }
+}
+
 Status run_inspect(const InspectOptions& options) {
   DOVETAIL_TRY(const model::ModelShape shape, model::resolve_shape(options.model));
-  DOVETAIL_TRY(const recipe::Recipe recipe, recipe::parse_uniform_recipe(shape, options.treatment));
+  DOVETAIL_TRY(recipe::Recipe recipe, recipe::parse_uniform_recipe(shape, options.treatment));
+  DOVETAIL_TRY(const std::optional<checkpoint::Manifest> manifest, manifest_of(options.model));
+  if (manifest.has_value() && options.treatment == "bf16") {
+    DOVETAIL_TRY(recipe, recipe::parse_recipe(shape, manifest->recipe_toml, options.model));
+  }
   Json json = shape_to_json(shape);
   json["treatment"] = options.treatment;
   json["bits_per_weight"] = recipe::bits_per_weight(shape, recipe);
   if (options.json) {
+    if (manifest.has_value()) json["checkpoint"] = checkpoint::manifest_to_json(*manifest);
     print_json(json);
     return {};
   }
@@ -50,6 +87,7 @@ Status run_inspect(const InspectOptions& options) {
     print_line(
         fmt::format("{:<26}{}", key, value.is_string() ? value.get<std::string>() : value.dump()));
   }
+  if (manifest.has_value()) print_manifest(*manifest);
   return {};
 }
 

@@ -17,11 +17,13 @@ using Action = std::function<Status()>;
 
 void add_pull_command(CLI::App& app, Action& action);
 void add_inspect_command(CLI::App& app, Action& action);
+void add_verify_command(CLI::App& app, Action& action);
 void add_cost_command(CLI::App& app, Action& action);
 void add_explain_command(CLI::App& app, Action& action);
 void add_report_command(CLI::App& app, Action& action);
 void add_completion_command(CLI::App& app, Action& action);
 #ifdef DOVETAIL_TORCH
+void add_compress_command(CLI::App& app, Action& action);
 void add_eval_command(CLI::App& app, Action& action);
 void add_optimize_command(CLI::App& app, Action& action);
 void add_init_command(CLI::App& app, Action& action);

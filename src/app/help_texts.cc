@@ -111,6 +111,16 @@ std::vector<HelpText> make_texts() {
        .examples = {{"the shape of an 8B model", "inspect llama-3-8b"},
                     {"how many bits a weight takes under a treatment",
                      "inspect llama-3-8b --treatment int4_g128 --json"}}},
+      {.verb = "verify",
+       .group = kLook,
+       .purpose = "Checks a checkpoint that this program wrote against its own digests, tensor by "
+                  "tensor: stored codes, golden codec, quick unpacker and the reader of the file "
+                  "must agree bit for bit.",
+       .exits = "0 all agree, 1 some tensor does not (one line each), 2 the file is broken or has "
+                "no digests",
+       .values = {{"path", "PATH"}},
+       .examples = {{"a folder", "verify out/model"},
+                    {"the record for a script", "verify out/model.gguf --json"}}},
       {.verb = "cost",
        .group = kLook,
        .purpose = "Latency, energy, area, power and price of one model under one treatment on one "
@@ -145,6 +155,7 @@ std::vector<HelpText> make_texts() {
                   {"--context", "TOKENS"},
                   {"--windows", "N"},
                   {"--treatment", "TREATMENT"},
+                  {"--against", "MODEL"},
                   {"--calibration", "FILE"},
                   {"--calibration-sequences", "N"},
                   {"--calibration-tokens", "TOKENS"},

@@ -97,7 +97,7 @@ class GgufSource final : public TensorSource {
   [[nodiscard]] Result<std::vector<float>> read(const std::string& name, int64_t rows,
                                                 int64_t cols) const override {
     DOVETAIL_TRY(auto values, read_stored_rows(name, rows, cols, 0, rows));
-    if (!is_rotated(name)) return values;
+    if (!has_rotary_rows(shape_, name)) return values;
     const int64_t channel_values = name.ends_with(".bias") ? 1 : cols;
     if (rows * cols % (shape_.head_dim * channel_values) != 0) {
       return invalid_argument(
@@ -111,7 +111,7 @@ class GgufSource final : public TensorSource {
   [[nodiscard]] Result<std::vector<float>> read_rows(const std::string& name, int64_t rows,
                                                      int64_t cols, int64_t first,
                                                      int64_t count) const override {
-    if (!is_rotated(name)) return read_stored_rows(name, rows, cols, first, count);
+    if (!has_rotary_rows(shape_, name)) return read_stored_rows(name, rows, cols, first, count);
     // Rows of these stand elsewhere in the file: they are put in order as a whole.
     DOVETAIL_TRY(const auto values, read(name, rows, cols));
     const auto begin = values.begin() + first * cols;
@@ -121,11 +121,6 @@ class GgufSource final : public TensorSource {
   void release() const override { file_.release_pages(); }
 
  private:
-  [[nodiscard]] bool is_rotated(const std::string& name) const {
-    return shape_.family == Family::kLlama &&
-           (name.find("q_proj") != std::string::npos || name.find("k_proj") != std::string::npos);
-  }
-
   // In the order of the file.
   [[nodiscard]] Result<std::vector<float>> read_stored_rows(const std::string& name, int64_t rows,
                                                             int64_t cols, int64_t first,
@@ -240,6 +235,20 @@ Result<ModelShape> gguf_shape(const GgufFile& file, ConfigUse use) {
   DOVETAIL_TRY_STATUS(read_vocabulary(file, shape));
   DOVETAIL_TRY_STATUS(check_shape(shape, file.path()));
   return shape;
+}
+
+std::string gguf_name(const std::string& hugging_face_name) {
+  return to_gguf(hugging_face_name);
+}
+
+bool has_rotary_rows(const ModelShape& shape, const std::string& name) {
+  return shape.family == Family::kLlama &&
+         (name.find("q_proj") != std::string::npos || name.find("k_proj") != std::string::npos);
+}
+
+int64_t rotary_source_row(int64_t row, int64_t head_dim) {
+  const int64_t i = row % head_dim;
+  return row - i + (i % 2) * (head_dim / 2) + i / 2;
 }
 
 std::unique_ptr<TensorSource> gguf_tensor_source(GgufFile file, const ModelShape& shape) {

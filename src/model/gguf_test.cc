@@ -162,8 +162,8 @@ TEST(GgufError, TensorsAreChecked) {
   parts = small_file();
   parts.tensors[0].type = 2;
   expect_error(parts, "want a multiple of 32");
-  parts.tensors[0].type = 10;
-  expect_error(parts, "ggml type 10, want one of F32, F16");
+  parts.tensors[0].type = 16;
+  expect_error(parts, "ggml type 16, want one of F32, F16");
   parts = small_file();
   parts.tensors[0].offset = 8;
   expect_error(parts, "want a multiple of 32");

@@ -46,11 +46,15 @@ Status refuse_variants(const Config& config, Family family, const std::string& p
                     "it also puts a bias on the output projection",
                     path));
   }
-  if (config.contains("quantization_config") && !config["quantization_config"].is_null()) {
-    return invalid_argument(
-        fmt::format("{}: quantization_config is set, want an unquantised "
-                    "checkpoint",
-                    path));
+  // What its schemes are is read with the weights (compressed_tensors.h).
+  if (config.contains("quantization_config") && config["quantization_config"].is_object()) {
+    DOVETAIL_TRY(const auto method, json_text(config["quantization_config"], "quant_method", path));
+    if (method.value_or("(missing)") != "compressed-tensors") {
+      return invalid_argument(
+          fmt::format("{}: quantization_config.quant_method = {}, want an unquantised "
+                      "checkpoint or compressed-tensors",
+                      path, method.value_or("(missing)")));
+    }
   }
   return {};
 }

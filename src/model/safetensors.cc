@@ -19,16 +19,10 @@ namespace {
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the limit of the format's own reader
 
-struct StoredTensor {
-  std::string file;
-  std::string dtype;
-  std::vector<int64_t> dims;
-  std::span<const uint8_t> bytes;
-};
-
 struct Shard {
   std::shared_ptr<const MappedFile> file;
   std::map<std::string, StoredTensor> tensors;
+  std::map<std::string, std::string> metadata;
 };
 
 // Bits of one element, 0 for a type that we do not know the size of.
@@ -136,7 +130,12 @@ Result<Shard> open_shard(const std::string& path) {
   if (!header.is_object()) return invalid_argument(path + ": the header is no JSON object");
   const std::span<const uint8_t> body = bytes.subspan(8 + header_bytes);
   for (const auto& [name, entry] : header.items()) {
-    if (name == "__metadata__") continue;
+    if (name == "__metadata__") {
+      for (const auto& [key, value] : entry.items()) {
+        if (value.is_string()) shard.metadata.emplace(key, value.get<std::string>());
+      }
+      continue;
+    }
     DOVETAIL_TRY(StoredTensor tensor,
                  read_entry(entry, body, fmt::format("{}: tensor {}", path, name)));
     tensor.file = path;
@@ -146,7 +145,7 @@ Result<Shard> open_shard(const std::string& path) {
   return shard;
 }
 
-class SafetensorsSource final : public TensorSource {
+class FolderSource final : public SafetensorsSource {
  public:
   Status add(Shard shard) {
     for (auto& [name, tensor] : shard.tensors) {
@@ -156,6 +155,7 @@ class SafetensorsSource final : public TensorSource {
       }
     }
     files_.push_back(std::move(shard.file));
+    metadata_.merge(shard.metadata);
     return {};
   }
 
@@ -165,9 +165,12 @@ class SafetensorsSource final : public TensorSource {
     return names;
   }
 
-  [[nodiscard]] const std::string* file_of(const std::string& name) const {
+  [[nodiscard]] const StoredTensor* find(const std::string& name) const override {
     const auto entry = tensors_.find(name);
-    return entry == tensors_.end() ? nullptr : &entry->second.file;
+    return entry == tensors_.end() ? nullptr : &entry->second;
+  }
+  [[nodiscard]] const std::map<std::string, std::string>& metadata() const override {
+    return metadata_;
   }
 
   [[nodiscard]] Result<std::vector<float>> read(const std::string& name, int64_t rows,
@@ -210,6 +213,7 @@ class SafetensorsSource final : public TensorSource {
  private:
   std::vector<std::shared_ptr<const MappedFile>> files_;
   std::map<std::string, StoredTensor> tensors_;
+  std::map<std::string, std::string> metadata_;
 };
 
 // Shard names come from a file: a path that leaves the folder is refused.
@@ -232,8 +236,8 @@ Result<std::map<std::string, std::string>> read_index(const std::string& path) {
 
 }  // namespace
 
-Result<std::unique_ptr<TensorSource>> open_safetensors_folder(const std::string& folder) {
-  auto source = std::make_unique<SafetensorsSource>();
+Result<std::unique_ptr<SafetensorsSource>> open_safetensors_folder(const std::string& folder) {
+  auto source = std::make_unique<FolderSource>();
   const std::string single = folder + "/model.safetensors";
   const std::string index = folder + "/model.safetensors.index.json";
   std::error_code ignored;
@@ -256,8 +260,8 @@ Result<std::unique_ptr<TensorSource>> open_safetensors_folder(const std::string&
     DOVETAIL_TRY_STATUS(source->add(std::move(shard)));
   }
   for (const auto& [name, file] : shard_of) {
-    const std::string* found = source->file_of(name);
-    if (found == nullptr || *found != folder + "/" + file) {
+    const StoredTensor* found = source->find(name);
+    if (found == nullptr || found->file != folder + "/" + file) {
       return invalid_argument(fmt::format("{}: tensor {} is not in {}", index, name, file));
     }
   }

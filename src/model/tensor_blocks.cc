@@ -55,10 +55,69 @@ void decode_q5_0(const uint8_t* block, float* out) {
   }
 }
 
+// half d, m; u32 qh; u8 qs[16], as Q5_0. w = d q + m
+void decode_q5_1(const uint8_t* block, float* out) {
+  const float d = load_half(block);
+  const float m = load_half(block + 2);
+  const auto qh = load<uint32_t>(block + 4);
+  const uint8_t* qs = block + 8;
+  for (int j = 0; j < 16; ++j) {
+    const int low = (qs[j] & 15) | static_cast<int>(((qh >> j) & 1) << 4);
+    const int high = (qs[j] >> 4) | static_cast<int>(((qh >> (j + 16)) & 1) << 4);
+    out[j] = d * static_cast<float>(low) + m;
+    out[j + 16] = d * static_cast<float>(high) + m;
+  }
+}
+
 // half d; i8 qs[32]. w = d q
 void decode_q8_0(const uint8_t* block, float* out) {
   const float d = load_half(block);
   for (int j = 0; j < 32; ++j) out[j] = d * static_cast<float>(load<int8_t>(block + 2 + j));
+}
+
+// Scale and minimum of 6 bits each of sub-block 0..7, out of twelve bytes: the first four pairs
+// have the low six bits of a byte each; of the last four, a byte holds both low nibbles and the two
+// top bits stand above the first pairs.
+struct ScaleAndMinimum {
+  int scale = 0;
+  int minimum = 0;
+};
+ScaleAndMinimum six_bit_pair(const uint8_t* packed, int sub) {
+  if (sub < 4) return {packed[sub] & 63, packed[sub + 4] & 63};
+  return {(packed[sub + 4] & 15) | ((packed[sub - 4] >> 6) << 4),
+          (packed[sub + 4] >> 4) | ((packed[sub] >> 6) << 4)};
+}
+
+// u8 scales[16]: low nibble scale, high nibble minimum, one per 16 elements; u8 qs[64]; half d,
+// dmin. Each half of 128 elements takes 32 bytes of qs, two bits a run of 32.
+// w = (d scale) q - (dmin minimum)
+void decode_q2_k(const uint8_t* block, float* out) {
+  const uint8_t* qs = block + 16;
+  const float d = load_half(block + 80);
+  const float dmin = load_half(block + 82);
+  for (int i = 0; i < 256; ++i) {
+    const uint8_t both = block[i / 16];
+    const int code = (qs[32 * (i / 128) + i % 32] >> (2 * (i / 32 % 4))) & 3;
+    out[i] = d * static_cast<float>(both & 15) * static_cast<float>(code) -
+             dmin * static_cast<float>(both >> 4);
+  }
+}
+
+// u8 hmask[32]: bit r of byte j is set where element 32 r + j has no 4 taken off; u8 qs[64] as in
+// Q2_K; u8 scales[12]: sixteen of 6 bits, low nibbles in bytes 0..7 (scale j in the low, j + 8 in
+// the high one), top bits in bytes 8..11; half d. w = (d (scale - 32)) (q - 4 or q)
+void decode_q3_k(const uint8_t* block, float* out) {
+  const uint8_t* qs = block + 32;
+  const uint8_t* packed = block + 96;
+  const float d = load_half(block + 108);
+  for (int i = 0; i < 256; ++i) {
+    const int j = i / 16;
+    const int low = (packed[j % 8] >> (4 * (j / 8))) & 15;
+    const int high = (packed[8 + j % 4] >> (2 * (j / 4))) & 3;
+    const int code = (qs[32 * (i / 128) + i % 32] >> (2 * (i / 32 % 4))) & 3;
+    const int offset = ((block[i % 32] >> (i / 32)) & 1) != 0 ? 0 : 4;
+    out[i] = d * static_cast<float>((low | (high << 4)) - 32) * static_cast<float>(code - offset);
+  }
 }
 
 // half d, dmin; u8 scales[12]: eight pairs of 6-bit scale and minimum; u8 qs[128]: of each 32 bytes
@@ -67,24 +126,33 @@ void decode_q8_0(const uint8_t* block, float* out) {
 void decode_q4_k(const uint8_t* block, float* out) {
   const float d = load_half(block);
   const float dmin = load_half(block + 2);
-  const uint8_t* packed = block + 4;
   const uint8_t* qs = block + 16;
   for (int sub = 0; sub < 8; ++sub) {
-    int scale = 0;
-    int minimum = 0;
-    if (sub < 4) {
-      scale = packed[sub] & 63;
-      minimum = packed[sub + 4] & 63;
-    } else {
-      scale = (packed[sub + 4] & 15) | ((packed[sub - 4] >> 6) << 4);
-      minimum = (packed[sub + 4] >> 4) | ((packed[sub] >> 6) << 4);
-    }
-    const float step = d * static_cast<float>(scale);
-    const float offset = dmin * static_cast<float>(minimum);
+    const ScaleAndMinimum pair = six_bit_pair(block + 4, sub);
+    const float step = d * static_cast<float>(pair.scale);
+    const float offset = dmin * static_cast<float>(pair.minimum);
     const uint8_t* source = qs + 32 * (sub / 2);
     const int shift = 4 * (sub % 2);
     for (int j = 0; j < 32; ++j) {
       out[32 * sub + j] = step * static_cast<float>((source[j] >> shift) & 15) - offset;
+    }
+  }
+}
+
+// As Q4_K with u8 qh[32] before qs: bit s of byte j is the fifth bit of element j of sub-block s.
+void decode_q5_k(const uint8_t* block, float* out) {
+  const float d = load_half(block);
+  const float dmin = load_half(block + 2);
+  const uint8_t* qh = block + 16;
+  const uint8_t* qs = block + 48;
+  for (int sub = 0; sub < 8; ++sub) {
+    const ScaleAndMinimum pair = six_bit_pair(block + 4, sub);
+    const float step = d * static_cast<float>(pair.scale);
+    const float offset = dmin * static_cast<float>(pair.minimum);
+    for (int j = 0; j < 32; ++j) {
+      const int low = (qs[32 * (sub / 2) + j] >> (4 * (sub % 2))) & 15;
+      const int code = low | (((qh[j] >> sub) & 1) << 4);
+      out[32 * sub + j] = step * static_cast<float>(code) - offset;
     }
   }
 }
@@ -106,6 +174,19 @@ void decode_q6_k(const uint8_t* block, float* out) {
         out[128 * half + 32 * run + j] = step * static_cast<float>((low | (high << 4)) - 32);
       }
     }
+  }
+}
+
+// u8 e, an E8M0 scale; u8 qs[16] of E2M1 codes: low nibbles are elements 0..15, high ones 16..31.
+// w = 2^(e - 127) * element, as half the scale times twice the element: e = 0 and 1 give
+// subnormals.
+void decode_mxfp4(const uint8_t* block, float* out) {
+  constexpr float kTwice[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+  const uint32_t e = block[0];
+  const float half_scale = std::bit_cast<float>(e < 2 ? 0x00200000U << e : (e - 1) << 23);
+  for (int j = 0; j < 16; ++j) {
+    out[j] = half_scale * kTwice[block[1 + j] & 15];
+    out[j + 16] = half_scale * kTwice[block[1 + j] >> 4];
   }
 }
 
@@ -137,6 +218,21 @@ void decode_one_block(TensorType type, const uint8_t* block, float* out) {
       return;
     case TensorType::kQ6_K:
       decode_q6_k(block, out);
+      return;
+    case TensorType::kQ5_1:
+      decode_q5_1(block, out);
+      return;
+    case TensorType::kQ2_K:
+      decode_q2_k(block, out);
+      return;
+    case TensorType::kQ3_K:
+      decode_q3_k(block, out);
+      return;
+    case TensorType::kQ5_K:
+      decode_q5_k(block, out);
+      return;
+    case TensorType::kMxfp4:
+      decode_mxfp4(block, out);
       return;
   }
 }

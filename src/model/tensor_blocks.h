@@ -13,7 +13,22 @@
 
 namespace dovetail::model {
 
-enum class TensorType : uint8_t { kF32, kF16, kBf16, kQ4_0, kQ4_1, kQ5_0, kQ8_0, kQ4_K, kQ6_K };
+enum class TensorType : uint8_t {
+  kF32,
+  kF16,
+  kBf16,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ8_0,
+  kQ4_K,
+  kQ6_K,
+  kQ5_1,
+  kQ2_K,
+  kQ3_K,
+  kQ5_K,
+  kMxfp4,
+};
 
 struct TensorTypeFacts {
   TensorType type;
@@ -28,7 +43,9 @@ inline constexpr TensorTypeFacts kTensorTypes[] = {
     {TensorType::kBf16, "BF16", 30, 1, 2},     {TensorType::kQ4_0, "Q4_0", 2, 32, 18},
     {TensorType::kQ4_1, "Q4_1", 3, 32, 20},    {TensorType::kQ5_0, "Q5_0", 6, 32, 22},
     {TensorType::kQ8_0, "Q8_0", 8, 32, 34},    {TensorType::kQ4_K, "Q4_K", 12, 256, 144},
-    {TensorType::kQ6_K, "Q6_K", 14, 256, 210},
+    {TensorType::kQ6_K, "Q6_K", 14, 256, 210}, {TensorType::kQ5_1, "Q5_1", 7, 32, 24},
+    {TensorType::kQ2_K, "Q2_K", 10, 256, 84},  {TensorType::kQ3_K, "Q3_K", 11, 256, 110},
+    {TensorType::kQ5_K, "Q5_K", 13, 256, 176}, {TensorType::kMxfp4, "MXFP4", 39, 32, 17},
 };
 
 [[nodiscard]] const TensorTypeFacts& facts_of(TensorType type);

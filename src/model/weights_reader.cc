@@ -8,9 +8,9 @@
 
 #include <fmt/format.h>
 
+#include "model/compressed_tensors.h"
 #include "model/gguf_model.h"
 #include "model/hf_config.h"
-#include "model/safetensors.h"
 
 namespace dovetail::model {
 namespace {
@@ -83,7 +83,7 @@ Result<WeightsReader> WeightsReader::open(const std::string& path) {
   if (is_folder(path)) {
     DOVETAIL_TRY(const ModelShape shape,
                  read_hf_config(path + "/config.json", ConfigUse::kWeights));
-    DOVETAIL_TRY(auto source, open_safetensors_folder(path));
+    DOVETAIL_TRY(auto source, open_folder_tensors(path));
     return WeightsReader(path, shape, std::move(source));
   }
   if (is_config(path)) {

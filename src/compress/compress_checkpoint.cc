@@ -1,0 +1,349 @@
+#include "compress/compress_checkpoint.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/hash.h"
+#include "base/parallel.h"
+#include "checkpoint/folder_writer.h"
+#include "checkpoint/gguf_writer.h"
+#include "checkpoint/model_tensors.h"
+#include "compress/compress_model.h"
+#include "compress/model_source.h"
+#include "compress/saved_block.h"
+#include "compress/work_folder.h"
+#include "formats/unpack.h"
+#include "host/matmul_rate.h"
+#include "model/weights_digest.h"
+
+namespace dovetail::compress {
+namespace {
+
+// Raised when the same request gives other bits: unfinished work of another method is refused.
+constexpr int kCompressMethod = 1;
+
+struct LayerMatrix {
+  const char* name;  // behind "model.layers.N."
+  model::Matrix model::LayerWeights::* matrix;
+  size_t site;  // SiteKind
+};
+// In the order of CompressedLayer::scales.
+constexpr std::array<LayerMatrix, kNumLayerMatrices> kLayerMatrices = {{
+    {"self_attn.q_proj.weight", &model::LayerWeights::q, 0},
+    {"self_attn.k_proj.weight", &model::LayerWeights::k, 0},
+    {"self_attn.v_proj.weight", &model::LayerWeights::v, 0},
+    {"self_attn.o_proj.weight", &model::LayerWeights::o, 1},
+    {"mlp.gate_proj.weight", &model::LayerWeights::gate, 2},
+    {"mlp.up_proj.weight", &model::LayerWeights::up, 2},
+    {"mlp.down_proj.weight", &model::LayerWeights::down, 3},
+}};
+
+struct LayerVector {
+  const char* name;
+  std::vector<float> model::LayerWeights::* values;
+};
+constexpr std::array<LayerVector, 5> kLayerVectors = {{
+    {"input_layernorm.weight", &model::LayerWeights::attn_norm},
+    {"post_attention_layernorm.weight", &model::LayerWeights::mlp_norm},
+    {"self_attn.q_proj.bias", &model::LayerWeights::q_bias},
+    {"self_attn.k_proj.bias", &model::LayerWeights::k_bias},
+    {"self_attn.v_proj.bias", &model::LayerWeights::v_bias},
+}};
+
+bool is_treated(const recipe::LinearTreatment& treatment) {
+  return treatment.weight.element != formats::Element::kBf16;
+}
+
+// Codes of values that are already what codes decode to; that they decode to them again is checked.
+Result<formats::PackedRows> pack(const formats::WeightFormat& format, formats::Ties ties,
+                                 const formats::MatrixScales& scales, const model::Matrix& values) {
+  formats::PackedRows packed = formats::encode_with(format, ties, scales, values.rows, values.cols,
+                                                    values.values.data());
+  DOVETAIL_TRY(const std::vector<float> decoded, formats::unpack_rows(packed));
+  if (decoded != values.values)
+    return make_error(ErrorCode::kInternal, "packed codes do not decode to the emulated values");
+  return packed;
+}
+
+Result<SavedBlock> pack_layer(const recipe::LayerRecipe& recipe, const LayerParams& params,
+                              const CompressedLayer& layer, int64_t index) {
+  const std::string at = fmt::format("model.layers.{}.", index);
+  std::array<Result<formats::PackedRows>, kNumLayerMatrices> packed;
+  parallel_for(kNumLayerMatrices, [&](int64_t i, int64_t) {
+    const auto m = static_cast<size_t>(i);
+    const recipe::LinearTreatment& treatment = recipe.linear[kLayerMatrices[m].site];
+    if (!is_treated(treatment)) return;
+    packed[m] = pack(treatment.weight, params.gptq.rounding.ties, layer.scales[m],
+                     layer.weights.*kLayerMatrices[m].matrix);
+  });
+  SavedBlock block;
+  for (size_t m = 0; m < packed.size(); ++m) {
+    const std::string name = at + kLayerMatrices[m].name;
+    if (!is_treated(recipe.linear[kLayerMatrices[m].site])) {
+      block.plain.push_back({name, (layer.weights.*kLayerMatrices[m].matrix).values});
+      continue;
+    }
+    if (!packed[m].has_value()) return with_context(packed[m].error(), name);
+    block.packed.push_back({name, std::move(*packed[m])});
+  }
+  for (const LayerVector& vector : kLayerVectors) {
+    const std::vector<float>& values = layer.weights.*vector.values;
+    if (!values.empty()) block.plain.push_back({at + vector.name, values});
+  }
+  block.notes["sites"] = Json::array();
+  for (const SiteReport& report : layer.reports) block.notes["sites"].push_back(to_json(report));
+  return block;
+}
+
+Result<std::string> digest_of(const ModelSource& source, const ProgressSink& progress) {
+  model::WeightsDigest digest(source.shape);
+  {
+    DOVETAIL_TRY(const model::Matrix embedding, source.embedding());
+    digest.add(embedding.values);
+  }
+  {
+    DOVETAIL_TRY(const model::Matrix head, source.head());
+    digest.add(head.values);
+  }
+  DOVETAIL_TRY(const std::vector<float> norm, source.final_norm());
+  digest.add(norm);
+  for (int64_t index = 0; index < source.shape.num_layers; ++index) {
+    report_progress(progress, "reading the model",
+                    static_cast<double>(index) / static_cast<double>(source.shape.num_layers));
+    DOVETAIL_TRY(const model::LayerWeights layer, source.layer(index));
+    digest.add(layer);
+  }
+  return std::move(digest).hex();
+}
+
+// Everything that the bits of the result depend on.
+Json identity_of(const CompressRequest& request, const LayerParams& params,
+                 const std::string& digest) {
+  Sha256 tokens;
+  tokens.update(request.tokens.ids.data(), request.tokens.ids.size() * sizeof(int32_t));
+  const formats::Rounding& rounding = params.gptq.rounding;
+  return {{"method", kCompressMethod},
+          {"model", digest},
+          {"recipe", recipe::recipe_to_toml(request.recipe)},
+          {"calibration", fmt::format("{} x {}, {}", request.tokens.batch, request.tokens.seq,
+                                      tokens.hex())},
+          {"rows_at_once", params.rows_at_once},
+          {"damping_frac", params.gptq.damping_frac},
+          {"rounding", fmt::format("{} {} {}", formats::rule_name(rounding.scale),
+                                   formats::rule_name(rounding.ties),
+                                   formats::rule_name(rounding.zero_block))}};
+}
+
+Status write_pieces(const CompressRequest& request, const ModelSource& source,
+                    const LayerParams& params, WorkFolder& work, const ProgressSink& progress) {
+  CompressSink sink;
+  sink.layer = [&](int64_t index, CompressedLayer layer, const ActivationStore& hidden) -> Status {
+    DOVETAIL_TRY(const SavedBlock block,
+                 pack_layer(request.recipe.layers[static_cast<size_t>(index)], params, layer, index));
+    return work.save_layer(index, block, hidden);
+  };
+  sink.head = [&](CompressedHead head) -> Status {
+    SavedBlock block;
+    DOVETAIL_TRY(formats::PackedRows packed,
+                 pack(request.recipe.head.weight, params.gptq.rounding.ties, head.scales, head.values));
+    block.packed.push_back({checkpoint::kHeadName, std::move(packed)});
+    block.notes["sites"] = Json::array({to_json(head.report)});
+    return work.save_head(block);
+  };
+  const CompressStart start{
+      .first_layer = work.num_finished_layers(),
+      .head_is_written = work.has_head(),
+      .load_hidden = [&](ActivationStore& hidden) { return work.load_hidden(hidden); }};
+  return compress_model(source, request.recipe, request.tokens, params, sink, start, progress);
+}
+
+// Pieces by the name of each tensor in them are read once, in the order of the model.
+template <typename Writer>
+class Assembly {
+ public:
+  Assembly(const ModelSource& source, const LayerParams& params, const WorkFolder& work,
+           Writer& writer)
+      : source_(source), params_(params), work_(work), writer_(writer) {}
+
+  Result<Json> run(const recipe::Recipe& recipe) {
+    DOVETAIL_TRY(const auto tensors, checkpoint::model_tensors(source_.shape, recipe));
+    for (const checkpoint::ModelTensor& tensor : tensors) DOVETAIL_TRY_STATUS(add(tensor));
+    return sites_;
+  }
+
+ private:
+  Status add(const checkpoint::ModelTensor& tensor) {
+    if (tensor.name.starts_with("model.layers.")) return add_of_layer(tensor);
+    if (tensor.name == checkpoint::kHeadName && tensor.is_treated()) {
+      DOVETAIL_TRY(const SavedBlock block, work_.head());
+      keep_sites(block);
+      return add_from(block, tensor);
+    }
+    if (tensor.is_vector) {
+      DOVETAIL_TRY(const std::vector<float> norm, source_.final_norm());
+      return writer_.add_plain(tensor.name, norm);
+    }
+    const bool is_head = tensor.name == checkpoint::kHeadName;
+    DOVETAIL_TRY(const model::Matrix matrix, is_head ? source_.head() : source_.embedding());
+    return writer_.add_plain(tensor.name, matrix.values);
+  }
+
+  Status add_of_layer(const checkpoint::ModelTensor& tensor) {
+    const int64_t index = std::stoll(tensor.name.substr(std::string("model.layers.").size()));
+    if (index != layer_) {
+      DOVETAIL_TRY(block_, work_.layer(index));
+      layer_ = index;
+      keep_sites(block_);
+    }
+    return add_from(block_, tensor);
+  }
+
+  Status add_from(const SavedBlock& block, const checkpoint::ModelTensor& tensor) {
+    for (const SavedBlock::Packed& packed : block.packed)
+      if (packed.name == tensor.name)
+        return writer_.add_linear(tensor.name, packed.rows, params_.gptq.rounding);
+    for (const SavedBlock::Plain& plain : block.plain)
+      if (plain.name == tensor.name) return writer_.add_plain(tensor.name, plain.values);
+    return make_error(ErrorCode::kInternal, tensor.name + " was not written");
+  }
+
+  void keep_sites(const SavedBlock& block) {
+    for (const Json& site : block.notes["sites"]) sites_.push_back(site);
+  }
+
+  const ModelSource& source_;
+  const LayerParams& params_;
+  const WorkFolder& work_;
+  Writer& writer_;
+  int64_t layer_ = -1;
+  SavedBlock block_;
+  Json sites_ = Json::array();
+};
+
+checkpoint::WriteRequest write_request(const CompressRequest& request, const ModelSource& source,
+                                       const std::string& digest) {
+  return {.out = request.out,
+          .shape = source.shape,
+          .source = request.model,
+          .recipe = request.recipe,
+          .provenance = {.source = request.model_name,
+                         .source_sha256 = digest,
+                         .text_sha256 = request.text_sha256,
+                         .off_grid_seed = request.off_grid_seed}};
+}
+
+template <typename Writer>
+Status put_together(Writer writer, const CompressRequest& request, const ModelSource& source,
+                    const LayerParams& params, const WorkFolder& work, CompressStats& stats) {
+  DOVETAIL_TRY(stats.sites, Assembly<Writer>(source, params, work, writer).run(request.recipe));
+  DOVETAIL_TRY(const checkpoint::WriteSummary written, writer.finish());
+  stats.out_bytes = written.bytes;
+  stats.notes = written.notes;
+  return {};
+}
+
+struct Opened {
+  ModelSource original;  // off its grid if asked
+  ModelSource source;    // and turned as the recipe asks
+  CompressPlan plan;
+};
+
+Result<Opened> open(const CompressRequest& request) {
+  DOVETAIL_TRY(model::WeightsReader reader, model::WeightsReader::open(request.model));
+  DOVETAIL_TRY_STATUS(reader.check_no_tensor_is_left());
+  Opened opened;
+  opened.original =
+      off_grid(source_of(std::make_shared<const model::WeightsReader>(std::move(reader))),
+               request.off_grid_seed);
+  DOVETAIL_TRY(opened.source, rotated(opened.original, request.recipe));
+  if (request.tokens.batch == 0 && recipe::needs_calibration(request.recipe))
+    return invalid_argument("the recipe's algorithms need calibration text, which is not given");
+  DOVETAIL_TRY(opened.plan, plan_compression(opened.source.shape, request.recipe, plan_inputs(request)));
+  return opened;
+}
+
+}  // namespace
+
+PlanInputs plan_inputs(const CompressRequest& request) {
+  // Rounding alone asks nothing of the text.
+  const bool calibrates = recipe::needs_calibration(request.recipe);
+  return {.sequences = calibrates ? request.tokens.batch : 0,
+          .seq = calibrates ? request.tokens.seq : 0,
+          .memory_bytes = request.memory_bytes,
+          .fp32_flops_per_s = host::measure_matmul_rate().fp32_flops_per_s};
+}
+
+Result<CompressPlan> plan_checkpoint(const CompressRequest& request) {
+  DOVETAIL_TRY(const Opened opened, open(request));
+  return opened.plan;
+}
+
+Result<CompressStats> compress_to_checkpoint(const CompressRequest& given,
+                                             const ProgressSink& progress) {
+  const auto start = std::chrono::steady_clock::now();
+  CompressRequest request = given;
+  if (!recipe::needs_calibration(request.recipe)) request.tokens = {};
+  DOVETAIL_TRY(const Opened opened, open(request));
+  CompressStats stats;
+  stats.plan = opened.plan;
+  stats.out = request.out;
+  // What the container cannot express is said before any work: a writer that writes nothing.
+  {
+    const auto check = [&](auto writer) -> Status {
+      if (!writer.has_value()) return std::unexpected(writer.error());
+      return {};
+    };
+    const checkpoint::WriteRequest wanted = write_request(request, opened.source, "");
+    DOVETAIL_TRY_STATUS(request.container == Container::kFolder
+                            ? check(checkpoint::FolderWriter::create(wanted))
+                            : check(checkpoint::GgufWriter::create(wanted)));
+  }
+  LayerParams params;
+  params.rows_at_once = opened.plan.rows_at_once;
+  DOVETAIL_TRY(const std::string digest, digest_of(opened.original, progress));
+  DOVETAIL_TRY(WorkFolder work,
+               WorkFolder::open(request.out + ".work", identity_of(request, params, digest)));
+  if (opened.plan.spills) params.spill_folder = work.path();
+  stats.resumed_layers = work.num_finished_layers();
+  DOVETAIL_TRY_STATUS(write_pieces(request, opened.source, params, work, progress));
+
+  report_progress(progress, "writing the checkpoint", 0);
+  const checkpoint::WriteRequest wanted = write_request(request, opened.source, digest);
+  if (request.container == Container::kFolder) {
+    DOVETAIL_TRY(auto writer, checkpoint::FolderWriter::create(wanted));
+    DOVETAIL_TRY_STATUS(
+        put_together(std::move(writer), request, opened.source, params, work, stats));
+  } else {
+    DOVETAIL_TRY(auto writer, checkpoint::GgufWriter::create(wanted));
+    DOVETAIL_TRY_STATUS(
+        put_together(std::move(writer), request, opened.source, params, work, stats));
+  }
+  DOVETAIL_TRY_STATUS(std::move(work).remove());
+  stats.bits_per_weight = recipe::bits_per_weight(opened.source.shape, request.recipe);
+  stats.duration_s =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return stats;
+}
+
+Json to_json(const CompressStats& stats) {
+  return {{"out", stats.out},
+          {"out_bytes", stats.out_bytes},
+          {"resumed_layers", stats.resumed_layers},
+          {"bits_per_weight", stats.bits_per_weight},
+          {"planned_peak_bytes", stats.plan.peak_bytes},
+          {"planned_duration_s", stats.plan.duration_s},
+          {"planned_work_disk_bytes", stats.plan.work_disk_bytes},
+          {"planned_out_disk_bytes", stats.plan.out_disk_bytes},
+          {"spills", stats.plan.spills},
+          {"notes", stats.notes},
+          {"sites", stats.sites},
+          {"duration_s", stats.duration_s}};
+}
+
+}  // namespace dovetail::compress

@@ -1,0 +1,155 @@
+// Writes checkpoints of a small random model, and what Dovetail computes with them, for
+// check_transformers.py and check_llama_cpp.py.
+//
+//   checkpoint_oracle folder OUT TREATMENT [tied|untied] [SOURCE]
+//     OUT/model, OUT/logits.f32 (tokens, vocabulary), OUT/values/<tensor>.f32, OUT/tokens.json
+//   checkpoint_oracle gguf OUT TREATMENT|TYPE SOURCE
+//     OUT/model.gguf with the vocabulary of SOURCE, OUT/tokens.json
+//   checkpoint_oracle score MODEL PROMPT_LENGTH ID...
+//     for each id behind the prompt: how far its logit lies below the best one, in standard
+//     deviations of the logits, as Dovetail computes them
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "checkpoint/block_encoders.h"
+#include "checkpoint/folder_writer.h"
+#include "checkpoint/gguf_writer.h"
+#include "checkpoint/round_to_nearest.h"
+#include "host/host_model.h"
+
+namespace dovetail::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kTokens = 48;
+
+void write_floats(const std::string& path, const std::vector<float>& values) {
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(values.data()),
+             static_cast<std::streamsize>(values.size() * sizeof(float)));
+}
+
+host::TokenBatch some_tokens(const model::ModelShape& shape) {
+  Random random(7);
+  host::TokenBatch tokens{.batch = 1, .seq = kTokens, .ids = {}};
+  for (int64_t i = 0; i < kTokens; ++i)
+    tokens.ids.push_back(static_cast<int32_t>(random.below(shape.vocab_size)));
+  return tokens;
+}
+
+Status write_answers(const std::string& out, model::Weights weights, const recipe::Recipe& recipe) {
+  fs::create_directories(out + "/values");
+  DOVETAIL_TRY(const std::vector<ModelTensor> tensors, model_tensors(weights.shape, recipe));
+  for (const ModelTensor& tensor : tensors)
+    write_floats(out + "/values/" + module_of(tensor.name) + ".f32",
+                 values_of(weights, tensor.name));
+  const host::TokenBatch tokens = some_tokens(weights.shape);
+  DOVETAIL_TRY(host::HostModel model,
+               host::HostModel::create(std::make_shared<const model::Weights>(std::move(weights))));
+  DOVETAIL_TRY_STATUS(model.set_numerics(host::numerics_of(recipe)));
+  DOVETAIL_TRY(const model::Matrix hidden, model.hidden_states(tokens));
+  DOVETAIL_TRY(const model::Matrix logits, model.logits(hidden));
+  write_floats(out + "/logits.f32", logits.values);
+  std::ofstream(out + "/tokens.json")
+      << "[" << fmt::format("{}", fmt::join(tokens.ids, ",")) << "]";
+  return {};
+}
+
+Status write_folder(const std::string& out, const std::string& treatment, bool tied,
+                    const std::string& source) {
+  const model::ModelShape shape = small_shape(tied, 256);
+  const model::Weights weights = small_weights(shape);
+  DOVETAIL_TRY(const recipe::Recipe recipe, recipe::parse_uniform_recipe(shape, treatment));
+  fs::create_directories(out);
+  DOVETAIL_TRY(FolderWriter writer,
+               FolderWriter::create(request_for(out + "/model", shape, recipe, source)));
+  DOVETAIL_TRY(model::Weights emulated, write_round_to_nearest(writer, weights, recipe));
+  DOVETAIL_TRY([[maybe_unused]] const WriteSummary summary, writer.finish());
+  return write_answers(out, std::move(emulated), recipe);
+}
+
+// Every matrix as one GGUF type.
+Status write_encoded(GgufWriter& writer, model::Weights weights, model::TensorType type) {
+  const recipe::Recipe none{.layers = std::vector<recipe::LayerRecipe>(weights.layers.size()),
+                            .head = {}};
+  DOVETAIL_TRY(const std::vector<ModelTensor> tensors, model_tensors(weights.shape, none));
+  for (const ModelTensor& tensor : tensors) {
+    const std::vector<float>& values = values_of(weights, tensor.name);
+    DOVETAIL_TRY_STATUS(tensor.is_vector ? writer.add_plain(tensor.name, values)
+                                         : writer.add_encoded(tensor.name, values, type));
+  }
+  return {};
+}
+
+Status write_gguf(const std::string& out, const std::string& what, const std::string& source) {
+  const model::ModelShape shape = small_shape(true, 256);
+  const model::Weights weights = small_weights(shape);
+  fs::create_directories(out);
+  const auto type = parse_gguf_type(what);
+  DOVETAIL_TRY(const recipe::Recipe recipe,
+               recipe::parse_uniform_recipe(shape, type.has_value() ? "bf16" : what));
+  DOVETAIL_TRY(GgufWriter writer,
+               GgufWriter::create(request_for(out + "/model.gguf", shape, recipe, source)));
+  if (type.has_value()) {
+    DOVETAIL_TRY_STATUS(write_encoded(writer, weights, *type));
+  } else {
+    DOVETAIL_TRY([[maybe_unused]] const model::Weights emulated,
+                 write_round_to_nearest(writer, weights, recipe));
+  }
+  DOVETAIL_TRY([[maybe_unused]] const WriteSummary summary, writer.finish());
+  std::ofstream(out + "/tokens.json")
+      << "[" << fmt::format("{}", fmt::join(some_tokens(shape).ids, ",")) << "]";
+  return {};
+}
+
+Status score(const std::string& path, int64_t prompt, const std::vector<std::string>& ids) {
+  DOVETAIL_TRY(model::Weights weights, model::load_weights(path));
+  DOVETAIL_TRY(const host::HostModel model,
+               host::HostModel::create(std::make_shared<const model::Weights>(std::move(weights))));
+  host::TokenBatch tokens{.batch = 1, .seq = std::ssize(ids), .ids = {}};
+  for (const std::string& id : ids) tokens.ids.push_back(std::stoi(id));
+  DOVETAIL_TRY(const model::Matrix hidden, model.hidden_states(tokens));
+  DOVETAIL_TRY(const model::Matrix logits, model.logits(hidden));
+  for (int64_t at = prompt; at < tokens.seq; ++at) {
+    const float* row = logits.values.data() + (at - 1) * logits.cols;
+    double best = row[0];
+    double sum = 0;
+    double squares = 0;
+    for (int64_t i = 0; i < logits.cols; ++i) {
+      best = std::max(best, double{row[i]});
+      sum += row[i];
+      squares += double{row[i]} * row[i];
+    }
+    const double mean = sum / double(logits.cols);
+    const double spread = std::sqrt(squares / double(logits.cols) - mean * mean);
+    fmt::print("{:.6f}\n", (best - row[tokens.ids[static_cast<size_t>(at)]]) / spread);
+  }
+  return {};
+}
+
+Status run(const std::vector<std::string>& words) {
+  if (words.size() == 4 && words[0] == "gguf") return write_gguf(words[1], words[2], words[3]);
+  if (words.size() > 3 && words[0] == "score")
+    return score(words[1], std::stoll(words[2]), {words.begin() + 3, words.end()});
+  if (words.size() >= 3 && words[0] == "folder") {
+    return write_folder(words[1], words[2], words.size() < 4 || words[3] == "tied",
+                        words.size() < 5 ? "" : words[4]);
+  }
+  return invalid_argument("want folder, gguf or score; see the source");
+}
+
+}  // namespace
+}  // namespace dovetail::checkpoint
+
+int main(int argc, char** argv) {
+  const auto status = dovetail::checkpoint::run({argv + 1, argv + argc});
+  if (status.has_value()) return 0;
+  std::fputs((status.error().message + "\n").c_str(), stderr);
+  return 1;
+}
