@@ -76,8 +76,8 @@ void backward_attention(const LayerRun& run, const SavedLayer& saved, BackwardSc
 BackwardScratch::BackwardScratch(const model::ModelShape& shape, int64_t rows)
     : normed(make_buffer(rows * shape.hidden_size)),
       activated(make_buffer(rows * shape.intermediate_size)),
-      d_wide(make_buffer(
-          rows * std::max({shape.hidden_size, shape.q_size(), shape.intermediate_size}))),
+      d_wide(make_buffer(rows *
+                         std::max({shape.hidden_size, shape.q_size(), shape.intermediate_size}))),
       d_gate(make_buffer(rows * shape.intermediate_size)),
       d_up(make_buffer(rows * shape.intermediate_size)),
       dq(make_buffer(rows * shape.q_size())),

@@ -114,10 +114,10 @@ Found run_backward(const Case& c, bool to_input, const LayerNumerics& numerics =
   return found;
 }
 
-constexpr std::array kLinears = {
-    &model::LayerWeights::q,    &model::LayerWeights::k,  &model::LayerWeights::v,
-    &model::LayerWeights::o,    &model::LayerWeights::gate, &model::LayerWeights::up,
-    &model::LayerWeights::down};
+constexpr std::array kLinears = {&model::LayerWeights::q,    &model::LayerWeights::k,
+                                 &model::LayerWeights::v,    &model::LayerWeights::o,
+                                 &model::LayerWeights::gate, &model::LayerWeights::up,
+                                 &model::LayerWeights::down};
 
 TEST(LayerBackward, GradientsAreCentralDifferencesOfTheLossInDouble) {
   Case c = make_case();
@@ -165,8 +165,9 @@ TEST(LayerBackward, RoundedInputsOfALinearAreThoseOfItsGradient) {
       for (int64_t row = 0; row < run.rows(); ++row)
         want += static_cast<double>(c.pull[static_cast<size_t>(row * c.shape.hidden_size + i)]) *
                 static_cast<double>(scratch.gate[static_cast<size_t>(row * wide + j)]);
-      EXPECT_NEAR(static_cast<double>(found.gradient.down.values[static_cast<size_t>(i * wide + j)]),
-                  want, 1e-4 * (1 + std::fabs(want)));
+      EXPECT_NEAR(
+          static_cast<double>(found.gradient.down.values[static_cast<size_t>(i * wide + j)]), want,
+          1e-4 * (1 + std::fabs(want)));
     }
 }
 
