@@ -38,8 +38,8 @@ Result<CodeLadder> CodeLadder::make(const RoundedLinear& start, const model::Mat
   made.rows_ = original.rows;
   made.k_ = original.cols;
   if (start.format.element == formats::Element::kBf16) return made;
-  const int64_t groups =
-      formats::num_row_groups(start.format, made.rows_) * formats::num_groups(start.format, made.k_);
+  const int64_t groups = formats::num_row_groups(start.format, made.rows_) *
+                         formats::num_groups(start.format, made.k_);
   if (start.values.size() != original.values.size() || std::ssize(start.scales.scale) != groups)
     return invalid_argument(
         fmt::format("learned rounding: starts from {} values and {} scales, want {} x {} and {}",
@@ -80,10 +80,10 @@ Status CodeLadder::place(const RoundedLinear& start, const model::Matrix& origin
       const float position = position_of(ladder_, start.values[at] / scale + zero);
       const float code = std::round(position);
       if (!(std::fabs(position - code) < 1e-2F))
-        return invalid_argument(fmt::format("learned rounding: the value ({}, {}) is {}, no code of "
-                                            "{} under a scale of {}",
-                                            row, column, start.values[at],
-                                            formats::format_name(format_), scale));
+        return invalid_argument(
+            fmt::format("learned rounding: the value ({}, {}) is {}, no code of "
+                        "{} under a scale of {}",
+                        row, column, start.values[at], formats::format_name(format_), scale));
       code_[at] = static_cast<uint8_t>(code);
       offset_[at] = std::clamp(position_of(ladder_, original.values[at] / scale + zero) - code,
                                -kCellEdge, kCellEdge);
@@ -124,9 +124,9 @@ void CodeLadder::step_row(int64_t row, const float* gradient, float rate, float 
     if (!scales_move_ || scale == 0 || scale_rate == 0) continue;
     factor_[group] = std::clamp(factor_[group] - scale_rate * sign_of(static_cast<float>(pull)),
                                 1 - kMostClip, 1 + kMostClip);
-    scale_[group] = formats::nearest_scale(format_, start_.tensor_scale,
-                                           start_.scale[group] * factor_[group])
-                        .scale;
+    scale_[group] =
+        formats::nearest_scale(format_, start_.tensor_scale, start_.scale[group] * factor_[group])
+            .scale;
   }
 }
 
@@ -139,10 +139,8 @@ void CodeLadder::write(std::vector<float>& values) const {
         const auto at = static_cast<size_t>(row * k_ + column);
         const size_t group = group_at(row, column);
         const float zero = format_.asymmetric ? static_cast<float>(start_.zero[group]) : 0.0F;
-        const float position =
-            std::clamp(static_cast<float>(code_[at]) + offset_[at], 0.0F, top);
-        const bool stays_zero =
-            scale_[group] == 0 || (!fixed_.empty() && fixed_[at] != 0);
+        const float position = std::clamp(static_cast<float>(code_[at]) + offset_[at], 0.0F, top);
+        const bool stays_zero = scale_[group] == 0 || (!fixed_.empty() && fixed_[at] != 0);
         values[at] = stays_zero ? 0.0F
                                 : (ladder_[static_cast<size_t>(std::lrint(position))] - zero) *
                                       scale_[group];
@@ -154,8 +152,7 @@ formats::MatrixScales CodeLadder::scales() const {
   formats::MatrixScales now = start_;
   for (size_t group = 0; group < scale_.size(); ++group) {
     if (scale_[group] == start_.scale[group]) continue;
-    now.stored[group] =
-        formats::nearest_scale(format_, start_.tensor_scale, scale_[group]).stored;
+    now.stored[group] = formats::nearest_scale(format_, start_.tensor_scale, scale_[group]).stored;
     now.scale[group] = scale_[group];
   }
   return now;

@@ -1,8 +1,8 @@
 // A rounded matrix whose codes and scales can move: each weight at a real position on the ladder of
 // its format's values, each group's scale at a real multiple of the one that it started with.
 //
-// The ladder is code_values(format): step i is the i-th value in ascending order, so one step is one
-// code whatever the element (integers, floats, levels). A weight at position p is written as
+// The ladder is code_values(format): step i is the i-th value in ascending order, so one step is
+// one code whatever the element (integers, floats, levels). A weight at position p is written as
 // (value of the step nearest to p, less the zero point) * scale.
 #pragma once
 
@@ -52,9 +52,9 @@ class CodeLadder {
   float reach_ = 0;
   bool scales_move_ = false;
   std::vector<float> ladder_;
-  std::vector<uint8_t> code_;      // (n, k) at the start
-  std::vector<float> offset_;      // (n, k) V: position less code
-  std::vector<uint8_t> fixed_;     // (n, k) 1: stays zero; empty for dense formats
+  std::vector<uint8_t> code_;   // (n, k) at the start
+  std::vector<float> offset_;   // (n, k) V: position less code
+  std::vector<uint8_t> fixed_;  // (n, k) 1: stays zero; empty for dense formats
   formats::MatrixScales start_;
   std::vector<float> factor_;  // (groups) alpha
   std::vector<float> scale_;   // (groups) as stored

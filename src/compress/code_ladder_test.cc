@@ -48,13 +48,12 @@ TEST(CodeLadder, WhatItWritesStaysInTheFormatAndInReach) {
   for (const formats::WeightFormat& format : with_codes()) {
     const RoundedLinear start = rounded(format, w);
     CodeLadder ladder = CodeLadder::make(start, w, 1).value();
-    for (int i = 0; i < 3; ++i)
-      ladder.step(random_values(20 * 150, 1.0, random), .3F, .02F);
+    for (int i = 0; i < 3; ++i) ladder.step(random_values(20 * 150, 1.0, random), .3F, .02F);
     std::vector<float> values(w.values.size());
     ladder.write(values);
     EXPECT_NE(values, start.values) << formats::format_name(format);
-    const auto packed = formats::encode_with(format, formats::Ties::kEven, ladder.scales(), 20, 150,
-                                             values.data());
+    const auto packed =
+        formats::encode_with(format, formats::Ties::kEven, ladder.scales(), 20, 150, values.data());
     EXPECT_EQ(formats::decode_rows(packed).value(), values) << formats::format_name(format);
     EXPECT_EQ(formats::unpack_scales(packed).scale, ladder.scales().scale);
     if (!formats::is_sparse(format)) continue;
@@ -65,9 +64,10 @@ TEST(CodeLadder, WhatItWritesStaysInTheFormatAndInReach) {
 // int3_g16: eight codes -4..3, one group a row of four weights.
 TEST(CodeLadder, AStepGoesAgainstTheGradient) {
   const model::Matrix w{.rows = 1, .cols = 4, .values = {-.4F, .1F, .24F, .3F}};
-  RoundedLinear start{.format = formats::parse_weight_format("int3_g16").value(),
-                      .values = {-.5F, .125F, .25F, .25F},
-                      .scales = {.row_groups = 1, .groups = 1, .stored = {0x3000}, .scale = {.125F}}};
+  RoundedLinear start{
+      .format = formats::parse_weight_format("int3_g16").value(),
+      .values = {-.5F, .125F, .25F, .25F},
+      .scales = {.row_groups = 1, .groups = 1, .stored = {0x3000}, .scale = {.125F}}};
   CodeLadder ladder = CodeLadder::make(start, w, 1).value();
   // -.4 lies in the cell of -3, so -4 begins at the upper edge; .1, .24, .3 at -.2, -.08, +.4.
   std::vector<float> values(4);

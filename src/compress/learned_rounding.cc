@@ -50,15 +50,14 @@ class Learner {
     LearnedLayer found{.linears = start, .stats = {}};
     LearnedStats& stats = found.stats;
     stats.start_loss = stats.loss = total_loss();
-    const double rate =
-        params_.rate > 0 ? params_.rate : 1.0 / static_cast<double>(std::max<int64_t>(
-                                              params_.iterations, 1));
+    const double rate = params_.rate > 0
+                            ? params_.rate
+                            : 1.0 / static_cast<double>(std::max<int64_t>(params_.iterations, 1));
     Random random(params_.seed);
     const int64_t step = (params_.iterations + params_.checks - 1) / params_.checks;
     for (int64_t i = 0; i < params_.iterations; ++i) {
       const auto from = Clock::now();
-      const double left =
-          1.0 - static_cast<double>(i) / static_cast<double>(params_.iterations);
+      const double left = 1.0 - static_cast<double>(i) / static_cast<double>(params_.iterations);
       learn(next_batch(random), static_cast<float>(rate * left));
       stats.learning_seconds += seconds_since(from);
       stats.iterations = i + 1;
@@ -123,8 +122,7 @@ class Learner {
     host::for_row_pieces(rows, 4 * h, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         const int64_t sequence = batch[static_cast<size_t>(row / problem_.seq)];
-        const float* target =
-            problem_.targets + (sequence * problem_.seq + row % problem_.seq) * h;
+        const float* target = problem_.targets + (sequence * problem_.seq + row % problem_.seq) * h;
         float* out = hidden_.get() + row * h;
         double size = 0;
         double error = 0;
@@ -218,11 +216,10 @@ RoundedLayer nearest_layer(const model::LayerWeights& weights,
     layer[i].format = formats[i];
     if (formats[i].element == formats::Element::kBf16) continue;
     const model::Matrix& w = weights.*layer_linears()[i];
-    layer[i].scales =
-        formats::choose_scales(formats[i], rounding, w.rows, w.cols, w.values.data());
+    layer[i].scales = formats::choose_scales(formats[i], rounding, w.rows, w.cols, w.values.data());
     layer[i].values.resize(w.values.size());
-    formats::round_rows(formats[i], rounding.ties, layer[i].scales, w.rows, w.cols,
-                        w.values.data(), layer[i].values.data());
+    formats::round_rows(formats[i], rounding.ties, layer[i].scales, w.rows, w.cols, w.values.data(),
+                        layer[i].values.data());
   }
   return layer;
 }

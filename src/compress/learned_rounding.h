@@ -1,17 +1,17 @@
 // Learns the rounding of one transformer layer by gradients of its output error.
 //
-// Each weight stands at a position p on the ladder of its format's values (the code's number plus an
-// offset V) and is written as the step nearest to p times its group's scale s; each group's scale is
-// s0 * alpha, rounded to what the format stores. Both learn by the sign of their gradients under a
-// straight-through estimator,
+// Each weight stands at a position p on the ladder of its format's values (the code's number plus
+// an offset V) and is written as the step nearest to p times its group's scale s; each group's
+// scale is s0 * alpha, rounded to what the format stores. Both learn by the sign of their gradients
+// under a straight-through estimator,
 //
 //   p -= rate_t sign(dL/dq s)      alpha -= scale_rate rate_t sign(sum over the group of dL/dq q)
 //
 // rate_t falls from `rate` to 0 in a line, on minibatches of sequences. L: the mean over tokens of
 // |f(X) - Y|^2 / |Y|^2, f the layer with written weights on inputs that came through the compressed
 // layers before it, Y the original layer's output on original inputs; each token counts by its own
-// size, as the norm after it sees it. The written weights of least loss over all sequences are kept,
-// so the loss never ends above that of the start.
+// size, as the norm after it sees it. The written weights of least loss over all sequences are
+// kept, so the loss never ends above that of the start.
 //
 // The start is any rounded layer (of gptq() or refine()), and |V| <= reach around its codes: what
 // was found before is improved, not forgotten. V starts where the original weight lies, as far as
