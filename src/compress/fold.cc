@@ -62,7 +62,8 @@ std::vector<float> combined(const std::vector<float>& statistic,
     to = combine(to, statistic[j]);
   }
   std::vector<float> values;
-  for (const int64_t channel : producer) values.push_back(of_producer[static_cast<size_t>(channel)]);
+  for (const int64_t channel : producer)
+    values.push_back(of_producer[static_cast<size_t>(channel)]);
   return values;
 }
 
@@ -104,8 +105,8 @@ void divide_rows(Matrix& matrix, std::vector<float>& bias, const std::vector<flo
 
 Status check_scales(const std::vector<float>& s, const std::vector<int64_t>& producer) {
   if (s.size() != producer.size())
-    return invalid_argument(
-        fmt::format("fold: {} scales, want one for each of {} channels", s.size(), producer.size()));
+    return invalid_argument(fmt::format("fold: {} scales, want one for each of {} channels",
+                                        s.size(), producer.size()));
   std::vector<float> of_producer(producer.size(), 0.0F);
   for (size_t j = 0; j < s.size(); ++j) {
     if (!std::isfinite(s[j]) || !(s[j] > 0))
@@ -125,9 +126,10 @@ Status check_scales(const std::vector<float>& s, const std::vector<int64_t>& pro
 
 Result<std::vector<int64_t>> producer_channels(const model::ModelShape& shape, SiteKind kind) {
   if (kind == SiteKind::kKv || kind == SiteKind::kHead)
-    return invalid_argument(fmt::format("fold: site {}, want attn_qkv, attn_o, mlp_gate_up or "
-                                        "mlp_down",
-                                        recipe::site_kind_name(kind)));
+    return invalid_argument(
+        fmt::format("fold: site {}, want attn_qkv, attn_o, mlp_gate_up or "
+                    "mlp_down",
+                    recipe::site_kind_name(kind)));
   std::vector<int64_t> producer(static_cast<size_t>(recipe::linear_shape(shape, kind).k));
   std::iota(producer.begin(), producer.end(), 0);
   if (kind != SiteKind::kAttnO) return producer;

@@ -37,14 +37,14 @@ struct SiteInputs {
 };
 
 // For every input channel of a site which channel of the producer it is: 0..k-1 itself, but for
-// attn_o the row of v. Channels with one producer have one scale. Errors: kInvalidArgument for sites
-// that cannot be folded (kv, head).
+// attn_o the row of v. Channels with one producer have one scale. Errors: kInvalidArgument for
+// sites that cannot be folded (kv, head).
 [[nodiscard]] Result<std::vector<int64_t>> producer_channels(const model::ModelShape& shape,
                                                              recipe::SiteKind kind);
 
 struct AwqParams {
   formats::Rounding rounding = {};
-  int64_t grid = 20;          // alphas 0, 1/grid, .. 1; 1..1000
+  int64_t grid = 20;         // alphas 0, 1/grid, .. 1; 1..1000
   bool weigh_scales = true;  // the search of scales counts a column's error as the output does
 };
 

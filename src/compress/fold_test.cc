@@ -163,8 +163,8 @@ TEST(Fold, SmoothScalesFollowTheFormulaAndShareAValueHead) {
     for (const model::Matrix& w : site.matrices)
       for (size_t row = 0; row < 20; ++row)
         largest = std::max(largest, std::fabs(static_cast<double>(w.values[row * 8 + j])));
-    const double want = std::pow(static_cast<double>(site.inputs.max_abs[j]), .3) /
-                        std::pow(largest, .7);
+    const double want =
+        std::pow(static_cast<double>(site.inputs.max_abs[j]), .3) / std::pow(largest, .7);
     EXPECT_NEAR((*found)[j], j == 3 ? 1 : want, 1e-5 * want);
   }
   // Two query heads of two channels on each of two value heads.
@@ -190,7 +190,8 @@ TEST(FoldError, ImpossibleSitesAndScalesChangeNothing) {
   };
   EXPECT_EQ(message(SiteKind::kHead, {}),
             "fold: site head, want attn_qkv, attn_o, mlp_gate_up or mlp_down");
-  EXPECT_EQ(message(SiteKind::kMlpDown, {1, 2}), "fold: 2 scales, want one for each of 96 channels");
+  EXPECT_EQ(message(SiteKind::kMlpDown, {1, 2}),
+            "fold: 2 scales, want one for each of 96 channels");
   std::vector<float> s(64, 1.0F);
   s[16] = 2;  // head 1 reads the value head of head 0
   EXPECT_EQ(message(SiteKind::kAttnO, s),
