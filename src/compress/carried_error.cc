@@ -14,8 +14,8 @@ namespace {
 
 Status check_moments(std::string_view name, const std::vector<float>& moments, int64_t k) {
   if (std::ssize(moments) != k * k)
-    return invalid_argument(fmt::format("carried error: {} has {} values, want {} x {}", name,
-                                        moments.size(), k, k));
+    return invalid_argument(
+        fmt::format("carried error: {} has {} values, want {} x {}", name, moments.size(), k, k));
   if (!std::ranges::all_of(moments, [](float x) { return std::isfinite(x); }))
     return invalid_argument(fmt::format("carried error: {} is not finite", name));
   return {};
@@ -65,8 +65,8 @@ Result<CarriedError> correct_carried_error(const CarriedErrorParams& params, con
                host::factor_of_inverse(k, h, params.damping_frac * mean));
   std::vector<float> difference(h.size());
   for (size_t i = 0; i < h.size(); ++i) difference[i] = cross[i] - h[i];
-  const std::vector<float> moved =
-      times(times(times(w.values, w.rows, difference, k), w.rows, upper, k, true), w.rows, upper, k);
+  const std::vector<float> moved = times(
+      times(times(w.values, w.rows, difference, k), w.rows, upper, k, true), w.rows, upper, k);
   for (size_t i = 0; i < moved.size(); ++i)
     found.target.values[i] += static_cast<float>(params.fraction) * moved[i];
   if (original.empty()) return found;

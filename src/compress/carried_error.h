@@ -20,7 +20,7 @@
 namespace dovetail::compress {
 
 struct CarriedErrorParams {
-  double fraction = 0.5;      // 0..1
+  double fraction = 0.5;       // 0..1
   double damping_frac = 0.01;  // lambda in means of H's diagonal; 0 < damping_frac <= 1
 };
 

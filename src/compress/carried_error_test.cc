@@ -70,8 +70,8 @@ double slow_error(const Case& c, const std::vector<float>& v) {
 
 TEST(CarriedError, TheWholeCorrectionIsTheLeastSquaresSolution) {
   const Case c = make_case();
-  const auto found = correct_carried_error({.fraction = 1, .damping_frac = 1e-6}, c.w, c.h, c.cross,
-                                           c.original);
+  const auto found =
+      correct_carried_error({.fraction = 1, .damping_frac = 1e-6}, c.w, c.h, c.cross, c.original);
   ASSERT_TRUE(found.has_value()) << found.error().message;
   const double least = slow_error(c, found->target.values);
   EXPECT_NEAR(found->corrected_frac, least, 1e-4);
