@@ -13,7 +13,7 @@ namespace dovetail::compress {
 namespace {
 
 constexpr float kMostClip = 0.4F;    // alpha stays within 1 -+ this
-constexpr float kCellEdge = 0.499F;  // |V| at the start
+constexpr float kCellEdge = 0.499F;  // |V| at the start, so that it is written as its code
 
 // Where x lies on the ladder, linear between its steps.
 float position_of(const std::vector<float>& ladder, float x) {
@@ -32,7 +32,7 @@ float sign_of(float x) {
 }  // namespace
 
 Result<CodeLadder> CodeLadder::make(const RoundedLinear& start, const model::Matrix& original,
-                                    double reach) {
+                                    double start_reach, double reach) {
   CodeLadder made;
   made.format_ = start.format;
   made.rows_ = original.rows;
@@ -52,7 +52,7 @@ Result<CodeLadder> CodeLadder::make(const RoundedLinear& start, const model::Mat
   made.start_ = start.scales;
   made.scale_ = start.scales.scale;
   made.factor_.assign(made.scale_.size(), 1.0F);
-  DOVETAIL_TRY_STATUS(made.place(start, original));
+  DOVETAIL_TRY_STATUS(made.place(start, original, std::min(static_cast<float>(start_reach), kCellEdge)));
   return made;
 }
 
@@ -65,7 +65,8 @@ size_t CodeLadder::group_at(int64_t row, int64_t column) const {
   return static_cast<size_t>(row / height * start_.groups + column / group_length());
 }
 
-Status CodeLadder::place(const RoundedLinear& start, const model::Matrix& original) {
+Status CodeLadder::place(const RoundedLinear& start, const model::Matrix& original,
+                         float start_reach) {
   const bool sparse = formats::is_sparse(format_);
   code_.resize(start.values.size());
   offset_.resize(start.values.size());
@@ -86,7 +87,7 @@ Status CodeLadder::place(const RoundedLinear& start, const model::Matrix& origin
                         row, column, start.values[at], formats::format_name(format_), scale));
       code_[at] = static_cast<uint8_t>(code);
       offset_[at] = std::clamp(position_of(ladder_, original.values[at] / scale + zero) - code,
-                               -kCellEdge, kCellEdge);
+                               -start_reach, start_reach);
       if (sparse && start.values[at] == 0) {
         fixed_[at] = 1;
         offset_[at] = 0;

@@ -25,11 +25,13 @@ struct RoundedLinear {
 };
 class CodeLadder {
  public:
-  // start.values must be what codes decode to; positions start at the original weight as far as it
-  // lies in its code's cell, and never go further than `reach` steps from the code. Sparse formats:
-  // zeros stay. Errors: kInvalidArgument (sizes, a value that is no code).
+  // start.values must be what codes decode to; positions start at the original weight as far as
+  // that lies within `start_reach` (0..0.5) steps of its code, and never go further than `reach`
+  // steps from it. Sparse formats: zeros stay. Errors: kInvalidArgument (sizes, a value that is no
+  // code).
   [[nodiscard]] static Result<CodeLadder> make(const RoundedLinear& start,
-                                               const model::Matrix& original, double reach);
+                                               const model::Matrix& original, double start_reach,
+                                               double reach);
 
   // One step of sign descent. gradient: (n, k), of a loss at what write() gave. A position moves by
   // `rate` against its gradient, a group's scale by the part `scale_rate` of the first one.
@@ -43,7 +45,7 @@ class CodeLadder {
   CodeLadder() = default;
   [[nodiscard]] int64_t group_length() const;
   [[nodiscard]] size_t group_at(int64_t row, int64_t column) const;
-  Status place(const RoundedLinear& start, const model::Matrix& original);
+  Status place(const RoundedLinear& start, const model::Matrix& original, float start_reach);
   void step_row(int64_t row, const float* gradient, float rate, float scale_rate);
 
   formats::WeightFormat format_;

@@ -32,7 +32,7 @@ TEST(CodeLadder, StandsAtItsStartForEveryFormat) {
   const model::Matrix w = random_matrix(20, 150, 1.0, random);
   for (const formats::WeightFormat& format : with_codes()) {
     const RoundedLinear start = rounded(format, w);
-    const auto ladder = CodeLadder::make(start, w, 1);
+    const auto ladder = CodeLadder::make(start, w, .5, 1);
     ASSERT_TRUE(ladder.has_value()) << formats::format_name(format) << ladder.error().message;
     std::vector<float> values(w.values.size());
     ladder->write(values);
@@ -47,7 +47,7 @@ TEST(CodeLadder, WhatItWritesStaysInTheFormatAndInReach) {
   const model::Matrix w = random_matrix(20, 150, 1.0, random);
   for (const formats::WeightFormat& format : with_codes()) {
     const RoundedLinear start = rounded(format, w);
-    CodeLadder ladder = CodeLadder::make(start, w, 1).value();
+    CodeLadder ladder = CodeLadder::make(start, w, .5, 1).value();
     for (int i = 0; i < 3; ++i) ladder.step(random_values(20 * 150, 1.0, random), .3F, .02F);
     std::vector<float> values(w.values.size());
     ladder.write(values);
@@ -68,7 +68,7 @@ TEST(CodeLadder, AStepGoesAgainstTheGradient) {
       .format = formats::parse_weight_format("int3_g16").value(),
       .values = {-.5F, .125F, .25F, .25F},
       .scales = {.row_groups = 1, .groups = 1, .stored = {0x3000}, .scale = {.125F}}};
-  CodeLadder ladder = CodeLadder::make(start, w, 1).value();
+  CodeLadder ladder = CodeLadder::make(start, w, .5, 1).value();
   // -.4 lies in the cell of -3, so -4 begins at the upper edge; .1, .24, .3 at -.2, -.08, +.4.
   std::vector<float> values(4);
   ladder.step({-1, 1, 1, -1}, .25F, 0);
@@ -95,12 +95,12 @@ TEST(CodeLadderError, ValuesThatAreNoCodesAndWrongSizesAreRefused) {
   const auto format = formats::parse_weight_format("int4_g32").value();
   RoundedLinear start = rounded(format, w);
   start.values[33] += .4F * start.scales.scale[1];
-  const auto found = CodeLadder::make(start, w, 1);
+  const auto found = CodeLadder::make(start, w, .5, 1);
   ASSERT_FALSE(found.has_value());
   EXPECT_EQ(found.error().code, ErrorCode::kInvalidArgument);
   EXPECT_NE(found.error().message.find("the value (1, 1) is"), std::string::npos)
       << found.error().message;
-  EXPECT_EQ(CodeLadder::make({.format = format, .values = {}, .scales = {}}, w, 1).error().message,
+  EXPECT_EQ(CodeLadder::make({.format = format, .values = {}, .scales = {}}, w, .5, 1).error().message,
             "learned rounding: starts from 0 values and 0 scales, want 4 x 32 and 4");
 }
 

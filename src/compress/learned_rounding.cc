@@ -38,7 +38,7 @@ class Learner {
   Status start_from(const RoundedLayer& start) {
     for (size_t i = 0; i < kLayerLinears; ++i) {
       const model::Matrix& original = problem_.weights.*layer_linears()[i];
-      DOVETAIL_TRY(CodeLadder ladder, CodeLadder::make(start[i], original, params_.reach));
+      DOVETAIL_TRY(CodeLadder ladder, CodeLadder::make(start[i], original, params_.start_reach, params_.reach));
       ladders_.push_back(std::move(ladder));
     }
     write();
@@ -191,6 +191,8 @@ Status check(const LayerProblem& problem, const LearnedParams& params) {
   if (!(params.rate >= 0) || params.rate > 8) return wrong("rate", params.rate, "0..8");
   if (!(params.scale_rate >= 0) || params.scale_rate > 8)
     return wrong("scale_rate", params.scale_rate, "0..8");
+  if (!(params.start_reach >= 0) || params.start_reach > .5)
+    return wrong("start_reach", params.start_reach, "0..0.5");
   if (!(params.reach > 0) || !(params.reach < 8))
     return wrong("reach", params.reach, "above 0, below 8");
   if (problem.num_sequences < 1) return wrong("num_sequences", problem.num_sequences, "at least 1");
