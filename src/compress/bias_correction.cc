@@ -18,9 +18,8 @@ Status correct_bias(const model::Matrix& w, const std::vector<float>& values,
   for (const std::vector<float>* x : {&mean, &arriving_mean})
     if (std::ssize(*x) != w.cols ||
         !std::ranges::all_of(*x, [](float value) { return std::isfinite(value); }))
-      return invalid_argument(
-          fmt::format("bias correction: a mean of {} inputs, want {} finite numbers", x->size(),
-                      w.cols));
+      return invalid_argument(fmt::format(
+          "bias correction: a mean of {} inputs, want {} finite numbers", x->size(), w.cols));
   for (size_t row = 0; row < bias.size(); ++row) {
     double moved = 0;
     for (size_t j = 0; j < mean.size(); ++j) {

@@ -39,10 +39,10 @@ TEST(BiasCorrection, MeanOutputsAreThoseOfTheOriginal) {
       want += static_cast<double>(before[row]) / kTokens;
       found += static_cast<double>(after[row]) / kTokens;
       for (size_t j = 0; j < kK; ++j) {
-        want += static_cast<double>(w.values[row * kK + j]) *
-                static_cast<double>(x[t * kK + j]) / kTokens;
-        found += static_cast<double>(q[row * kK + j]) *
-                 static_cast<double>(arriving[t * kK + j]) / kTokens;
+        want += static_cast<double>(w.values[row * kK + j]) * static_cast<double>(x[t * kK + j]) /
+                kTokens;
+        found += static_cast<double>(q[row * kK + j]) * static_cast<double>(arriving[t * kK + j]) /
+                 kTokens;
       }
     }
     EXPECT_NEAR(found, want, 1e-5);

@@ -52,7 +52,8 @@ Result<CodeLadder> CodeLadder::make(const RoundedLinear& start, const model::Mat
   made.start_ = start.scales;
   made.scale_ = start.scales.scale;
   made.factor_.assign(made.scale_.size(), 1.0F);
-  DOVETAIL_TRY_STATUS(made.place(start, original, std::min(static_cast<float>(start_reach), kCellEdge)));
+  DOVETAIL_TRY_STATUS(
+      made.place(start, original, std::min(static_cast<float>(start_reach), kCellEdge)));
   return made;
 }
 

@@ -100,8 +100,9 @@ TEST(CodeLadderError, ValuesThatAreNoCodesAndWrongSizesAreRefused) {
   EXPECT_EQ(found.error().code, ErrorCode::kInvalidArgument);
   EXPECT_NE(found.error().message.find("the value (1, 1) is"), std::string::npos)
       << found.error().message;
-  EXPECT_EQ(CodeLadder::make({.format = format, .values = {}, .scales = {}}, w, .5, 1).error().message,
-            "learned rounding: starts from 0 values and 0 scales, want 4 x 32 and 4");
+  EXPECT_EQ(
+      CodeLadder::make({.format = format, .values = {}, .scales = {}}, w, .5, 1).error().message,
+      "learned rounding: starts from 0 values and 0 scales, want 4 x 32 and 4");
 }
 
 }  // namespace

@@ -38,7 +38,8 @@ class Learner {
   Status start_from(const RoundedLayer& start) {
     for (size_t i = 0; i < kLayerLinears; ++i) {
       const model::Matrix& original = problem_.weights.*layer_linears()[i];
-      DOVETAIL_TRY(CodeLadder ladder, CodeLadder::make(start[i], original, params_.start_reach, params_.reach));
+      DOVETAIL_TRY(CodeLadder ladder,
+                   CodeLadder::make(start[i], original, params_.start_reach, params_.reach));
       ladders_.push_back(std::move(ladder));
     }
     write();

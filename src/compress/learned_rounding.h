@@ -14,9 +14,11 @@
 // kept, so the loss never ends above that of the start.
 //
 // The start is any rounded layer (of gptq() or refine()), and |V| <= reach around its codes: what
-// was found before is improved, not forgotten. V starts where the original weight lies, as far as
-// the code's cell lets it. Memory: about 20 bytes a weight and 60 bytes * hidden * tokens of a
-// minibatch.
+// was found before is improved, not forgotten. Where V starts says how readily codes change: at 0
+// (for starts of an algorithm) only those move on which nearly all minibatches agree, since the
+// rates sum to half a step; where the original weight lies in the code's cell (start_reach 0.5, for
+// starts by rounding to nearest) it is SignRound's own. Memory: about 20 bytes a weight and 60
+// bytes * hidden * tokens of a minibatch.
 //
 // Source: Cheng et al., SignRound, arXiv:2309.05516 (sign descent on offsets and clipping, 200
 // steps); the start from GPTQ, ladders of any format and the weighing of tokens are this file's.
@@ -65,8 +67,8 @@ struct LearnedParams {
   int64_t batch = 8;         // sequences of one step; at most what there is
   double rate = 0;           // of offsets, in steps of the ladder; 0: 1 / iterations
   double scale_rate = 0.1;   // of alpha, beside `rate`; 0: scales stay
-  double start_reach = 0.25;  // |V| at most at the start: how readily codes change; 0..0.5
-  double reach = 1.0;         // |V| at most; 0 < reach < 8
+  double start_reach = 0;    // |V| at most at the start; 0..0.5
+  double reach = 1.0;        // |V| at most; 0 < reach < 8
   int64_t checks = 4;        // times that the loss over all sequences is looked at; >= 1
   uint64_t seed = 1;         // of the order of sequences
 };
