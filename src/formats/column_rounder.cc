@@ -41,8 +41,11 @@ void ColumnRounder::round(int64_t column, int64_t first, int64_t last, const flo
     return;
   }
   const int64_t at = column / group_length_ * rows_ + first;
-  const float* scale = scale_.data() + at;
-  const float* zero = zero_.empty() ? nullptr : zero_.data() + at;
+  round_under(scale_.data() + at, zero_.empty() ? nullptr : zero_.data() + at, n, w, out);
+}
+
+void ColumnRounder::round_under(const float* scale, const float* zero, int64_t n, const float* w,
+                                float* out) const {
   with_element(format_, ties_, levels_, [&](const auto& element) {
     int64_t i = 0;
     for (; i + kLanes <= n; i += kLanes) {

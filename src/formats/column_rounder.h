@@ -19,6 +19,10 @@ class ColumnRounder {
   // w, out: (last - first) values of rows first..last-1 of one column, contiguous; out may be w.
   // What codes of w decode to, as round_rows would write it. Thread-safe.
   void round(int64_t column, int64_t first, int64_t last, const float* w, float* out) const;
+  // The same for n values under scales and zero points of the caller's, one a value. zero: none
+  // unless asymmetric. Not for bf16.
+  void round_under(const float* scale, const float* zero, int64_t n, const float* w,
+                   float* out) const;
 
  private:
   WeightFormat format_;

@@ -6,6 +6,7 @@
 #include "formats/codebook.h"
 #include "formats/element.h"
 #include "formats/format.h"
+#include "formats/stored_scale.h"
 
 namespace dovetail::formats {
 
@@ -30,11 +31,6 @@ struct IntRange {
 [[nodiscard]] inline const Levels& levels_or_none(const WeightFormat& format) {
   static const Levels kNone;
   return format.element == Element::kNormalFloat ? normal_levels(format.bits) : kNone;
-}
-
-// Symmetric integers whose scale may be negative: one side has a code more.
-[[nodiscard]] inline bool has_signed_scale(const WeightFormat& format) {
-  return format.element == Element::kInt && !format.asymmetric && format.scale == ScaleType::kFp16;
 }
 
 // The code that the largest magnitude (asymmetric: the span) of a group maps to under kAbsmax.

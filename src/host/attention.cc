@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "base/parallel.h"
 #include "formats/kv_cache.h"
@@ -175,27 +176,75 @@ void causal_attention(const AttentionShape& s, const AttentionNumerics& numerics
 
 namespace {
 
+struct BackwardInputs {
+  const float *q, *out, *d_out;
+  const float *keys, *values;  // packed by heads
+};
+
 // Buffers of one backward block; rows = positions * group.
 struct BackwardScratch {
+  explicit BackwardScratch(const AttentionShape& s)
+      : BackwardScratch(s, std::min(block_positions(s), s.seq) * s.group()) {}
+
   Buffer q, out, d_out, dq;        // (rows, d)
   Buffer probabilities, d_scores;  // (rows, end)
+  Buffer d_keys, d_values;         // (seq, d) of the head
+
+ private:
+  BackwardScratch(const AttentionShape& s, int64_t rows)
+      : q(make_buffer(rows * s.head_dim)),
+        out(make_buffer(rows * s.head_dim)),
+        d_out(make_buffer(rows * s.head_dim)),
+        dq(make_buffer(rows * s.head_dim)),
+        probabilities(make_buffer(rows * s.seq)),
+        d_scores(make_buffer(rows * s.seq)),
+        d_keys(make_buffer(s.seq * s.head_dim)),
+        d_values(make_buffer(s.seq * s.head_dim)) {}
 };
 
 // d_scores = P * (d_out V^T - rowsum(d_out * out)) / sqrt(d), in place of d_out V^T.
 void softmax_backward(const AttentionShape& s, int64_t rows, int64_t end, BackwardScratch& w) {
   const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(s.head_dim)));
-  for_row_pieces(rows, 2 * end, [&](int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; ++row) {
-      const float* o = w.out.get() + row * s.head_dim;
-      const float* d_o = w.d_out.get() + row * s.head_dim;
-      double dot = 0.0;
-      for (int64_t i = 0; i < s.head_dim; ++i) dot += static_cast<double>(o[i] * d_o[i]);
-      const auto mean = static_cast<float>(dot);
-      const float* p = w.probabilities.get() + row * end;
-      float* ds = w.d_scores.get() + row * end;
-      for (int64_t i = 0; i < end; ++i) ds[i] = p[i] * (ds[i] - mean) * scale;
-    }
-  });
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* o = w.out.get() + row * s.head_dim;
+    const float* d_o = w.d_out.get() + row * s.head_dim;
+    double dot = 0.0;
+    for (int64_t i = 0; i < s.head_dim; ++i) dot += static_cast<double>(o[i] * d_o[i]);
+    const auto mean = static_cast<float>(dot);
+    const float* p = w.probabilities.get() + row * end;
+    float* ds = w.d_scores.get() + row * end;
+    for (int64_t i = 0; i < end; ++i) ds[i] = p[i] * (ds[i] - mean) * scale;
+  }
+}
+
+// Gradients of one sequence and key head: rows of dq through w, d_keys and d_values (seq, d).
+void backward_head(const AttentionShape& s, int64_t head, const BackwardInputs& x,
+                   BackwardScratch& w, float* dq) {
+  const int64_t d = s.head_dim;
+  const int64_t step = block_positions(s);
+  const float* head_keys = x.keys + head * s.seq * d;
+  const float* head_values = x.values + head * s.seq * d;
+  std::fill_n(w.d_keys.get(), s.seq * d, 0.0F);
+  std::fill_n(w.d_values.get(), s.seq * d, 0.0F);
+  for (int64_t begin = 0; begin < s.seq; begin += step) {
+    const Block block{head / s.num_kv_heads, head % s.num_kv_heads, begin,
+                      std::min(s.seq, begin + step)};
+    const int64_t rows = (block.end - block.begin) * s.group();
+    gather_block(s, block, x.q, w.q.get());
+    gather_block(s, block, x.out, w.out.get());
+    gather_block(s, block, x.d_out, w.d_out.get());
+    const Operand probabilities{w.probabilities.get(), rows, block.end};
+    const Operand d_scores{w.d_scores.get(), rows, block.end};
+    matmul({w.q.get(), rows, d}, {head_keys, block.end, d, true}, w.probabilities.get());
+    softmax_block(s, block, formats::ActivationFormat::kBf16, w.probabilities.get());
+    matmul({w.d_out.get(), rows, d}, {head_values, block.end, d, true}, w.d_scores.get());
+    softmax_backward(s, rows, block.end, w);
+    const auto transposed = [](Operand a) { return Operand{a.values, a.rows, a.cols, true}; };
+    matmul(transposed(probabilities), {w.d_out.get(), rows, d}, w.d_values.get(), true);
+    matmul(transposed(d_scores), {w.q.get(), rows, d}, w.d_keys.get(), true);
+    matmul(d_scores, {head_keys, block.end, d}, w.dq.get());
+    scatter_block(s, block, w.dq.get(), dq);
+  }
 }
 
 }  // namespace
@@ -203,44 +252,19 @@ void softmax_backward(const AttentionShape& s, int64_t rows, int64_t end, Backwa
 void causal_attention_backward(const AttentionShape& s, const float* q, const float* k,
                                const float* v, const float* out, const float* d_out, float* dq,
                                float* dk, float* dv) {
-  const int64_t d = s.head_dim;
-  const int64_t step = block_positions(s);
-  const int64_t max_rows = std::min(step, s.seq) * s.group();
-  BackwardScratch w{make_buffer(max_rows * d),     make_buffer(max_rows * d),
-                    make_buffer(max_rows * d),     make_buffer(max_rows * d),
-                    make_buffer(max_rows * s.seq), make_buffer(max_rows * s.seq)};
+  const int64_t heads = s.batch * s.num_kv_heads;
   const Buffer keys = pack_heads(s, k);
   const Buffer values = pack_heads(s, v);
-  const Buffer d_keys = make_buffer(s.seq * d);
-  const Buffer d_values = make_buffer(s.seq * d);
-  for (int64_t head = 0; head < s.batch * s.num_kv_heads; ++head) {
-    const int64_t sequence = head / s.num_kv_heads;
-    const int64_t kv_head = head % s.num_kv_heads;
-    const float* head_keys = keys.get() + head * s.seq * d;
-    const float* head_values = values.get() + head * s.seq * d;
-    std::fill_n(d_keys.get(), s.seq * d, 0.0F);
-    std::fill_n(d_values.get(), s.seq * d, 0.0F);
-    for (int64_t begin = 0; begin < s.seq; begin += step) {
-      const Block block{sequence, kv_head, begin, std::min(s.seq, begin + step)};
-      const int64_t rows = (block.end - block.begin) * s.group();
-      gather_block(s, block, q, w.q.get());
-      gather_block(s, block, out, w.out.get());
-      gather_block(s, block, d_out, w.d_out.get());
-      const Operand probabilities{w.probabilities.get(), rows, block.end};
-      const Operand d_scores{w.d_scores.get(), rows, block.end};
-      matmul({w.q.get(), rows, d}, {head_keys, block.end, d, true}, w.probabilities.get());
-      softmax_block(s, block, formats::ActivationFormat::kBf16, w.probabilities.get());
-      matmul({w.d_out.get(), rows, d}, {head_values, block.end, d, true}, w.d_scores.get());
-      softmax_backward(s, rows, block.end, w);
-      const auto transposed = [](Operand x) { return Operand{x.values, x.rows, x.cols, true}; };
-      matmul(transposed(probabilities), {w.d_out.get(), rows, d}, d_values.get(), true);
-      matmul(transposed(d_scores), {w.q.get(), rows, d}, d_keys.get(), true);
-      matmul(d_scores, {head_keys, block.end, d}, w.dq.get());
-      scatter_block(s, block, w.dq.get(), dq);
-    }
-    scatter_head(s, sequence, kv_head, d_keys.get(), dk);
-    scatter_head(s, sequence, kv_head, d_values.get(), dv);
-  }
+  const BackwardInputs inputs{q, out, d_out, keys.get(), values.get()};
+  std::vector<BackwardScratch> scratch;
+  for (int64_t i = 0; i < std::min(num_threads(), heads); ++i) scratch.emplace_back(s);
+  const SerialProducts serial;
+  parallel_for(heads, [&](int64_t head, int64_t worker) {
+    BackwardScratch& w = scratch[static_cast<size_t>(worker)];
+    backward_head(s, head, inputs, w, dq);
+    scatter_head(s, head / s.num_kv_heads, head % s.num_kv_heads, w.d_keys.get(), dk);
+    scatter_head(s, head / s.num_kv_heads, head % s.num_kv_heads, w.d_values.get(), dv);
+  });
 }
 
 }  // namespace dovetail::host

@@ -32,7 +32,7 @@ TEST(TensorTypes, TableIsInTheOrderOfTheEnum) {
     EXPECT_EQ(facts_of(facts.type).name, facts.name);
     EXPECT_EQ(tensor_type_of_ggml(facts.ggml_id), facts.type);
   }
-  EXPECT_FALSE(tensor_type_of_ggml(10).has_value());
+  EXPECT_FALSE(tensor_type_of_ggml(16).has_value());
 }
 
 }  // namespace
