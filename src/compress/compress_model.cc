@@ -89,6 +89,13 @@ Status compress_model(const ModelSource& source, const recipe::Recipe& recipe,
   DOVETAIL_TRY(LayerCompressor compressor,
                LayerCompressor::create(source.shape, recipe, tokens, params));
   DOVETAIL_TRY_STATUS(write_beginning(source, recipe, tokens, params, sink, start, compressor));
+  if (compressor.follows_original()) {
+    DOVETAIL_TRY_STATUS(embed(source, nullptr, tokens, compressor.original()));
+    for (int64_t index = 0; index < start.first_layer; ++index) {
+      DOVETAIL_TRY(const model::LayerWeights weights, source.layer(index));
+      DOVETAIL_TRY_STATUS(compressor.follow(index, weights));
+    }
+  }
   const auto steps = static_cast<double>(source.shape.num_layers);
   for (int64_t index = start.first_layer; index < source.shape.num_layers; ++index) {
     DOVETAIL_TRY(model::LayerWeights weights, source.layer(index));

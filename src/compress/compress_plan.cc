@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "compress/learned_rounding.h"
 #include "compress/round_matrix.h"
 
 namespace dovetail::compress {
@@ -15,6 +16,7 @@ using recipe::SiteKind;
 // The program, its libraries and their threads, before any model.
 constexpr int64_t kProgramBytes = int64_t{320} << 20;
 constexpr int64_t kFloat = sizeof(float);
+constexpr double kGroup = 64;  // of coordinate descent, about
 
 bool is_treated(const recipe::LinearTreatment& treatment) {
   return treatment.weight.element != formats::Element::kBf16;
@@ -89,8 +91,16 @@ class Planner {
         rows * kFloat *
         (3 * s.hidden_size + 2 * s.q_size() + 2 * s.kv_size() + 2 * s.intermediate_size);
     const int64_t hidden = spills ? 0 : tokens() * s.hidden_size * kFloat;
-    const int64_t beside = kProgramBytes + layer_bytes(s) + scratch + hidden;
-    Step largest{beside, "one layer"};
+    // Learned rounding holds its inputs and targets, and about 20 bytes a weight.
+    const bool learns = std::ranges::any_of(recipe_.layers, [](const auto& layer) {
+      return std::ranges::any_of(layer.linear, [](const auto& t) {
+        return t.algorithm == recipe::Algorithm::kSignround;
+      });
+    });
+    const int64_t learning =
+        learns ? 2 * tokens() * s.hidden_size * kFloat + 2 * layer_bytes(s) : 0;
+    const int64_t beside = kProgramBytes + layer_bytes(s) + scratch + hidden + learning;
+    Step largest{beside + (learns ? 5 * layer_bytes(s) : 0), "one layer"};
     // Reading a matrix off the grid holds it twice.
     keep_larger(largest,
                 {beside + s.intermediate_size * s.hidden_size * kFloat, "reading a layer"});
@@ -152,8 +162,11 @@ class Planner {
     for (size_t layer = 0; layer < recipe_.layers.size(); ++layer) {
       plan.forward_flops += 2 * rows * static_cast<double>(layer_bytes(s) / kFloat);
       // Scores and values, the causal half.
-      plan.forward_flops +=
+      const double attention =
           2 * rows * static_cast<double>(inputs_.seq) * static_cast<double>(s.q_size());
+      plan.forward_flops += attention;
+      count_layer_passes(recipe_.layers[layer],
+                         2 * rows * static_cast<double>(layer_bytes(s) / kFloat) + attention, plan);
       for (size_t kind = 0; kind < 4; ++kind) {
         const auto [n, k] = recipe::linear_shape(s, static_cast<SiteKind>(kind));
         add_site(treatment(layer, kind), static_cast<double>(n), static_cast<double>(k), rows,
@@ -164,6 +177,23 @@ class Planner {
              rows, plan);
   }
 
+  // Folds run the layer once more for their statistics. Learned rounding runs the original beside
+  // it, and each step forward and backward (three times a forward) over a minibatch.
+  void count_layer_passes(const recipe::LayerRecipe& recipe, double forward,
+                          CompressPlan& plan) const {
+    const bool folds = std::ranges::any_of(
+        recipe.linear, [](const auto& t) { return t.fold != recipe::Fold::kNone; });
+    const bool learns = std::ranges::any_of(
+        recipe.linear, [](const auto& t) { return t.algorithm == recipe::Algorithm::kSignround; });
+    if (folds) plan.forward_flops += forward;
+    if (!learns) return;
+    const LearnedParams learned;
+    const double batch_frac = static_cast<double>(std::min(learned.batch, inputs_.sequences)) /
+                              static_cast<double>(inputs_.sequences);
+    plan.forward_flops += forward * (2 + static_cast<double>(learned.checks));
+    plan.solve_flops += 3 * forward * batch_frac * static_cast<double>(learned.iterations);
+  }
+
   // Moments: the half that symmetry leaves. GPTQ: factor and inverse 2/3 k^3 in double, moving the
   // rest n k^2, three output errors of n k^2 each.
   static void add_site(const recipe::LinearTreatment& treatment, double n, double k, double rows,
@@ -171,8 +201,11 @@ class Planner {
     if (!needs_moments(treatment)) return;
     plan.moment_flops += rows * k * k;
     plan.solve_flops += 2 * n * k * k;
-    if (treatment.algorithm != recipe::Algorithm::kImatrix)
-      plan.solve_flops += 2 * (2.0 / 3) * k * k * k + 2 * n * k * k;
+    if (treatment.algorithm == recipe::Algorithm::kImatrix) return;
+    plan.solve_flops += 2 * (2.0 / 3) * k * k * k + 2 * n * k * k;
+    // Four sweeps of 2 n k^2 and 30 groups' products.
+    if (treatment.algorithm != recipe::Algorithm::kGptq)
+      plan.solve_flops += 4 * (2 * n * k * k + 2 * 30 * n * k * kGroup);
   }
 
   const model::ModelShape& shape_;

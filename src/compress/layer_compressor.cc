@@ -38,6 +38,31 @@ Status check_sizes(const model::ModelShape& shape, const model::LayerWeights& la
   return {};
 }
 
+bool learns(const recipe::LayerRecipe& recipe) {
+  return std::ranges::any_of(recipe.linear, [](const recipe::LinearTreatment& treatment) {
+    return treatment.algorithm == recipe::Algorithm::kSignround;
+  });
+}
+bool folds(const recipe::LayerRecipe& recipe) {
+  return std::ranges::any_of(recipe.linear, [](const recipe::LinearTreatment& treatment) {
+    return treatment.fold != recipe::Fold::kNone;
+  });
+}
+
+// What a layer computes without any rounding; its weights may be turned, so transforms stay.
+host::LayerNumerics without_rounding(const host::LayerNumerics& numerics) {
+  host::LayerNumerics plain;
+  for (size_t i = 0; i < plain.linear.size(); ++i)
+    plain.linear[i].hadamard = numerics.linear[i].hadamard;
+  return plain;
+}
+
+Result<std::vector<float>> all_rows(const ActivationStore& store) {
+  std::vector<float> rows(static_cast<size_t>(store.rows() * store.width()));
+  DOVETAIL_TRY_STATUS(store.read(0, store.rows(), rows.data()));
+  return rows;
+}
+
 // Inputs that were kept before their static scale was known.
 Status read_inputs(const ActivationStore& store, const host::InputNumerics& input, int64_t row,
                    int64_t count, float* x) {
@@ -66,7 +91,8 @@ LayerCompressor::LayerCompressor(const model::ModelShape& shape, const recipe::R
       numerics_(host::numerics_of(recipe)),
       rope_(tokens.seq, shape.head_dim, shape.rope_theta),
       per_piece_(std::clamp<int64_t>(params.rows_at_once / tokens.seq, 1, tokens.batch)),
-      hidden_(ActivationStore::create(0, 0, "").value()) {}
+      hidden_(ActivationStore::create(0, 0, "").value()),
+      original_(ActivationStore::create(0, 0, "").value()) {}
 
 Result<LayerCompressor> LayerCompressor::create(const model::ModelShape& shape,
                                                 const recipe::Recipe& recipe,
@@ -81,6 +107,10 @@ Result<LayerCompressor> LayerCompressor::create(const model::ModelShape& shape,
   LayerCompressor compressor(shape, recipe, tokens, params);
   DOVETAIL_TRY(compressor.hidden_,
                ActivationStore::create(tokens.rows(), shape.hidden_size, params.spill_folder));
+  if (std::ranges::any_of(recipe.layers, learns)) {
+    DOVETAIL_TRY(compressor.original_, ActivationStore::create(tokens.rows(), shape.hidden_size,
+                                                               params.spill_folder));
+  }
   return compressor;
 }
 
@@ -101,9 +131,145 @@ Result<CompressedLayer> LayerCompressor::compress(int64_t index, model::LayerWei
   Current current{.index = index, .layer = {}, .done_frac = done_frac, .look = nullptr};
   current.layer.weights = std::move(weights);
   current.layer.numerics = numerics_.layers[static_cast<size_t>(index)];
+  const recipe::LayerRecipe& recipe = recipe_->layers[static_cast<size_t>(index)];
+  if (folds(recipe)) DOVETAIL_TRY_STATUS(fold_sites(current));
+  if (!learns(recipe)) {
+    if (follows_original()) DOVETAIL_TRY_STATUS(follow(index, current.layer.weights));
+    DOVETAIL_TRY_STATUS(run_attention(current));
+    DOVETAIL_TRY_STATUS(run_mlp(current));
+    return std::move(current.layer);
+  }
+  const model::LayerWeights original = current.layer.weights;
+  DOVETAIL_TRY(const std::vector<float> inputs, all_rows(hidden_));
+  DOVETAIL_TRY_STATUS(follow(index, original));
   DOVETAIL_TRY_STATUS(run_attention(current));
   DOVETAIL_TRY_STATUS(run_mlp(current));
+  DOVETAIL_TRY_STATUS(learn(current, original, inputs));
   return std::move(current.layer);
+}
+
+Status LayerCompressor::follow(int64_t index, const model::LayerWeights& original) {
+  const host::LayerNumerics plain =
+      without_rounding(numerics_.layers[static_cast<size_t>(index)]);
+  const int64_t h = shape_.hidden_size;
+  host::LayerScratch scratch(shape_, per_piece_ * tokens_->seq);
+  const Buffer stream = host::make_buffer(per_piece_ * tokens_->seq * h);
+  for (int64_t first = 0; first < tokens_->batch; first += per_piece_) {
+    const int64_t count = std::min(per_piece_, tokens_->batch - first);
+    const host::LayerRun run{shape_, original, plain, rope_, count, tokens_->seq};
+    DOVETAIL_TRY_STATUS(original_.read(first * tokens_->seq, run.rows(), stream.get()));
+    host::run_layer(run, stream.get(), scratch);
+    DOVETAIL_TRY_STATUS(original_.write(first * tokens_->seq, run.rows(), stream.get()));
+  }
+  return {};
+}
+
+// All sites are looked at before any is folded: rows of v and up are producers.
+Status LayerCompressor::fold_sites(Current& current) {
+  DOVETAIL_TRY(const std::vector<float> before, all_rows(hidden_));
+  std::array<SiteInputs, 4> inputs;
+  const LookAtSite look = [&](SiteKind kind, const SiteInputs& seen) -> Status {
+    inputs[static_cast<size_t>(kind)] = seen;
+    return {};
+  };
+  DOVETAIL_TRY_STATUS(observe(current.index, current.layer.weights, look));
+  DOVETAIL_TRY_STATUS(hidden_.write(0, hidden_.rows(), before.data()));
+  // Consumers before the sites that their producers belong to.
+  for (const SiteKind kind :
+       {SiteKind::kMlpDown, SiteKind::kMlpGateUp, SiteKind::kAttnO, SiteKind::kAttnQkv}) {
+    const Status status = fold_site(current, kind, inputs[static_cast<size_t>(kind)]);
+    const std::string name = recipe::site_name({.kind = kind, .layer = current.index});
+    if (!status.has_value()) return with_context(status.error(), name);
+  }
+  return {};
+}
+
+Status LayerCompressor::fold_site(Current& current, SiteKind kind, const SiteInputs& inputs) {
+  const recipe::LinearTreatment& treatment =
+      recipe_->layers[static_cast<size_t>(current.index)].linear[static_cast<size_t>(kind)];
+  if (treatment.fold == recipe::Fold::kNone) return {};
+  if (treatment.hadamard != 0)
+    return invalid_argument("a fold and a Hadamard transform at one site: want one of them");
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<const model::Matrix*> matrices;
+  for (const SiteMember& member : site_members(kind))
+    matrices.push_back(&(current.layer.weights.*member.matrix));
+  DOVETAIL_TRY(const std::vector<int64_t> producer, producer_channels(shape_, kind));
+  SiteReport report{.site = recipe::site_name({.kind = kind, .layer = current.index}),
+                    .treatment = fmt::format("{} fold", recipe::fold_name(treatment.fold))};
+  std::vector<float> scales;
+  if (treatment.fold == recipe::Fold::kAwq) {
+    const AwqParams params{.rounding = params_.gptq.rounding,
+                           .weigh_scales = treatment.algorithm != recipe::Algorithm::kNearest};
+    DOVETAIL_TRY(AwqScales found,
+                 awq_scales(treatment.weight, params, matrices, inputs, producer));
+    report.rounded_error_frac = found.plain_error_frac;
+    report.error_frac = found.error_frac;
+    scales = std::move(found.scales);
+  } else {
+    DOVETAIL_TRY(scales, smooth_scales(params_.smooth_alpha, matrices, inputs, producer));
+  }
+  DOVETAIL_TRY_STATUS(fold(shape_, kind, scales, current.layer.weights));
+  report.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  current.layer.reports.push_back(std::move(report));
+  return {};
+}
+
+// Goes on from what the sites' algorithms wrote; the stream passes through what was learned.
+Status LayerCompressor::learn(Current& current, const model::LayerWeights& original,
+                              const std::vector<float>& inputs) {
+  DOVETAIL_TRY(const std::vector<float> targets, all_rows(original_));
+  const recipe::LayerRecipe& recipe = recipe_->layers[static_cast<size_t>(current.index)];
+  RoundedLayer start;
+  for (size_t kind = 0; kind < 4; ++kind) {
+    size_t matrix = first_matrix(static_cast<SiteKind>(kind));
+    for (const SiteMember& member : site_members(static_cast<SiteKind>(kind))) {
+      const bool learned = recipe.linear[kind].algorithm == recipe::Algorithm::kSignround;
+      if (learned) {
+        start[matrix] = {recipe.linear[kind].weight,
+                         (current.layer.weights.*member.matrix).values,
+                         current.layer.scales[matrix]};
+      }
+      ++matrix;
+    }
+  }
+  // Sites that do not learn are as they are now.
+  model::LayerWeights base = current.layer.weights;
+  for (size_t i = 0; i < kLayerLinears; ++i)
+    if (start[i].format.element != formats::Element::kBf16)
+      base.*layer_linears()[i] = original.*layer_linears()[i];
+  const LayerProblem problem{.shape = shape_,
+                             .weights = base,
+                             .numerics = current.layer.numerics,
+                             .rope = rope_,
+                             .num_sequences = tokens_->batch,
+                             .seq = tokens_->seq,
+                             .inputs = inputs.data(),
+                             .targets = targets.data()};
+  const std::string name = fmt::format("layers.{}", current.index);
+  auto learned = learn_rounding(problem, start, params_.learned);
+  if (!learned.has_value()) return with_context(learned.error(), name);
+  for (size_t i = 0; i < kLayerLinears; ++i) {
+    if (start[i].format.element == formats::Element::kBf16) continue;
+    (current.layer.weights.*layer_linears()[i]).values = std::move(learned->linears[i].values);
+    current.layer.scales[i] = std::move(learned->linears[i].scales);
+  }
+  current.layer.reports.push_back(
+      {.site = name,
+       .treatment = std::string(recipe::algorithm_name(recipe::Algorithm::kSignround)),
+       .rounded_error_frac = learned->stats.start_loss,
+       .error_frac = learned->stats.loss,
+       .seconds = learned->stats.seconds});
+  DOVETAIL_TRY_STATUS(hidden_.write(0, hidden_.rows(), inputs.data()));
+  host::LayerScratch scratch(shape_, per_piece_ * tokens_->seq);
+  const int64_t h = shape_.hidden_size;
+  const Buffer stream = host::make_buffer(per_piece_ * tokens_->seq * h);
+  return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
+    DOVETAIL_TRY_STATUS(hidden_.read(row, run.rows(), stream.get()));
+    host::run_layer(run, stream.get(), scratch);
+    return hidden_.write(row, run.rows(), stream.get());
+  });
 }
 
 Status LayerCompressor::observe(int64_t index, model::LayerWeights weights,
@@ -206,6 +372,28 @@ Status LayerCompressor::run_mlp(Current& current) {
   });
 }
 
+Result<SiteInputs> LayerCompressor::inputs_of_site(int64_t k, const ForInputs& for_inputs) {
+  host::Gram gram(k);
+  std::vector<double> sums(static_cast<size_t>(k));
+  SiteInputs inputs;
+  inputs.max_abs.resize(static_cast<size_t>(k));
+  DOVETAIL_TRY_STATUS(for_inputs([&](int64_t rows, const float* x) {
+    gram.add(rows, x);
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t j = 0; j < k; ++j) {
+        const float size = std::fabs(x[row * k + j]);
+        sums[static_cast<size_t>(j)] += static_cast<double>(size);
+        inputs.max_abs[static_cast<size_t>(j)] =
+            std::max(inputs.max_abs[static_cast<size_t>(j)], size);
+      }
+    }
+  }));
+  const auto count = static_cast<double>(std::max<int64_t>(gram.num_rows(), 1));
+  for (const double sum : sums) inputs.mean_abs.push_back(static_cast<float>(sum / count));
+  inputs.moments = std::move(gram).take_mean();
+  return inputs;
+}
+
 // A static scale that waits takes what the site's inputs reach; they are rounded from then on.
 Status LayerCompressor::settle_scale(host::InputNumerics& input, int64_t k,
                                      const ForInputs& for_inputs) {
@@ -226,13 +414,16 @@ Status LayerCompressor::compress_site(Current& current, SiteKind kind, int64_t k
   DOVETAIL_TRY_STATUS(
       settle_scale(current.layer.numerics.linear[static_cast<size_t>(kind)], k, for_inputs));
   if (treatment.weight.element == formats::Element::kBf16 && current.look == nullptr) return {};
+  if (current.look != nullptr) {
+    DOVETAIL_TRY(const SiteInputs inputs, inputs_of_site(k, for_inputs));
+    return (*current.look)(kind, inputs);
+  }
   std::vector<float> moments;
-  if (needs_moments(treatment) || current.look != nullptr) {
+  if (needs_moments(treatment)) {
     host::Gram gram(k);
     DOVETAIL_TRY_STATUS(for_inputs([&](int64_t rows, const float* x) { gram.add(rows, x); }));
     moments = std::move(gram).take_mean();
   }
-  if (current.look != nullptr) return (*current.look)(kind, moments);
   const auto parts = site_parts(kind, treatment.weight);
   for (const std::vector<SiteMember>& members : parts) {
     std::string name = recipe::site_name({.kind = kind, .layer = current.index});

@@ -20,7 +20,9 @@
 #include "base/config.h"
 #include "base/result.h"
 #include "compress/activation_store.h"
+#include "compress/fold.h"
 #include "compress/gptq.h"
+#include "compress/learned_rounding.h"
 #include "compress/site_matrix.h"
 #include "formats/codec.h"
 #include "host/host_model.h"
@@ -32,11 +34,16 @@ namespace dovetail::compress {
 
 struct LayerParams {
   GptqParams gptq = {};
+  LearnedParams learned = {};
+  double smooth_alpha = 0.5;  // SmoothQuant's
   int64_t rows_at_once = 2048;    // tokens that run side by side, at least one sequence
   std::string spill_folder = {};  // where activations of the whole text go; empty: memory
 };
 
-// What was done to a site (with formats that have blocks of rows: to one matrix of it).
+// What was done to a site (with formats that have blocks of rows: to one matrix of it). Learned
+// rounding adds one for the layer, "layers.3": its errors are losses of the layer's output before
+// and after (learned_rounding.h). A fold adds one for its site, with the errors of rounding to
+// nearest before and after.
 struct SiteReport {
   std::string site;  // "layers.3.mlp_down"
   std::string treatment;
@@ -79,11 +86,16 @@ class LayerCompressor {
   [[nodiscard]] Result<CompressedLayer> compress(int64_t index, model::LayerWeights weights,
                                                  const std::function<void(double)>& done_frac = {});
 
-  // Moves the residual stream through a layer that stays as it is; `look` sees E[x x^T], (k, k), of
-  // every linear site in turn. Errors: as compress, and those of `look`.
-  using LookAtSite =
-      std::function<Status(recipe::SiteKind kind, const std::vector<float>& moments)>;
+  // Moves the residual stream through a layer that stays as it is; `look` sees the inputs of every
+  // linear site in turn. Errors: as compress, and those of `look`.
+  using LookAtSite = std::function<Status(recipe::SiteKind kind, const SiteInputs& inputs)>;
   [[nodiscard]] Status observe(int64_t index, model::LayerWeights weights, const LookAtSite& look);
+
+  // Learned rounding compares with the original model: its residual stream is to be written before
+  // the first layer as well, and moved through original layers that are not compressed here.
+  [[nodiscard]] bool follows_original() const { return original_.rows() > 0; }
+  [[nodiscard]] ActivationStore& original() { return original_; }
+  [[nodiscard]] Status follow(int64_t index, const model::LayerWeights& original);
 
   // E[x x^T] of the head's inputs, (h, h), after the last layer.
   [[nodiscard]] Result<std::vector<float>> head_moments(const std::vector<float>& final_norm);
@@ -106,6 +118,11 @@ class LayerCompressor {
   // Gives the inputs of a site piece by piece, x (rows, k).
   using UseInputs = std::function<void(int64_t rows, const float* x)>;
   using ForInputs = std::function<Status(const UseInputs& use)>;
+  static Result<SiteInputs> inputs_of_site(int64_t k, const ForInputs& for_inputs);
+  Status fold_sites(Current& current);
+  Status fold_site(Current& current, recipe::SiteKind kind, const SiteInputs& inputs);
+  Status learn(Current& current, const model::LayerWeights& original,
+               const std::vector<float>& inputs);
   static Status settle_scale(host::InputNumerics& input, int64_t k, const ForInputs& for_inputs);
   Status compress_site(Current& current, recipe::SiteKind kind, int64_t k,
                        const ForInputs& for_inputs);
@@ -121,6 +138,7 @@ class LayerCompressor {
   host::RopeTable rope_;
   int64_t per_piece_ = 1;  // sequences
   ActivationStore hidden_;
+  ActivationStore original_;  // no rows unless a site learns
 };
 
 }  // namespace dovetail::compress

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "compress/coordinate_descent.h"
 #include "formats/quantize.h"
 
 namespace dovetail::compress {
@@ -37,6 +38,18 @@ GptqResult round_weighed(const formats::WeightFormat& format, const GptqParams& 
   return result;
 }
 
+Result<GptqResult> descend(const formats::WeightFormat& format, const GptqParams& params,
+                           const model::Matrix& w, const std::vector<float>& moments) {
+  DOVETAIL_TRY(GptqResult result, gptq(format, params, w, moments));
+  DOVETAIL_TRY(Refined refined,
+               refine(format, {.ties = params.rounding.ties}, w, moments, result.values,
+                      result.scales));
+  result.values = std::move(refined.values);
+  result.scales = std::move(refined.scales);
+  result.stats.error_frac = refined.stats.error_frac.back();
+  return result;
+}
+
 }  // namespace
 
 bool needs_moments(const recipe::LinearTreatment& treatment) {
@@ -52,6 +65,9 @@ Result<GptqResult> round_matrix(const recipe::LinearTreatment& treatment, const 
       return round_weighed(treatment.weight, params, w, moments);
     case recipe::Algorithm::kGptq:
       return gptq(treatment.weight, params, w, moments);
+    case recipe::Algorithm::kGptqCd:
+    case recipe::Algorithm::kSignround:  // whose start it is
+      return descend(treatment.weight, params, w, moments);
   }
   return round_nearest(treatment.weight, params, w, nullptr);
 }

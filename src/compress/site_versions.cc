@@ -116,8 +116,8 @@ Result<SiteVersions> versions_of_layer(const host::HostModel& reference, int64_t
                LayerCompressor::create(reference.shape(), recipe, tokens, walk));
   DOVETAIL_TRY_STATUS(compressor.hidden().write(0, tokens.rows(), input.values.data()));
   SiteVersions made;
-  const auto look = [&](SiteKind kind, const std::vector<float>& moments) {
-    return add_site(kind, reference.layer(layer), moments, treatments, params, made);
+  const LayerCompressor::LookAtSite look = [&](SiteKind kind, const SiteInputs& inputs) {
+    return add_site(kind, reference.layer(layer), inputs.moments, treatments, params, made);
   };
   DOVETAIL_TRY_STATUS(compressor.observe(layer, reference.layer(layer), look));
   return made;

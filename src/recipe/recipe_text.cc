@@ -29,26 +29,28 @@ std::optional<std::string_view> value_of(std::string_view part, std::string_view
   return part.substr(key.size());
 }
 
-constexpr std::array<Algorithm, 2> kCalibrated = {Algorithm::kImatrix, Algorithm::kGptq};
+// Longer suffixes before those that they end in.
+constexpr std::array<Algorithm, 4> kCalibrated = {Algorithm::kImatrix, Algorithm::kGptqCd,
+                                                  Algorithm::kGptq, Algorithm::kSignround};
 
 bool has_suffix(std::string_view name, std::string_view algorithm) {
   return name.size() > algorithm.size() && name.ends_with(algorithm) &&
          name[name.size() - algorithm.size() - 1] == '_';
 }
 
-// Weight format and algorithm of `name` into a treatment: "int4_g128_gptq".
+// Weight format, fold and algorithm of `name` into a treatment: "int4_g128_awq_gptq".
 Status parse_weight(std::string_view name, LinearTreatment& treatment) {
   std::string_view format = name;
   for (const Algorithm algorithm : kCalibrated) {
-    if (!has_suffix(name, algorithm_name(algorithm))) continue;
+    if (!has_suffix(format, algorithm_name(algorithm))) continue;
     treatment.algorithm = algorithm;
     format.remove_suffix(algorithm_name(algorithm).size() + 1);
+    break;
   }
-  for (const std::string_view missing : {"awq", "smoothquant", "quarot", "autoround"}) {
-    if (!has_suffix(name, missing)) continue;
-    return invalid_argument(
-        fmt::format("treatment '{}': algorithm '{}' is not built, want gptq, imatrix or no suffix",
-                    name, missing));
+  for (const Fold fold : {Fold::kAwq, Fold::kSmooth}) {
+    if (!has_suffix(format, fold_name(fold))) continue;
+    treatment.fold = fold;
+    format.remove_suffix(fold_name(fold).size() + 1);
   }
   DOVETAIL_TRY(treatment.weight, formats::parse_weight_format(format));
   if (treatment.weight.element == formats::Element::kBf16 && format != name)
@@ -232,6 +234,7 @@ Result<Recipe> recipe_from_file(const model::ModelShape& shape, Result<RecipeFil
 
 std::string weight_treatment_name(const LinearTreatment& treatment) {
   std::string name = formats::format_name(treatment.weight);
+  if (treatment.fold != Fold::kNone) name += fmt::format("_{}", fold_name(treatment.fold));
   if (treatment.algorithm != Algorithm::kNearest) {
     name += fmt::format("_{}", algorithm_name(treatment.algorithm));
   }

@@ -49,13 +49,19 @@ LinearShape linear_shape(const model::ModelShape& shape, SiteKind kind) {
 }
 
 std::string_view algorithm_name(Algorithm algorithm) {
-  constexpr std::array<std::string_view, 3> names = {"", "imatrix", "gptq"};
+  constexpr std::array<std::string_view, 5> names = {"", "imatrix", "gptq", "gptq_cd", "signround"};
   return names[static_cast<size_t>(algorithm)];
+}
+
+std::string_view fold_name(Fold fold) {
+  constexpr std::array<std::string_view, 3> names = {"", "awq", "smooth"};
+  return names[static_cast<size_t>(fold)];
 }
 
 bool needs_calibration(const Recipe& recipe) {
   const auto calibrated = [](const LinearTreatment& t) {
-    return t.algorithm != Algorithm::kNearest || formats::is_static(t.activation);
+    return t.algorithm != Algorithm::kNearest || t.fold != Fold::kNone ||
+           formats::is_static(t.activation);
   };
   return calibrated(recipe.head) ||
          std::ranges::any_of(recipe.layers, [&](const LayerRecipe& layer) {
@@ -123,6 +129,11 @@ Status check_recipe(const model::ModelShape& shape, const Recipe& recipe) {
     }
     const Status status = check_kv(at.kv, shape.head_dim);
     if (!status.has_value()) return with_context(status.error(), site(SiteKind::kKv));
+  }
+  if (recipe.head.fold != Fold::kNone || recipe.head.algorithm == Algorithm::kSignround) {
+    return invalid_argument(fmt::format(
+        "head: {}, want a treatment without awq, smooth and signround: they need a layer around",
+        weight_treatment_name(recipe.head)));
   }
   if (recipe.head.hadamard == 0) return {};
   return invalid_argument(

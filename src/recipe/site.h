@@ -40,16 +40,25 @@ struct LinearShape {
 
 // How weights become codes. All but kNearest need calibration text.
 enum class Algorithm : uint8_t {
-  kNearest,  // round to nearest, scales of least squared error
-  kImatrix,  // the same, a column's error weighed by the mean square of its input
-  kGptq,     // compress/gptq.h
+  kNearest,    // round to nearest, scales of least squared error
+  kImatrix,    // the same, a column's error weighed by the mean square of its input
+  kGptq,       // compress/gptq.h
+  kGptqCd,     // then compress/coordinate_descent.h
+  kSignround,  // then, all sites of the layer together, compress/learned_rounding.h
 };
-[[nodiscard]] std::string_view algorithm_name(Algorithm algorithm);  // "", "imatrix", "gptq"
+// "", "imatrix", "gptq", "gptq_cd", "signround"
+[[nodiscard]] std::string_view algorithm_name(Algorithm algorithm);
+
+// Scales of input channels that move into whatever produces the input, before weights are rounded
+// (compress/fold.h). They need calibration text.
+enum class Fold : uint8_t { kNone, kAwq, kSmooth };
+[[nodiscard]] std::string_view fold_name(Fold fold);  // "", "awq", "smooth"
 
 // A choice for a linear site (and the head): weights and the activations that meet them.
 struct LinearTreatment {
   formats::WeightFormat weight;
   Algorithm algorithm = Algorithm::kNearest;  // always, for bf16
+  Fold fold = Fold::kNone;                    // always, for bf16 and at the head
   formats::ActivationFormat activation = formats::ActivationFormat::kBf16;
   // Block of the online Hadamard transform of the input, before it is rounded; the weights carry
   // its inverse. 0: none; 16, 32, 64 or 128, a divisor of k. Never at the head.
@@ -85,7 +94,7 @@ enum class Rotation : uint8_t {
 // "int4_g128_gptq+a:int4_token+h:64", "bf16"; a kv treatment: "bf16", "int8", "int4",
 // "int8+q:int8_token", "k:int4_c32+v:int4+qkh:64".
 [[nodiscard]] std::string treatment_name(const LinearTreatment& treatment);
-// Its weights alone: "int4_g128_gptq".
+// Its weights alone: "int4_g128_gptq", "int4_g128_awq_gptq".
 [[nodiscard]] std::string weight_treatment_name(const LinearTreatment& treatment);
 [[nodiscard]] std::string treatment_name(const KvTreatment& treatment);
 [[nodiscard]] Result<LinearTreatment> parse_linear_treatment(std::string_view name);
@@ -122,7 +131,7 @@ struct Recipe {
 //   q:FORMAT, qkh:BLOCK  queries and probabilities; online Hadamard of queries and keys
 //   r:r1 | r:r1r2        rotation of the whole model
 //   head:WEIGHTS         the head, which takes the activation of `a:` with it
-// An algorithm suffix that is not built (_awq) is an error, and so is a block that divides not.
+// A block that divides not is an error, and so is a fold at the head.
 [[nodiscard]] Result<Recipe> parse_uniform_recipe(const model::ModelShape& shape,
                                                   std::string_view name);
 // Hadamard blocks that divide what they turn, none at the head, keys alone per channel. Errors:
