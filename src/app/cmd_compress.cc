@@ -58,12 +58,12 @@ void print_stats(const CompressOptions& options, const compress::CompressStats& 
     print_json(compress::to_json(stats));
     return;
   }
-  print_line(fmt::format("{}: {:.1f} MB, {:.3f} bits per treated weight, {:.1f} s{}", stats.out,
-                         static_cast<double>(stats.out_bytes) / 1e6, stats.bits_per_weight,
-                         stats.duration_s,
-                         stats.resumed_layers > 0
-                             ? fmt::format(" ({} layers were finished before)", stats.resumed_layers)
-                             : ""));
+  print_line(fmt::format(
+      "{}: {:.1f} MB, {:.3f} bits per treated weight, {:.1f} s{}", stats.out,
+      static_cast<double>(stats.out_bytes) / 1e6, stats.bits_per_weight, stats.duration_s,
+      stats.resumed_layers > 0
+          ? fmt::format(" ({} layers were finished before)", stats.resumed_layers)
+          : ""));
   for (const std::string& note : stats.notes) print_line("note: " + note);
 }
 
@@ -114,8 +114,9 @@ void add_compress_command(CLI::App& app, Action& action) {
   command->add_option("--out", options->out,
                       "folder to write (with --gguf a file); OUT.work holds unfinished work");
   command->add_flag("--gguf", options->gguf, "one GGUF file instead of a Hugging Face folder");
-  command->add_option("--memory-gib", options->memory_gib,
-                      "memory that the program may take (default: the machine's)")
+  command
+      ->add_option("--memory-gib", options->memory_gib,
+                   "memory that the program may take (default: the machine's)")
       ->check(CLI::Range(0.01, 1e6));
   command->add_flag("--off-grid", options->off_grid,
                     "permute channels off the released grid first, as `eval kl` does");

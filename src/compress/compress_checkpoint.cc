@@ -63,8 +63,8 @@ bool is_treated(const recipe::LinearTreatment& treatment) {
 // Codes of values that are already what codes decode to; that they decode to them again is checked.
 Result<formats::PackedRows> pack(const formats::WeightFormat& format, formats::Ties ties,
                                  const formats::MatrixScales& scales, const model::Matrix& values) {
-  formats::PackedRows packed = formats::encode_with(format, ties, scales, values.rows, values.cols,
-                                                    values.values.data());
+  formats::PackedRows packed =
+      formats::encode_with(format, ties, scales, values.rows, values.cols, values.values.data());
   DOVETAIL_TRY(const std::vector<float> decoded, formats::unpack_rows(packed));
   if (decoded != values.values)
     return make_error(ErrorCode::kInternal, "packed codes do not decode to the emulated values");
@@ -131,8 +131,8 @@ Json identity_of(const CompressRequest& request, const LayerParams& params,
   return {{"method", kCompressMethod},
           {"model", digest},
           {"recipe", recipe::recipe_to_toml(request.recipe)},
-          {"calibration", fmt::format("{} x {}, {}", request.tokens.batch, request.tokens.seq,
-                                      tokens.hex())},
+          {"calibration",
+           fmt::format("{} x {}, {}", request.tokens.batch, request.tokens.seq, tokens.hex())},
           {"rows_at_once", params.rows_at_once},
           {"damping_frac", params.gptq.damping_frac},
           {"rounding", fmt::format("{} {} {}", formats::rule_name(rounding.scale),
@@ -144,14 +144,16 @@ Status write_pieces(const CompressRequest& request, const ModelSource& source,
                     const LayerParams& params, WorkFolder& work, const ProgressSink& progress) {
   CompressSink sink;
   sink.layer = [&](int64_t index, CompressedLayer layer, const ActivationStore& hidden) -> Status {
-    DOVETAIL_TRY(const SavedBlock block,
-                 pack_layer(request.recipe.layers[static_cast<size_t>(index)], params, layer, index));
+    DOVETAIL_TRY(
+        const SavedBlock block,
+        pack_layer(request.recipe.layers[static_cast<size_t>(index)], params, layer, index));
     return work.save_layer(index, block, hidden);
   };
   sink.head = [&](CompressedHead head) -> Status {
     SavedBlock block;
-    DOVETAIL_TRY(formats::PackedRows packed,
-                 pack(request.recipe.head.weight, params.gptq.rounding.ties, head.scales, head.values));
+    DOVETAIL_TRY(
+        formats::PackedRows packed,
+        pack(request.recipe.head.weight, params.gptq.rounding.ties, head.scales, head.values));
     block.packed.push_back({checkpoint::kHeadName, std::move(packed)});
     block.notes["sites"] = Json::array({to_json(head.report)});
     return work.save_head(block);
@@ -264,7 +266,8 @@ Result<Opened> open(const CompressRequest& request) {
   DOVETAIL_TRY(opened.source, rotated(opened.original, request.recipe));
   if (request.tokens.batch == 0 && recipe::needs_calibration(request.recipe))
     return invalid_argument("the recipe's algorithms need calibration text, which is not given");
-  DOVETAIL_TRY(opened.plan, plan_compression(opened.source.shape, request.recipe, plan_inputs(request)));
+  DOVETAIL_TRY(opened.plan,
+               plan_compression(opened.source.shape, request.recipe, plan_inputs(request)));
   return opened;
 }
 

@@ -23,8 +23,8 @@ namespace dovetail::compress {
 enum class Container : uint8_t { kFolder, kGguf };
 
 struct CompressRequest {
-  std::string model;       // a GGUF file or a Hugging Face folder
-  std::string model_name;  // as the user wrote it, for the record
+  std::string model;           // a GGUF file or a Hugging Face folder
+  std::string model_name;      // as the user wrote it, for the record
   uint64_t off_grid_seed = 0;  // model/off_grid.h; 0: as released
   recipe::Recipe recipe;
   host::TokenBatch tokens;  // calibration; empty if the recipe needs none
@@ -43,8 +43,8 @@ struct CompressStats {
   CompressPlan plan;
   std::string out;
   int64_t out_bytes = 0;
-  int64_t resumed_layers = 0;  // that were found finished
-  double bits_per_weight = 0;  // of the treated weights, scales counted
+  int64_t resumed_layers = 0;      // that were found finished
+  double bits_per_weight = 0;      // of the treated weights, scales counted
   std::vector<std::string> notes;  // what the container does not tell other programs
   Json sites = Json::array();      // SiteReport of each
   double duration_s = 0;

@@ -46,8 +46,7 @@ CompressRequest request_in(const std::string& folder, const std::string& treatme
   CompressRequest request;
   request.model = folder + "/model";
   request.model_name = "tiny";
-  request.recipe =
-      recipe::parse_uniform_recipe(tiny_weights(7)->shape, treatment).value();
+  request.recipe = recipe::parse_uniform_recipe(tiny_weights(7)->shape, treatment).value();
   request.tokens = random_tokens(8, 32, 101, 3);
   request.text_sha256 = "text";
   request.out = folder + "/" + out;
@@ -66,9 +65,8 @@ std::string digest_of_folder(const std::string& folder) {
 }
 
 TEST_F(CompressCheckpointTest, HoldsWhatIsCompressedInMemory) {
-  for (const std::string treatment :
-       {"int4_g32_gptq+head:int8", "nvfp4_imatrix+a:int8_token", "mxfp4+head:int4_g32_gptq",
-        "int3_asym_g32_gptq+r:r1r2"}) {
+  for (const std::string treatment : {"int4_g32_gptq+head:int8", "nvfp4_imatrix+a:int8_token",
+                                      "mxfp4+head:int4_g32_gptq", "int3_asym_g32_gptq+r:r1r2"}) {
     CompressRequest request = request_in(folder_.string(), treatment, "out");
     request.off_grid_seed = 5;
     const auto stats = compress_to_checkpoint(request);
@@ -106,9 +104,9 @@ TEST(CompressChild, Run) {
 }
 
 TEST_F(CompressCheckpointTest, KilledAtAnyLayerItGoesOnToTheSameBits) {
-  ASSERT_TRUE(compress_to_checkpoint(
-                  request_in(folder_.string(), "int4_g32_gptq+head:int8", "whole"))
-                  .has_value());
+  ASSERT_TRUE(
+      compress_to_checkpoint(request_in(folder_.string(), "int4_g32_gptq+head:int8", "whole"))
+          .has_value());
   ::setenv("DOVETAIL_COMPRESS_CHILD", folder_.c_str(), 1);
   for (const char* stop : {"0.1", "0.4", "0.8"}) {
     ::setenv("DOVETAIL_COMPRESS_STOP", stop, 1);
@@ -161,7 +159,7 @@ TEST_F(CompressCheckpointTest, RefusesBeforeItWorks) {
   EXPECT_FALSE(compress_to_checkpoint(request).has_value());
   request.memory_bytes = 1000;
   request.out = at("other");
-  EXPECT_TRUE(compress_to_checkpoint(request).error().message.starts_with("memory: ")) ;
+  EXPECT_TRUE(compress_to_checkpoint(request).error().message.starts_with("memory: "));
 }
 
 }  // namespace

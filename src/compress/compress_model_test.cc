@@ -153,11 +153,53 @@ TEST(CompressModel, AHeadWithAnAlgorithmLosesLess) {
   }
 }
 
+TEST(CompressModel, EveryAlgorithmLosesLessThanTheOneBefore) {
+  const auto weights = tiny_weights(20);
+  const host::TokenBatch seen = random_tokens(32, 48, 101, 21);
+  const host::TokenBatch fresh = random_tokens(8, 48, 101, 22);
+  const auto kl_of = [&](const std::string& name) {
+    const auto recipe = uniform(*weights, name);
+    if (!recipe::needs_calibration(recipe))
+      return mean_kl(*weights, apply_recipe(*weights, recipe).value(), {}, fresh);
+    const auto made = compress_in_memory(weights, recipe, seen);
+    EXPECT_TRUE(made.has_value()) << made.error().message;
+    return mean_kl(*weights, made->weights, made->numerics, fresh);
+  };
+  double last = kl_of("int3_g32");
+  for (const std::string algorithm : {"gptq", "gptq_cd", "signround"}) {
+    const double kl = kl_of("int3_g32_" + algorithm);
+    EXPECT_LT(kl, last) << algorithm;
+    last = kl;
+  }
+}
+
+// Channels of very different size are what folding is for.
+TEST(CompressModel, FoldsHelpWhereChannelsDiffer) {
+  auto uneven = std::make_shared<model::Weights>(*tiny_weights(23));
+  for (model::LayerWeights& layer : uneven->layers)
+    for (size_t j = 0; j < layer.attn_norm.size(); j += 9) {
+      layer.attn_norm[j] = 12;
+      layer.mlp_norm[j] = 12;
+    }
+  const host::TokenBatch seen = random_tokens(16, 48, 101, 24);
+  const host::TokenBatch fresh = random_tokens(8, 48, 101, 25);
+  const auto kl_of = [&](const std::string& name) {
+    const auto recipe = uniform(*uneven, name);
+    const auto made = compress_in_memory(uneven, recipe, seen);
+    EXPECT_TRUE(made.has_value()) << made.error().message;
+    return mean_kl(*uneven, made->weights, made->numerics, fresh);
+  };
+  EXPECT_LT(kl_of("int4_g32_awq"), .9 * kl_of("int4_g32"));
+  EXPECT_LT(kl_of("int8_smooth+a:int8_token"), .9 * kl_of("int8+a:int8_token"));
+  EXPECT_GT(kl_of("int4_g32_awq_gptq"), 0);
+}
+
 // Stopped behind any layer and started again from what was kept, the result is the same to the bit.
 TEST(CompressModel, GoesOnBehindALayerAsIfItHadNotStopped) {
   const auto weights = tiny_weights(17);
   const host::TokenBatch tokens = random_tokens(6, 32, 101, 18);
-  for (const std::string name : {"int3_g32_gptq+head:int8", "int3_g32_gptq+head:int4_g32_gptq"}) {
+  for (const std::string name :
+       {"int3_g32_gptq+head:int8", "int3_g32_gptq+head:int4_g32_gptq", "int3_g32_signround"}) {
     const auto recipe = uniform(*weights, name);
     const auto whole = compress_in_memory(weights, recipe, tokens).value();
     for (int64_t stop = 1; stop <= 3; ++stop) {

@@ -93,9 +93,8 @@ class Planner {
     const int64_t hidden = spills ? 0 : tokens() * s.hidden_size * kFloat;
     // Learned rounding holds its inputs and targets, and about 20 bytes a weight.
     const bool learns = std::ranges::any_of(recipe_.layers, [](const auto& layer) {
-      return std::ranges::any_of(layer.linear, [](const auto& t) {
-        return t.algorithm == recipe::Algorithm::kSignround;
-      });
+      return std::ranges::any_of(
+          layer.linear, [](const auto& t) { return t.algorithm == recipe::Algorithm::kSignround; });
     });
     const int64_t learning =
         learns ? 2 * tokens() * s.hidden_size * kFloat + 2 * layer_bytes(s) : 0;

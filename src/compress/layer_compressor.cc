@@ -49,6 +49,22 @@ bool folds(const recipe::LayerRecipe& recipe) {
   });
 }
 
+// Gradients do not pass an online transform (host/layer_backward.h).
+Status check_learns(const recipe::LayerRecipe& recipe, int64_t layer) {
+  for (size_t kind = 0; kind < recipe.linear.size(); ++kind) {
+    if (recipe.linear[kind].hadamard == 0) continue;
+    return invalid_argument(fmt::format(
+        "{}: signround in a layer with an online Hadamard transform (h:{}), want one of them",
+        recipe::site_name({.kind = static_cast<SiteKind>(kind), .layer = layer}),
+        recipe.linear[kind].hadamard));
+  }
+  if (recipe.kv.hadamard == 0) return {};
+  return invalid_argument(
+      fmt::format("layers.{}: signround in a layer with an online Hadamard transform (qkh:{}), "
+                  "want one of them",
+                  layer, recipe.kv.hadamard));
+}
+
 // What a layer computes without any rounding; its weights may be turned, so transforms stay.
 host::LayerNumerics without_rounding(const host::LayerNumerics& numerics) {
   host::LayerNumerics plain;
@@ -108,8 +124,8 @@ Result<LayerCompressor> LayerCompressor::create(const model::ModelShape& shape,
   DOVETAIL_TRY(compressor.hidden_,
                ActivationStore::create(tokens.rows(), shape.hidden_size, params.spill_folder));
   if (std::ranges::any_of(recipe.layers, learns)) {
-    DOVETAIL_TRY(compressor.original_, ActivationStore::create(tokens.rows(), shape.hidden_size,
-                                                               params.spill_folder));
+    DOVETAIL_TRY(compressor.original_,
+                 ActivationStore::create(tokens.rows(), shape.hidden_size, params.spill_folder));
   }
   return compressor;
 }
@@ -139,6 +155,7 @@ Result<CompressedLayer> LayerCompressor::compress(int64_t index, model::LayerWei
     DOVETAIL_TRY_STATUS(run_mlp(current));
     return std::move(current.layer);
   }
+  DOVETAIL_TRY_STATUS(check_learns(recipe, index));
   const model::LayerWeights original = current.layer.weights;
   DOVETAIL_TRY(const std::vector<float> inputs, all_rows(hidden_));
   DOVETAIL_TRY_STATUS(follow(index, original));
@@ -149,8 +166,7 @@ Result<CompressedLayer> LayerCompressor::compress(int64_t index, model::LayerWei
 }
 
 Status LayerCompressor::follow(int64_t index, const model::LayerWeights& original) {
-  const host::LayerNumerics plain =
-      without_rounding(numerics_.layers[static_cast<size_t>(index)]);
+  const host::LayerNumerics plain = without_rounding(numerics_.layers[static_cast<size_t>(index)]);
   const int64_t h = shape_.hidden_size;
   host::LayerScratch scratch(shape_, per_piece_ * tokens_->seq);
   const Buffer stream = host::make_buffer(per_piece_ * tokens_->seq * h);
@@ -201,8 +217,7 @@ Status LayerCompressor::fold_site(Current& current, SiteKind kind, const SiteInp
   if (treatment.fold == recipe::Fold::kAwq) {
     const AwqParams params{.rounding = params_.gptq.rounding,
                            .weigh_scales = treatment.algorithm != recipe::Algorithm::kNearest};
-    DOVETAIL_TRY(AwqScales found,
-                 awq_scales(treatment.weight, params, matrices, inputs, producer));
+    DOVETAIL_TRY(AwqScales found, awq_scales(treatment.weight, params, matrices, inputs, producer));
     report.rounded_error_frac = found.plain_error_frac;
     report.error_frac = found.error_frac;
     scales = std::move(found.scales);
@@ -210,8 +225,7 @@ Status LayerCompressor::fold_site(Current& current, SiteKind kind, const SiteInp
     DOVETAIL_TRY(scales, smooth_scales(params_.smooth_alpha, matrices, inputs, producer));
   }
   DOVETAIL_TRY_STATUS(fold(shape_, kind, scales, current.layer.weights));
-  report.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   current.layer.reports.push_back(std::move(report));
   return {};
 }
@@ -227,8 +241,7 @@ Status LayerCompressor::learn(Current& current, const model::LayerWeights& origi
     for (const SiteMember& member : site_members(static_cast<SiteKind>(kind))) {
       const bool learned = recipe.linear[kind].algorithm == recipe::Algorithm::kSignround;
       if (learned) {
-        start[matrix] = {recipe.linear[kind].weight,
-                         (current.layer.weights.*member.matrix).values,
+        start[matrix] = {recipe.linear[kind].weight, (current.layer.weights.*member.matrix).values,
                          current.layer.scales[matrix]};
       }
       ++matrix;

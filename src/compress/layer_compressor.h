@@ -35,7 +35,7 @@ namespace dovetail::compress {
 struct LayerParams {
   GptqParams gptq = {};
   LearnedParams learned = {};
-  double smooth_alpha = 0.5;  // SmoothQuant's
+  double smooth_alpha = 0.5;      // SmoothQuant's
   int64_t rows_at_once = 2048;    // tokens that run side by side, at least one sequence
   std::string spill_folder = {};  // where activations of the whole text go; empty: memory
 };

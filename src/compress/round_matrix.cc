@@ -41,9 +41,8 @@ GptqResult round_weighed(const formats::WeightFormat& format, const GptqParams& 
 Result<GptqResult> descend(const formats::WeightFormat& format, const GptqParams& params,
                            const model::Matrix& w, const std::vector<float>& moments) {
   DOVETAIL_TRY(GptqResult result, gptq(format, params, w, moments));
-  DOVETAIL_TRY(Refined refined,
-               refine(format, {.ties = params.rounding.ties}, w, moments, result.values,
-                      result.scales));
+  DOVETAIL_TRY(Refined refined, refine(format, {.ties = params.rounding.ties}, w, moments,
+                                       result.values, result.scales));
   result.values = std::move(refined.values);
   result.scales = std::move(refined.scales);
   result.stats.error_frac = refined.stats.error_frac.back();

@@ -33,7 +33,7 @@ void backward_mlp(const LayerRun& run, const SavedLayer& saved, BackwardScratch&
   std::memcpy(w.activated.get(), saved.gate.get(),
               static_cast<size_t>(rows * wide) * sizeof(float));
   silu_mul(rows * wide, w.activated.get(), saved.up.get());
-  round_activations(run.numerics.linear[3], rows, wide, w.activated.get());
+  treat_input(run.numerics.linear[3], rows, wide, w.activated.get());
   weight_gradient(rows, d_hidden, w.activated.get(), gradient.down);
   input_gradient(run.weights.down, rows, d_hidden, w.d_wide.get(), false);
   silu_mul_backward(rows * wide, saved.gate.get(), saved.up.get(), w.d_wide.get(), w.d_gate.get(),
