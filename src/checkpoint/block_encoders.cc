@@ -17,15 +17,15 @@ namespace {
 
 using model::TensorType;
 
-constexpr TensorType kOffered[] = {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ5_0,
-                                   TensorType::kQ8_0, TensorType::kQ4_K, TensorType::kQ6_K,
-                                   TensorType::kMxfp4, TensorType::kF16, TensorType::kF32};
+constexpr TensorType kOffered[] = {TensorType::kQ4_0,  TensorType::kQ4_1, TensorType::kQ5_0,
+                                   TensorType::kQ8_0,  TensorType::kQ4_K, TensorType::kQ6_K,
+                                   TensorType::kMxfp4, TensorType::kF16,  TensorType::kF32};
 constexpr int64_t kSuper = 256;
-constexpr int kMaxSub = 32;       // elements of a sub-block
-constexpr int kSixBits = 63;      // largest scale and minimum code of Q4_K
-constexpr int kClippings = 12;    // ranges that are tried, each a little shorter
+constexpr int kMaxSub = 32;        // elements of a sub-block
+constexpr int kSixBits = 63;       // largest scale and minimum code of Q4_K
+constexpr int kClippings = 12;     // ranges that are tried, each a little shorter
 constexpr double kClipStep = .03;  // of the range
-constexpr int kRefits = 8;        // regressions at most
+constexpr int kRefits = 8;         // regressions at most
 
 std::string lower(std::string_view name) {
   std::string text(name);
@@ -58,8 +58,7 @@ int nearest_code(double w, const Affine& fit, int low, int high) {
 double error_of(const Run& run, const Affine& fit, int low, int high) {
   double sum = 0;
   for (int i = 0; i < run.size; ++i) {
-    const double error =
-        run.w[i] - (fit.step * nearest_code(run.w[i], fit, low, high) + fit.base);
+    const double error = run.w[i] - (fit.step * nearest_code(run.w[i], fit, low, high) + fit.base);
     sum += run.weight(i) * error * error;
   }
   return sum;
@@ -247,12 +246,11 @@ TwoLevels with_fitted_outer(const float* w, const float* importance, TwoLevels l
 
 void put_six_bit_pairs(const TwoLevels& levels, uint8_t* packed) {
   for (int sub = 0; sub < 4; ++sub) {
-    packed[sub] =
-        static_cast<uint8_t>(levels.scale[sub] | (levels.scale[sub + 4] >> 4) << 6);
+    packed[sub] = static_cast<uint8_t>(levels.scale[sub] | (levels.scale[sub + 4] >> 4) << 6);
     packed[sub + 4] =
         static_cast<uint8_t>(levels.minimum[sub] | (levels.minimum[sub + 4] >> 4) << 6);
-    packed[sub + 8] = static_cast<uint8_t>((levels.scale[sub + 4] & 15) |
-                                           (levels.minimum[sub + 4] & 15) << 4);
+    packed[sub + 8] =
+        static_cast<uint8_t>((levels.scale[sub + 4] & 15) | (levels.minimum[sub + 4] & 15) << 4);
   }
 }
 
@@ -351,9 +349,9 @@ Result<std::vector<uint8_t>> encode_as_format(TensorType type, int64_t rows, int
   const formats::Rounding rounding;
   const formats::MatrixScales scales =
       formats::choose_scales(format, rounding, rows, k, w, importance);
-  return to_blocks(without_negative_zeros(
-                       formats::encode_with(format, rounding.ties, scales, rows, k, w)),
-                   where);
+  return to_blocks(
+      without_negative_zeros(formats::encode_with(format, rounding.ties, scales, rows, k, w)),
+      where);
 }
 
 }  // namespace
@@ -374,7 +372,8 @@ Result<std::vector<uint8_t>> encode_blocks(TensorType type, int64_t rows, int64_
   if (k % facts.block_elements != 0) {
     return invalid_argument(fmt::format(
         "{}: {} blocks are {} long, which does not divide rows of {}; {} can be written", where,
-        lower(facts.name), facts.block_elements, k, k % 32 == 0 ? "q4_0, q4_1, q5_0, q8_0" : "f16"));
+        lower(facts.name), facts.block_elements, k,
+        k % 32 == 0 ? "q4_0, q4_1, q5_0, q8_0" : "f16"));
   }
   const auto count = static_cast<size_t>(rows * k);
   if (type == TensorType::kF32 || type == TensorType::kF16) {

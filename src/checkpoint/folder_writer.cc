@@ -117,8 +117,7 @@ struct FolderWriter::Impl {
     // All linears of the blocks alike: their class says it shorter, and the head is ignored.
     const bool only_head_is_left =
         ignored.empty() || (ignored.size() == 1 && ignored[0] == "lm_head");
-    if (groups.size() == 1 && only_head_is_left)
-      groups[0].targets = {"Linear"};
+    if (groups.size() == 1 && only_head_is_left) groups[0].targets = {"Linear"};
     Json listed = Json::object();
     std::string format = groups.front().layout.format;
     for (size_t i = 0; i < groups.size(); ++i) {
@@ -142,7 +141,8 @@ struct FolderWriter::Impl {
     std::vector<std::string> notes = runtime_notes(request.recipe, true);
     if (head_is_written_twice()) {
       notes.emplace_back(
-          "the tied head is written twice, packed as lm_head and decoded as model.embed_tokens: the "
+          "the tied head is written twice, packed as lm_head and decoded as model.embed_tokens: "
+          "the "
           "layout has no packed embedding");
     }
     const bool unequal = std::ranges::any_of(tensor_scales, [](const auto& site) {

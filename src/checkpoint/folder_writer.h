@@ -25,18 +25,18 @@
 namespace dovetail::checkpoint {
 
 struct WriteRequest {
-  std::string out = {};           // must not exist
-  model::ModelShape shape;   // of the weights that are written
-  std::string source = {};        // where config and tokenizer come from: a Hugging Face folder, a GGUF
-                             // file, or empty
-  recipe::Recipe recipe;     // what was done to the weights
+  std::string out = {};     // must not exist
+  model::ModelShape shape;  // of the weights that are written
+  std::string source = {};  // where config and tokenizer come from: a Hugging Face folder, a GGUF
+                            // file, or empty
+  recipe::Recipe recipe;    // what was done to the weights
   Provenance provenance;
   int64_t max_shard_bytes = int64_t{4} << 30;  // folders
 };
 
 struct WriteSummary {
   std::string path = {};
-  int64_t bytes = 0;               // of all files
+  int64_t bytes = 0;                    // of all files
   std::vector<std::string> notes = {};  // what other programs are not told; also in the manifest
 };
 

@@ -24,8 +24,7 @@ class FolderWriterTest : public ::testing::Test {
   FolderWriterTest()
       : root_((fs::temp_directory_path() /
                ("dovetail_folder_" +
-                std::string(
-                    ::testing::UnitTest::GetInstance()->current_test_info()->name())))
+                std::string(::testing::UnitTest::GetInstance()->current_test_info()->name())))
                   .string()) {
     fs::remove_all(root_);
     fs::create_directories(root_);
@@ -67,12 +66,30 @@ void expect_same(const model::Weights& read, model::Weights wanted) {
 }
 
 TEST_F(FolderWriterTest, EveryFormatThatTheLayoutHasReadsBackBitForBit) {
-  for (const char* treatment :
-       {"int2_g32", "int3", "int3_asym_g64", "int4_g64", "int4_asym_g16", "int5_asym", "int6_tensor",
-        "int7_asym_tensor", "int8", "int8_asym_g32", "int8+a:int8_token", "int8_asym+a:int8_token",
-        "int4_b128", "int4_asym_b128", "fp8_e4m3fn", "fp8_e4m3fn_tensor+a:fp8_token",
-        "fp8_e4m3fn_b128", "fp8_e4m3fn_g32", "mxfp8_e4m3fn", "mxfp6_e2m3", "mxfp4", "nvfp4",
-        "nvfp4+head:nvfp4", "bf16"}) {
+  for (const char* treatment : {"int2_g32",
+                                "int3",
+                                "int3_asym_g64",
+                                "int4_g64",
+                                "int4_asym_g16",
+                                "int5_asym",
+                                "int6_tensor",
+                                "int7_asym_tensor",
+                                "int8",
+                                "int8_asym_g32",
+                                "int8+a:int8_token",
+                                "int8_asym+a:int8_token",
+                                "int4_b128",
+                                "int4_asym_b128",
+                                "fp8_e4m3fn",
+                                "fp8_e4m3fn_tensor+a:fp8_token",
+                                "fp8_e4m3fn_b128",
+                                "fp8_e4m3fn_g32",
+                                "mxfp8_e4m3fn",
+                                "mxfp6_e2m3",
+                                "mxfp4",
+                                "nvfp4",
+                                "nvfp4+head:nvfp4",
+                                "bf16"}) {
     SCOPED_TRACE(treatment);
     fs::remove_all(out());
     const model::Weights wanted = write(treatment, false);
@@ -147,8 +164,9 @@ std::string error_of(const std::string& out, const std::string& treatment) {
 
 TEST_F(FolderWriterTest, WhatTheLayoutCannotExpressIsAnErrorThatNamesAnother) {
   const std::pair<const char*, const char*> cases[] = {
-      {"nf4_g64", "layers.0.attn_qkv: nf4_g64 of model.layers.0.self_attn.q_proj: "
-                  "compressed-tensors has no codebooks; what it has is int4_asym_g64"},
+      {"nf4_g64",
+       "layers.0.attn_qkv: nf4_g64 of model.layers.0.self_attn.q_proj: "
+       "compressed-tensors has no codebooks; what it has is int4_asym_g64"},
       {"lut3_g32", "what it has is int3_asym_g32"},
       {"int4_qoq_g64", "no two levels of scales; what it has is int4_asym_g64"},
       {"ternary_g64", "what it has is int2_g64"},
@@ -186,10 +204,11 @@ TEST_F(FolderWriterTest, WrongTensorsAreRefused) {
   auto writer = FolderWriter::create(request_for(out(), shape, recipe)).value();
   const std::vector<float> values(64 * 64, 1.0F);
   const std::string q = "model.layers.0.self_attn.q_proj.weight";
-  const auto packed = formats::encode_rows(formats::int_format(4, false, 64), {}, 64, 64,
-                                           values.data());
-  EXPECT_NE(writer.add_linear(q, packed, {}).error().message.find(
-                "(64, 64) of int4_g64, want (64, 64) of int4_g32"),
+  const auto packed =
+      formats::encode_rows(formats::int_format(4, false, 64), {}, 64, 64, values.data());
+  EXPECT_NE(writer.add_linear(q, packed, {})
+                .error()
+                .message.find("(64, 64) of int4_g64, want (64, 64) of int4_g32"),
             std::string::npos);
   EXPECT_NE(writer.add_linear(q, packed, {}).error().message.find("given twice"),
             std::string::npos);

@@ -115,8 +115,7 @@ Status put_scales(const PackedRows& packed, TensorType type, size_t group, const
   const uint16_t scale = half_at(packed.scales, group);
   std::memcpy(out, &scale, 2);
   if (!packed.format.asymmetric) return {};
-  const float minimum =
-      0 - static_cast<float>(packed.zeros[group]) * formats::decode_fp16(scale);
+  const float minimum = 0 - static_cast<float>(packed.zeros[group]) * formats::decode_fp16(scale);
   const uint16_t half = formats::encode_fp16(minimum);
   if (formats::decode_fp16(half) != minimum) {
     return invalid_argument(fmt::format(
@@ -145,8 +144,8 @@ Status get_scales(PackedRows& packed, TensorType type, size_t group, bool is_fir
     const float number = step == 0 ? 0 : 0 - formats::decode_fp16(minimum) / step;
     const auto top = static_cast<float>((1 << packed.format.bits) - 1);
     if (!(number >= 0 && number <= top) || number != std::floor(number)) {
-      return invalid_argument(
-          fmt::format("{}: a minimum of {} scales, want a zero point of 0..{}", where, number, top));
+      return invalid_argument(fmt::format("{}: a minimum of {} scales, want a zero point of 0..{}",
+                                          where, number, top));
     }
     zero = static_cast<uint8_t>(number);
   }
@@ -167,8 +166,7 @@ Status get_scales(PackedRows& packed, TensorType type, size_t group, bool is_fir
 Result<TensorType> gguf_type_of(const WeightFormat& format, int64_t k, const std::string& where) {
   const std::string name = formats::format_name(format);
   const bool is_int = format.element == Element::kInt && format.scale == ScaleType::kFp16;
-  const bool is_mxfp4 =
-      format.element == Element::kFp4E2m1 && format.scale == ScaleType::kE8m0;
+  const bool is_mxfp4 = format.element == Element::kFp4E2m1 && format.scale == ScaleType::kE8m0;
   const bool has_bits = is_mxfp4 || (is_int && (format.bits == 4 || format.bits == 5 ||
                                                 (format.bits == 8 && !format.asymmetric)));
   if (formats::is_sparse(format) || !has_bits) {

@@ -143,9 +143,9 @@ struct GgufWriter::Impl {
   WriteRequest request;
   StagedOutput staged;
   TensorList list;
-  GgufBytes metadata;           // without the manifest
-  int64_t data_start = 0;       // in the file
-  int64_t data_bytes = 0;       // written so far, aligned
+  GgufBytes metadata;      // without the manifest
+  int64_t data_start = 0;  // in the file
+  int64_t data_bytes = 0;  // written so far, aligned
   GgufBytes directory = {};
   uint64_t num_tensors = 0;
 
@@ -274,9 +274,8 @@ Status GgufWriter::add_encoded(const std::string& name, std::span<const float> v
                                TensorType type, const float* importance) {
   DOVETAIL_TRY(const ModelTensor* tensor, impl_->list.take_values(name, values, false));
   if (tensor->is_vector) return invalid_argument(name + ": vectors are F32, want a matrix");
-  DOVETAIL_TRY(
-      const std::vector<uint8_t> blocks,
-      encode_blocks(type, tensor->rows, tensor->cols, values.data(), importance, name));
+  DOVETAIL_TRY(const std::vector<uint8_t> blocks,
+               encode_blocks(type, tensor->rows, tensor->cols, values.data(), importance, name));
   return impl_->add_values(*tensor, type, blocks);
 }
 

@@ -20,8 +20,7 @@ class GgufWriterTest : public ::testing::Test {
   GgufWriterTest()
       : root_((fs::temp_directory_path() /
                ("dovetail_gguf_" +
-                std::string(
-                    ::testing::UnitTest::GetInstance()->current_test_info()->name())))
+                std::string(::testing::UnitTest::GetInstance()->current_test_info()->name())))
                   .string()) {
     fs::remove_all(root_);
     fs::create_directories(root_);
@@ -42,8 +41,8 @@ void expect_equal(model::Weights read, model::Weights wanted) {
 
 TEST_F(GgufWriterTest, EveryFormatThatIsAGgufTypeReadsBackAsItWas) {
   for (const bool tied : {true, false}) {
-    for (const char* treatment : {"int4_g32", "int4_g64", "int5_g32", "int8_g32", "int8", "int4_tensor",
-                                  "mxfp4", "mxfp4+head:int8_g32", "bf16"}) {
+    for (const char* treatment : {"int4_g32", "int4_g64", "int5_g32", "int8_g32", "int8",
+                                  "int4_tensor", "mxfp4", "mxfp4+head:int8_g32", "bf16"}) {
       SCOPED_TRACE(treatment);
       fs::remove_all(out());
       const model::ModelShape shape = small_shape(tied);
@@ -79,9 +78,8 @@ TEST_F(GgufWriterTest, AWholeModelIsEncodedAsAnyType) {
     for (const ModelTensor& tensor : tensors) {
       const std::vector<float>& values = values_of(weights, tensor.name);
       const Status status =
-          tensor.is_vector
-              ? writer.add_plain(tensor.name, values)
-              : writer.add_encoded(tensor.name, values, parse_gguf_type(name).value());
+          tensor.is_vector ? writer.add_plain(tensor.name, values)
+                           : writer.add_encoded(tensor.name, values, parse_gguf_type(name).value());
       ASSERT_TRUE(status.has_value()) << status.error().message;
     }
     ASSERT_TRUE(writer.finish().has_value());
@@ -112,8 +110,9 @@ TEST_F(GgufWriterTest, WhatGgufCannotExpressIsAnErrorThatNamesAnother) {
     ASSERT_FALSE(writer.has_value()) << treatment;
     EXPECT_NE(writer.error().message.find(message), std::string::npos) << writer.error().message;
   }
-  auto writer = GgufWriter::create(request_for(
-      out(), shape, recipe::parse_uniform_recipe(shape, "bf16").value())).value();
+  auto writer = GgufWriter::create(
+                    request_for(out(), shape, recipe::parse_uniform_recipe(shape, "bf16").value()))
+                    .value();
   const std::vector<float> values(64 * 64, 0.5F);
   const auto status = writer.add_encoded("model.layers.0.self_attn.q_proj.weight", values,
                                          model::TensorType::kQ4_K);

@@ -112,9 +112,10 @@ Result<Manifest> parse_manifest(std::string_view text, const std::string& name) 
   DOVETAIL_TRY(const Json json, parse_json(text, name));
   if (!json.is_object()) return invalid_argument(name + ": want one JSON object");
   if (!json.contains("schema_version") || json["schema_version"] != kManifestVersion) {
-    return invalid_argument(fmt::format("{}: schema_version is missing or not {}: written by "
-                                        "another version of the program",
-                                        name, kManifestVersion));
+    return invalid_argument(
+        fmt::format("{}: schema_version is missing or not {}: written by "
+                    "another version of the program",
+                    name, kManifestVersion));
   }
   Manifest made;
   DOVETAIL_TRY(made.program, text_at(json, "program", name));

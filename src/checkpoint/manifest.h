@@ -35,8 +35,9 @@ struct TensorRecord {
   std::optional<formats::Rounding> rounding = {};  // of a weight format
   int64_t rows = 1;
   int64_t cols = 0;
-  std::string packed_sha256 = {};   // packed_sha256() of a weight format, else of the stored bytes
-  std::string decoded_sha256 = {};  // values_sha256() of the values that it decodes to, (rows, cols)
+  std::string packed_sha256 = {};  // packed_sha256() of a weight format, else of the stored bytes
+  std::string decoded_sha256 =
+      {};  // values_sha256() of the values that it decodes to, (rows, cols)
 };
 
 struct Manifest {

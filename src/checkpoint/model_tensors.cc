@@ -18,8 +18,7 @@ void add_layer(const model::ModelShape& s, const recipe::Recipe& recipe, int64_t
         {.name = at + name,
          .rows = rows,
          .cols = cols,
-         .treatment =
-             recipe.layers[static_cast<size_t>(layer)].linear[static_cast<size_t>(kind)],
+         .treatment = recipe.layers[static_cast<size_t>(layer)].linear[static_cast<size_t>(kind)],
          .site = recipe::site_name({.kind = kind, .layer = layer})});
   };
   vector("input_layernorm.weight", s.hidden_size);
@@ -51,19 +50,15 @@ Result<std::vector<ModelTensor>> model_tensors(const model::ModelShape& shape,
                             .cols = shape.hidden_size,
                             .treatment = recipe.head,
                             .site = "head"};
-  ModelTensor embedding = {.name = kEmbeddingName,
-                           .rows = shape.vocab_size,
-                           .cols = shape.hidden_size,
-                           .treatment = {}};
+  ModelTensor embedding = {
+      .name = kEmbeddingName, .rows = shape.vocab_size, .cols = shape.hidden_size, .treatment = {}};
   std::vector<ModelTensor> tensors;
   const bool head_alone = shape.tied_embedding && head.is_treated();
   if (!head_alone) tensors.push_back(embedding);
   for (int64_t layer = 0; layer < shape.num_layers; ++layer)
     add_layer(shape, recipe, layer, tensors);
-  tensors.push_back({.name = "model.norm.weight",
-                     .cols = shape.hidden_size,
-                     .is_vector = true,
-                     .treatment = {}});
+  tensors.push_back(
+      {.name = "model.norm.weight", .cols = shape.hidden_size, .is_vector = true, .treatment = {}});
   if (!shape.tied_embedding || head_alone) tensors.push_back(head);
   return tensors;
 }

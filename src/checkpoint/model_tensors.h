@@ -14,7 +14,7 @@ namespace dovetail::checkpoint {
 
 struct ModelTensor {
   std::string name = {};  // "model.layers.3.self_attn.q_proj.weight"
-  int64_t rows = 1;  // 1 for a vector
+  int64_t rows = 1;       // 1 for a vector
   int64_t cols = 0;
   bool is_vector = false;
   // The treatment that its weights have under the recipe; none for what is never treated.

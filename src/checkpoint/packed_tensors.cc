@@ -224,12 +224,12 @@ Result<PackedLayout> packed_layout(const ModelTensor& tensor) {
   const std::string where = fmt::format("{}: {} of {}", tensor.site, formats::format_name(format),
                                         module_of(tensor.name));
   if (const std::string reason = inexpressible(format); !reason.empty()) {
-    return invalid_argument(fmt::format(
-        "{}: compressed-tensors has no {}; what it has is {}, or bf16 for this site", where, reason,
-        nearest_expressible(format)));
+    return invalid_argument(
+        fmt::format("{}: compressed-tensors has no {}; what it has is {}, or bf16 for this site",
+                    where, reason, nearest_expressible(format)));
   }
-  const bool whole_groups = format.group_rows != 1 || format.group_size == 0 ||
-                            tensor.cols % format.group_size == 0;
+  const bool whole_groups =
+      format.group_rows != 1 || format.group_size == 0 || tensor.cols % format.group_size == 0;
   if (!whole_groups) {
     return invalid_argument(fmt::format(
         "{}: compressed-tensors wants groups that divide the row, {} does not divide {}; {} does",
@@ -264,8 +264,10 @@ std::vector<PackedPart> to_parts(const PackedLayout& layout, const PackedRows& p
   } else {
     std::vector<uint8_t> codes = packed.payload;
     if (format.element == Element::kInt) shift_bytes(codes, format);
-    parts.push_back({"weight", format.element == Element::kInt ? "I8" : "F8_E4M3",
-                     {packed.rows, packed.k}, std::move(codes)});
+    parts.push_back({"weight",
+                     format.element == Element::kInt ? "I8" : "F8_E4M3",
+                     {packed.rows, packed.k},
+                     std::move(codes)});
   }
   const std::vector<int64_t> dims = scale_dims(format, packed.rows, packed.k);
   parts.push_back({"weight_scale", scale_dtype(format), dims, packed.scales});
@@ -299,8 +301,7 @@ Result<PackedRows> from_parts(const PackedLayout& layout, const WeightFormat& fo
     return invalid_argument(fmt::format("{} has {} bytes, want {}", suffix, bytes->size(), size));
   };
   if (layout.format == "pack-quantized") {
-    DOVETAIL_TRY(const auto* words,
-                 take("weight_packed", rows * row_words(k, format.bits) * 4));
+    DOVETAIL_TRY(const auto* words, take("weight_packed", rows * row_words(k, format.bits) * 4));
     codes_of_words(*words, packed);
   } else if (layout.format.ends_with("pack-quantized")) {
     DOVETAIL_TRY(const auto* codes, take("weight_packed", rows * (k * format.bits / 8)));

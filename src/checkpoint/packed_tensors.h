@@ -3,8 +3,8 @@
 //   pack-quantized        weight_packed I32, codes as code + 2^(b-1), a dense stream a row, lowest
 //                         bit first; weight_scale F16; weight_shape I64; weight_zero_point I32,
 //                         packed along the rows (groups, channels) or I8 (tensors, blocks)
-//   int-quantized         weight I8; weight_scale F16; weight_zero_point I8     int8 that meets INT8
-//   float-quantized       weight F8_E4M3; weight_scale F32         fp8_e4m3fn that meets FP8
+//   int-quantized         weight I8; weight_scale F16; weight_zero_point I8     int8 that meets
+//   INT8 float-quantized       weight F8_E4M3; weight_scale F32         fp8_e4m3fn that meets FP8
 //   naive-quantized       the same                                 fp8_e4m3fn otherwise
 //   mxfp8-quantized       weight F8_E4M3; weight_scale U8 (E8M0)   mxfp8_e4m3fn
 //   mxfp4-, mxfp6-pack-quantized   weight_packed U8; weight_scale U8      mxfp4, mxfp6_e2m3

@@ -35,9 +35,8 @@ PlainBytes stored_as(TensorType type, std::span<const float> values) {
 
 bool is_exact(TensorType type, std::span<const float> values) {
   return std::ranges::all_of(values, [&](float value) {
-    const float back = type == TensorType::kF16
-                           ? formats::decode_fp16(formats::encode_fp16(value))
-                           : formats::decode_bf16(formats::encode_bf16(value));
+    const float back = type == TensorType::kF16 ? formats::decode_fp16(formats::encode_fp16(value))
+                                                : formats::decode_bf16(formats::encode_bf16(value));
     return std::bit_cast<uint32_t>(back) == std::bit_cast<uint32_t>(value);
   });
 }

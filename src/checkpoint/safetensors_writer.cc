@@ -81,9 +81,8 @@ Status SafetensorsWriter::write_header(size_t shard,
   Json header = {{"__metadata__", {{"format", "pt"}}}};
   for (const auto& [key, text] : texts) header["__metadata__"][key] = text;
   for (const Entry& entry : shards_[shard]) {
-    header[entry.name] = {{"dtype", entry.dtype},
-                          {"shape", entry.dims},
-                          {"data_offsets", {entry.begin, entry.end}}};
+    header[entry.name] = {
+        {"dtype", entry.dtype}, {"shape", entry.dims}, {"data_offsets", {entry.begin, entry.end}}};
   }
   std::string text = header.dump();
   DOVETAIL_CHECK(std::ssize(text) <= room_bytes_);
@@ -118,10 +117,9 @@ Status SafetensorsWriter::finish(const std::map<std::string, std::string>& metad
   for (size_t shard = 0; shard < shards_.size(); ++shard) {
     DOVETAIL_TRY_STATUS(
         write_header(shard, shard == 0 ? metadata : std::map<std::string, std::string>()));
-    const std::string name =
-        shards_.size() == 1
-            ? "model.safetensors"
-            : fmt::format("model-{:05}-of-{:05}.safetensors", shard + 1, shards_.size());
+    const std::string name = shards_.size() == 1 ? "model.safetensors"
+                                                 : fmt::format("model-{:05}-of-{:05}.safetensors",
+                                                               shard + 1, shards_.size());
     std::error_code code;
     std::filesystem::rename(shard_path(shard), folder_ + "/" + name, code);
     if (code) return io_error(fmt::format("{}/{}: {}", folder_, name, code.message()));

@@ -50,10 +50,10 @@ class SafetensorsWriter {
   std::string folder_;
   int64_t room_bytes_;
   int64_t max_shard_bytes_;
-  int64_t shard_bytes_ = 0;                  // of the open shard, kept tensors included
-  int64_t written_bytes_ = 0;                // of the open shard's data
-  std::vector<std::vector<Entry>> shards_;   // the last one is open
-  std::vector<TensorToWrite> kept_;          // of the open shard
+  int64_t shard_bytes_ = 0;                 // of the open shard, kept tensors included
+  int64_t written_bytes_ = 0;               // of the open shard's data
+  std::vector<std::vector<Entry>> shards_;  // the last one is open
+  std::vector<TensorToWrite> kept_;         // of the open shard
 };
 
 }  // namespace dovetail::checkpoint

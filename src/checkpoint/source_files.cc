@@ -15,8 +15,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kCopied[] = {
-    "tokenizer.json",        "tokenizer_config.json", "vocab.json",          "merges.txt",
-    "special_tokens_map.json", "added_tokens.json",   "chat_template.jinja", "generation_config.json"};
+    "tokenizer.json",      "tokenizer_config.json",   "vocab.json",
+    "merges.txt",          "special_tokens_map.json", "added_tokens.json",
+    "chat_template.jinja", "generation_config.json"};
 
 bool is_folder(const std::string& path) {
   std::error_code ignored;

@@ -27,8 +27,7 @@ std::string plain_path(const std::string& out) {
 Status check_absent(const std::string& out) {
   std::error_code ignored;
   if (!fs::exists(fs::symlink_status(out, ignored))) return {};
-  return invalid_argument(
-      fmt::format("{}: exists already; remove it or name another output", out));
+  return invalid_argument(fmt::format("{}: exists already; remove it or name another output", out));
 }
 
 bool sync_path(const std::string& path, int flags) {

@@ -127,7 +127,8 @@ class StoredGguf final : public StoredCheckpoint {
     const std::string type(model::facts_of(entry->second.type).name);
     const bool is_type = !record.rounding.has_value();
     if (is_type && type != record.format)
-      return invalid_argument(fmt::format("has type {}, the manifest says {}", type, record.format));
+      return invalid_argument(
+          fmt::format("has type {}, the manifest says {}", type, record.format));
     std::vector<uint8_t> bytes(stored.begin(), stored.end());
     const bool is_vector = entry->second.dims.size() == 1;
     const int64_t rows = is_vector ? record.cols : record.rows;
@@ -184,7 +185,8 @@ Result<std::string> check_packed(const StoredCheckpoint& stored, const TensorRec
     }
     DOVETAIL_TRY(const std::vector<float> golden, formats::decode_rows(*packed));
     DOVETAIL_TRY(const std::vector<float> quick, formats::unpack_rows(*packed));
-    if (packed_sha256(*packed) != record.packed_sha256) return "packed codes differ from the digest";
+    if (packed_sha256(*packed) != record.packed_sha256)
+      return "packed codes differ from the digest";
     if (!same_bits(golden, quick)) return "golden codec and quick unpacker decode differently";
     if (!same_bits(golden, read)) return "codec and reader of the file decode differently";
     return std::string();
@@ -200,8 +202,7 @@ Result<std::string> check_bytes(const StoredCheckpoint& stored, const TensorReco
 }
 
 Result<std::string> check_tensor(const StoredCheckpoint& stored, const TensorRecord& record) {
-  DOVETAIL_TRY(const std::vector<float> read,
-               stored.values(record.name, record.rows, record.cols));
+  DOVETAIL_TRY(const std::vector<float> read, stored.values(record.name, record.rows, record.cols));
   DOVETAIL_TRY(const std::string problem, record.rounding.has_value()
                                               ? check_packed(stored, record, read)
                                               : check_bytes(stored, record));
@@ -222,9 +223,9 @@ std::string check_second_copy(const StoredCheckpoint& stored, const TensorRecord
 Result<VerifyReport> verify_checkpoint(const std::string& path) {
   DOVETAIL_TRY(std::optional<Manifest> manifest, find_manifest(path));
   if (!manifest.has_value()) {
-    return invalid_argument(fmt::format(
-        "{}: has no {} or metadata {}: nothing says what it should hold", path, kManifestFile,
-        kManifestKey));
+    return invalid_argument(
+        fmt::format("{}: has no {} or metadata {}: nothing says what it should hold", path,
+                    kManifestFile, kManifestKey));
   }
   DOVETAIL_TRY(const std::unique_ptr<StoredCheckpoint> stored, open_stored(path));
   VerifyReport report{.manifest = std::move(*manifest), .failures = {}};

@@ -20,7 +20,7 @@ struct TensorFailure {
 
 struct VerifyReport {
   Manifest manifest;
-  int64_t tensors = 0;  // that were looked at
+  int64_t tensors = 0;                  // that were looked at
   std::vector<TensorFailure> failures;  // empty: all is well
 };
 

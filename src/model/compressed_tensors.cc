@@ -29,8 +29,8 @@ struct FormatFacts {
   int64_t float_bits = 0;  // 0: no floats
 };
 constexpr FormatFacts kFormats[] = {
-    {"pack-quantized", true, 0},       {"int-quantized", true, 0},
-    {"float-quantized", false, 8},     {"naive-quantized", true, 8},
+    {"pack-quantized", true, 0},        {"int-quantized", true, 0},
+    {"float-quantized", false, 8},      {"naive-quantized", true, 8},
     {"nvfp4-pack-quantized", false, 4}, {"mxfp4-pack-quantized", false, 4},
     {"mxfp6-pack-quantized", false, 6}, {"mxfp8-quantized", false, 8}};
 
@@ -39,8 +39,8 @@ Status check_format(const QuantizationScheme& scheme, const std::string& where) 
   for (const FormatFacts& facts : kFormats) {
     known += (known.empty() ? "" : ", ") + std::string(facts.name);
     if (facts.name != scheme.format) continue;
-    const bool fits = scheme.is_float ? facts.float_bits == scheme.bits && scheme.symmetric
-                                      : facts.ints;
+    const bool fits =
+        scheme.is_float ? facts.float_bits == scheme.bits && scheme.symmetric : facts.ints;
     if (fits) return {};
     return invalid_argument(fmt::format("{}: format {} cannot hold {}{}-bit {}s", where,
                                         scheme.format, scheme.symmetric ? "" : "asymmetric ",
@@ -75,8 +75,8 @@ Status read_granule(const json& weights, const std::string& where, QuantizationS
     DOVETAIL_TRY(const auto group, json_integer(weights, "group_size", where));
     scheme.group_size = group.value_or(0);
     if (scheme.group_size < 1 || scheme.group_size > kMaxGranule) {
-      return invalid_argument(fmt::format("{}.group_size = {}, want 1..{}", where,
-                                          scheme.group_size, kMaxGranule));
+      return invalid_argument(
+          fmt::format("{}.group_size = {}, want 1..{}", where, scheme.group_size, kMaxGranule));
     }
   }
   if (scheme.strategy == ScaleStrategy::kBlock) {
@@ -85,8 +85,8 @@ Status read_granule(const json& weights, const std::string& where, QuantizationS
                          block[1].is_number_unsigned() && block[0] != 0 && block[1] != 0 &&
                          block[0] <= kMaxGranule && block[1] <= kMaxGranule;
     if (!is_pair) {
-      return invalid_argument(fmt::format("{}.block_structure = {}, want [rows, columns]", where,
-                                          member_text(block)));
+      return invalid_argument(
+          fmt::format("{}.block_structure = {}, want [rows, columns]", where, member_text(block)));
     }
     scheme.block_rows = block[0].get<int64_t>();
     scheme.block_cols = block[1].get<int64_t>();
@@ -161,11 +161,7 @@ class WeightReader {
  public:
   WeightReader(const SafetensorsSource& folder, const QuantizationScheme& scheme,
                std::string module, int64_t rows, int64_t cols)
-      : folder_(folder),
-        scheme_(scheme),
-        module_(std::move(module)),
-        rows_(rows),
-        cols_(cols) {}
+      : folder_(folder), scheme_(scheme), module_(std::move(module)), rows_(rows), cols_(cols) {}
 
   Result<std::vector<float>> read() {
     DOVETAIL_TRY_STATUS(find_codes());
@@ -173,7 +169,8 @@ class WeightReader {
     DOVETAIL_TRY_STATUS(read_scales());
     if (!scheme_.symmetric) DOVETAIL_TRY_STATUS(read_zeros());
     std::vector<float> values(static_cast<size_t>(rows_ * cols_));
-    parallel_for(rows_, [&](int64_t row, int64_t) { decode_row(row, values.data() + row * cols_); });
+    parallel_for(rows_,
+                 [&](int64_t row, int64_t) { decode_row(row, values.data() + row * cols_); });
     const bool finite = std::ranges::all_of(values, [](float v) { return std::isfinite(v); });
     if (!finite) return invalid_argument(where("weight") + " holds an infinity or a NaN");
     return values;
@@ -414,9 +411,8 @@ class CompressedSource final : public TensorSource {
 
   [[nodiscard]] Result<std::vector<float>> read(const std::string& name, int64_t rows,
                                                 int64_t cols) const override {
-    const bool quantized =
-        name.ends_with(kWeight) && (folder_->find(name + "_packed") != nullptr ||
-                                    folder_->find(name + "_scale") != nullptr);
+    const bool quantized = name.ends_with(kWeight) && (folder_->find(name + "_packed") != nullptr ||
+                                                       folder_->find(name + "_scale") != nullptr);
     if (!quantized) return folder_->read(name, rows, cols);
     const std::string module = name.substr(0, name.size() - kWeight.size());
     const QuantizationScheme* scheme = scheme_of(schemes_, module);

@@ -54,7 +54,8 @@ struct QuantizationScheme {
 [[nodiscard]] std::unique_ptr<TensorSource> compressed_tensors_source(
     std::unique_ptr<SafetensorsSource> folder, std::vector<QuantizationScheme> schemes);
 
-// The tensors of a folder with a config.json, quantised or not. Errors: kNotFound, kInvalidArgument.
+// The tensors of a folder with a config.json, quantised or not. Errors: kNotFound,
+// kInvalidArgument.
 [[nodiscard]] Result<std::unique_ptr<TensorSource>> open_folder_tensors(const std::string& folder);
 
 // "dovetail.tensor_scale.": see above. The value is the FP32's bits, eight hexadecimal digits.

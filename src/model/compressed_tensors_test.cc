@@ -34,8 +34,8 @@ std::string folder_of(const std::vector<Part>& parts, const json& config,
   std::string header = R"({"__metadata__":{"format":"pt")" + extra + "}";
   std::string data;
   for (const Part& part : parts) {
-    header += fmt::format(R"(,"{}":{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", part.name,
-                          part.dtype, fmt::join(part.dims, ","), data.size(),
+    header += fmt::format(R"(,"{}":{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
+                          part.name, part.dtype, fmt::join(part.dims, ","), data.size(),
                           data.size() + part.bytes.size());
     data += part.bytes;
   }
@@ -49,8 +49,7 @@ json config_of(const std::string& format, const json& weights) {
   return {{"quantization_config",
            {{"quant_method", "compressed-tensors"},
             {"format", format},
-            {"config_groups",
-             {{"group_0", {{"targets", {"Linear"}}, {"weights", weights}}}}}}}};
+            {"config_groups", {{"group_0", {{"targets", {"Linear"}}, {"weights", weights}}}}}}}};
 }
 
 Result<std::vector<float>> read_linear(const std::string& folder, int64_t rows, int64_t cols) {
@@ -67,8 +66,8 @@ const std::vector<Part> kInt4Parts = {
     {"m.weight_scale", "F16", {2, 2}, raw<uint16_t>({0x3800, 0x4000, 0x3c00, 0xbc00})}};
 
 TEST(CompressedTensors, PackedIntegersByHand) {
-  const auto values = read_linear(folder_of(kInt4Parts, config_of("pack-quantized", kInt4Groups)),
-                                  2, 4);
+  const auto values =
+      read_linear(folder_of(kInt4Parts, config_of("pack-quantized", kInt4Groups)), 2, 4);
   ASSERT_TRUE(values.has_value()) << values.error().message;
   EXPECT_EQ(*values, (std::vector<float>{-4, 3.5, 0, 2, -1, -2, -3, -4}));
 }
@@ -86,17 +85,15 @@ TEST(CompressedTensors, ZeroPointsArePackedAlongTheRows) {
 
 TEST(CompressedTensors, BytesAndFloatsByHand) {
   const json channel = {{"num_bits", 8}, {"type", "int"}, {"strategy", "channel"}};
-  const auto ints = read_linear(
-      folder_of({{"m.weight", "I8", {2, 2}, raw<int8_t>({-128, 127, 1, 2})},
-                 {"m.weight_scale", "BF16", {2, 1}, raw<uint16_t>({0x3f80, 0x4000})}},
-                config_of("int-quantized", channel)),
-      2, 2);
+  const auto ints =
+      read_linear(folder_of({{"m.weight", "I8", {2, 2}, raw<int8_t>({-128, 127, 1, 2})},
+                             {"m.weight_scale", "BF16", {2, 1}, raw<uint16_t>({0x3f80, 0x4000})}},
+                            config_of("int-quantized", channel)),
+                  2, 2);
   ASSERT_TRUE(ints.has_value()) << ints.error().message;
   EXPECT_EQ(*ints, (std::vector<float>{-128, 127, 2, 4}));
-  const json block = {{"num_bits", 8},
-                      {"type", "float"},
-                      {"strategy", "block"},
-                      {"block_structure", {2, 1}}};
+  const json block = {
+      {"num_bits", 8}, {"type", "float"}, {"strategy", "block"}, {"block_structure", {2, 1}}};
   const auto floats = read_linear(
       folder_of({{"m.weight", "F8_E4M3", {2, 2}, raw<uint8_t>({0x38, 0x7e, 0xb8, 0x01})},
                  {"m.weight_scale", "F32", {1, 2}, raw<float>({1, 2})}},
@@ -115,25 +112,29 @@ std::vector<Part> nvfp4_parts(float global) {
 }
 
 TEST(CompressedTensors, Nvfp4HasTheEvenColumnInTheLowNibble) {
-  const auto values = read_linear(
-      folder_of(nvfp4_parts(4), config_of("nvfp4-pack-quantized", kNvfp4)), 1, 16);
+  const auto values =
+      read_linear(folder_of(nvfp4_parts(4), config_of("nvfp4-pack-quantized", kNvfp4)), 1, 16);
   ASSERT_TRUE(values.has_value()) << values.error().message;
   // Scale 2 / 4; codes 15, 7, 1, 0, 2, 0, ...
-  EXPECT_EQ(*values, (std::vector<float>{-3, 3, .25, 0, .5, 0, .75, 0, 1, 0, 1.5, 0, 2, 0, 0, -0.0F}));
+  EXPECT_EQ(*values,
+            (std::vector<float>{-3, 3, .25, 0, .5, 0, .75, 0, 1, 0, 1.5, 0, 2, 0, 0, -0.0F}));
 }
 
 TEST(CompressedTensors, AnExactTensorScaleMustAgreeWithTheGlobalOne) {
   const json config = config_of("nvfp4-pack-quantized", kNvfp4);
   // The bits of .25 and one further; then of 1.
-  for (const auto& [bits, good] : {std::pair{"3e800000", true}, {"3e800001", true},
-                                   {"3f800000", false}, {"nonsense", false}}) {
+  for (const auto& [bits, good] : {std::pair{"3e800000", true},
+                                   {"3e800001", true},
+                                   {"3f800000", false},
+                                   {"nonsense", false}}) {
     const auto values = read_linear(
-        folder_of(nvfp4_parts(4), config, fmt::format(R"(,"dovetail.tensor_scale.m":"{}")", bits)), 1,
-        16);
+        folder_of(nvfp4_parts(4), config, fmt::format(R"(,"dovetail.tensor_scale.m":"{}")", bits)),
+        1, 16);
     EXPECT_EQ(values.has_value(), good) << bits;
   }
-  EXPECT_NE(read_linear(folder_of(nvfp4_parts(0), config), 1, 16).error().message.find(
-                "want a positive number"),
+  EXPECT_NE(read_linear(folder_of(nvfp4_parts(0), config), 1, 16)
+                .error()
+                .message.find("want a positive number"),
             std::string::npos);
 }
 
@@ -171,7 +172,8 @@ TEST(CompressedTensorsError, EveryPartIsCheckedForShapeAndType) {
   expect_error(read_linear(folder_of(parts, config), 2, 4), "weight_shape = (2, 3), want (2, 4)");
   parts = kInt4Parts;
   parts[2].dtype = "I16";
-  expect_error(read_linear(folder_of(parts, config), 2, 4), "has dtype I16, want F16 or BF16 or F32");
+  expect_error(read_linear(folder_of(parts, config), 2, 4),
+               "has dtype I16, want F16 or BF16 or F32");
   parts = kInt4Parts;
   parts[2].bytes = raw<uint16_t>({0x7c00, 0x4000, 0x3c00, 0xbc00});
   expect_error(read_linear(folder_of(parts, config), 2, 4), "an infinity or a NaN");

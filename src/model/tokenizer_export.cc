@@ -81,11 +81,12 @@ nlohmann::json tokenizer_json(const TokenizerParts& parts) {
     if (!parts.tokens[id].empty()) vocabulary.emplace(parts.tokens[id], id);
   }
   nlohmann::json merges = nlohmann::json::array();
-  for (const auto& [left, right] : parts.merges) merges.push_back(nlohmann::json::array({left, right}));
+  for (const auto& [left, right] : parts.merges)
+    merges.push_back(nlohmann::json::array({left, right}));
   const nlohmann::json byte_level = {{"type", "ByteLevel"},
-                           {"add_prefix_space", false},
-                           {"trim_offsets", true},
-                           {"use_regex", false}};
+                                     {"add_prefix_space", false},
+                                     {"trim_offsets", true},
+                                     {"use_regex", false}};
   using nlohmann::json;
   return json{{"version", "1.0"},
               {"truncation", nullptr},
@@ -126,7 +127,8 @@ Result<TokenizerParts> read_parts(const std::string& path) {
 Result<TokenizerFiles> tokenizer_files(const std::string& path) {
   DOVETAIL_TRY(const TokenizerParts parts, read_parts(path));
   TokenizerFiles files{.bos_id = parts.bos_id, .eos_id = parts.eos_id};
-  files.tokenizer_json = tokenizer_json(parts).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  files.tokenizer_json =
+      tokenizer_json(parts).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                  {"clean_up_tokenization_spaces", false},
                  {"add_bos_token", false}};
@@ -134,8 +136,7 @@ Result<TokenizerFiles> tokenizer_files(const std::string& path) {
   config["eos_token"] = parts.eos_id < 0 ? Json() : Json(token_text(parts, parts.eos_id));
   const std::string chat_template = chat_template_of(path);
   if (!chat_template.empty()) config["chat_template"] = chat_template;
-  files.tokenizer_config_json =
-      config.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  files.tokenizer_config_json = config.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   return files;
 }
 
@@ -157,8 +158,7 @@ Result<GgufVocabulary> gguf_vocabulary(const std::string& path, int64_t vocab_si
     made.tokens[id] = fmt::format("[PAD{}]", id);
     made.types[id] = kUnused;
   }
-  for (const AddedToken& token : parts.added)
-    made.types[static_cast<size_t>(token.id)] = kControl;
+  for (const AddedToken& token : parts.added) made.types[static_cast<size_t>(token.id)] = kControl;
   for (const auto& [left, right] : parts.merges) made.merges.push_back(left + " " + right);
   return made;
 }
