@@ -55,7 +55,7 @@ void print_manifest(const checkpoint::Manifest& manifest) {
   print_line(fmt::format("{:<26}{}", "off-grid seed", p.off_grid_seed));
   for (const std::string& note : manifest.notes) print_line(fmt::format("{:<26}{}", "note", note));
   print_line("\n" + manifest.recipe_toml);
-  print_line(fmt::format("{:<44}{:<16}{:<26}{:<18}{}", "tensor", "format", "rounding",
+  print_line(fmt::format("{:<50}{:<16}{:<26}{:<18}{}", "tensor", "format", "rounding",
                          "packed sha256", "decoded sha256"));
   for (const checkpoint::TensorRecord& t : manifest.tensors) {
     const std::string rounding =
@@ -63,7 +63,7 @@ void print_manifest(const checkpoint::Manifest& manifest) {
                                              formats::rule_name(t.rounding->ties),
                                              formats::rule_name(t.rounding->zero_block))
                                : "";
-    print_line(fmt::format("{:<44}{:<16}{:<26}{:<18}{}", t.name, t.format, rounding,
+    print_line(fmt::format("{:<50}{:<16}{:<26}{:<18}{}", t.name, t.format, rounding,
                            t.packed_sha256.substr(0, 16), t.decoded_sha256.substr(0, 16)));
   }
 }

@@ -9,7 +9,7 @@
 
 #include <fmt/format.h>
 
-#include "compress/treat.h"
+#include "compress/site_matrix.h"
 #include "formats/quantize.h"
 #include "host/matmul.h"
 
@@ -200,8 +200,8 @@ Status fold(const model::ModelShape& shape, SiteKind kind, const std::vector<flo
             model::LayerWeights& layer) {
   DOVETAIL_TRY(const std::vector<int64_t> producer, producer_channels(shape, kind));
   DOVETAIL_TRY_STATUS(check_scales(s, producer));
-  for (const auto member : site_matrices(kind)) {
-    Matrix& w = layer.*member;
+  for (const SiteMember& member : site_members(kind)) {
+    Matrix& w = layer.*member.matrix;
     for (size_t at = 0; at < w.values.size(); ++at) w.values[at] *= s[at % s.size()];
   }
   std::vector<float> no_bias;

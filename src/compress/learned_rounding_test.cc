@@ -107,7 +107,8 @@ TEST(LearnedRounding, ImprovesWhatGptqFound) {
   host::Gram gram(c.input.cols);
   gram.add(c.input.rows, normed.data());
   for (size_t i = 0; i < 3; ++i) {
-    auto moved = gptq(start[i].format, {}, c.layer().*layer_linears()[i], gram.mean());
+    auto moved =
+        gptq(start[i].format, {}, c.layer().*layer_linears()[i], std::move(gram).take_mean());
     ASSERT_TRUE(moved.has_value());
     start[i] = {start[i].format, std::move(moved->values), std::move(moved->scales)};
   }

@@ -151,6 +151,7 @@ TEST(LayerBackward, WithoutTheInputTheOtherGradientsStay) {
 TEST(LayerBackward, RoundedInputsOfALinearAreThoseOfItsGradient) {
   const Case c = make_case();
   LayerNumerics numerics;
+  numerics.linear[3].format = formats::ActivationFormat::kInt8Token;
   const Found found = run_backward(c, false, numerics);
   const RopeTable rope(kSeq, c.shape.head_dim, c.shape.rope_theta);
   const LayerRun run{c.shape, c.weights, numerics, rope, kBatch, kSeq};

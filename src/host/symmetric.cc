@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -133,6 +134,12 @@ Result<std::vector<float>> factor_of_inverse(int64_t k, const std::vector<float>
     for (int64_t j = i; j < k; ++j)
       upper[static_cast<size_t>(i * k + j)] = static_cast<float>(matrix.row(k - 1 - i)[k - 1 - j]);
   return upper;
+}
+
+Result<std::vector<float>> factor_of_inverse(int64_t k, const std::vector<float>& h, double shift) {
+  std::vector<int64_t> order(static_cast<size_t>(k));
+  std::iota(order.begin(), order.end(), int64_t{0});
+  return factor_of_inverse(k, h, order, shift);
 }
 
 }  // namespace dovetail::host

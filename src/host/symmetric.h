@@ -34,4 +34,8 @@ class Gram {
                                                            const std::vector<int64_t>& order,
                                                            double shift);
 
+// In the order as it stands.
+[[nodiscard]] Result<std::vector<float>> factor_of_inverse(int64_t k, const std::vector<float>& h,
+                                                           double shift);
+
 }  // namespace dovetail::host

@@ -201,7 +201,30 @@ def safetensors(tensors, dtype="F32", size=4):
     return struct.pack("<Q", len(encoded)) + encoded + data
 
 
+def packed_safetensors():
+    """The packed parts that the quantisation config of the fuzz target names: dtype, size and dims of each."""
+    at = "model.layers.0."
+    parts = [(at + "self_attn.q_proj.weight_packed", "I32", 4, [4, 1]), (at + "self_attn.q_proj.weight_shape", "I64", 8, [2]),
+             (at + "self_attn.q_proj.weight_scale", "F16", 2, [4, 2]),
+             (at + "self_attn.q_proj.weight_zero_point", "I32", 4, [1, 2]),
+             (at + "self_attn.k_proj.weight_packed", "U8", 1, [2, 2]),
+             (at + "self_attn.k_proj.weight_scale", "F8_E4M3", 1, [2, 2]),
+             (at + "self_attn.k_proj.weight_global_scale", "F32", 4, [1]),
+             (at + "self_attn.o_proj.weight", "I8", 1, [4, 4]), (at + "self_attn.o_proj.weight_scale", "BF16", 2, [4, 1]),
+             (at + "self_attn.o_proj.weight_zero_point", "I8", 1, [4, 1]),
+             (at + "mlp.up_proj.weight", "F8_E4M3", 1, [4, 4]), (at + "mlp.up_proj.weight_scale", "U8", 1, [2, 2])]
+    values = {"F32": struct.pack("<f", 1), "I64": struct.pack("<q", 4)}
+    header, data = {"__metadata__": {"dovetail.tensor_scale." + at + "self_attn.k_proj": "3f800000"}}, b""
+    for name, dtype, size, dims in parts:
+        begin = len(data)
+        data += values.get(dtype, b"\1" * size) * (dims[0] * (dims[1] if len(dims) > 1 else 1))
+        header[name] = {"dtype": dtype, "shape": dims, "data_offsets": [begin, len(data)]}
+    encoded = json.dumps(header).encode()
+    return struct.pack("<Q", len(encoded)) + encoded + data
+
+
 def safetensors_seeds():
+    yield "packed", packed_safetensors()
     at = "model.layers.0."
     tensors = [("model.embed_tokens.weight", [3, 4]), ("model.norm.weight", [4]),
                (at + "input_layernorm.weight", [4]), (at + "post_attention_layernorm.weight", [4]),

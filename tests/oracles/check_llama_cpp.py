@@ -8,7 +8,6 @@ import pathlib
 import subprocess
 import sys
 
-TOOL, SCRATCH, NODE = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
 PROMPT, NEW = 16, 32
 EXACT = ["f32", "f16"]
 ROUNDED = ["q4_0", "q4_1", "q5_0", "q8_0", "q4_k", "q6_k", "mxfp4",  # encoded from the weights
@@ -28,31 +27,33 @@ def write_tokenizer(folder):
     }))
 
 
-def margins(what, source):
-    out = SCRATCH / what
-    subprocess.run([TOOL, "gguf", out, what, source], check=True)
+def margins(what, source, tool, scratch, node):
+    out = scratch / what
+    subprocess.run([tool, "gguf", out, what, source], check=True)
     prompt = json.loads((out / "tokens.json").read_text())[:PROMPT]
-    script = NODE / "generate.mjs"
+    script = node / "generate.mjs"
     script.write_text((pathlib.Path(__file__).parent / "generate.mjs").read_text())
     words = [str(token) for token in prompt]
     made = subprocess.run(["node", script, out / "model.gguf", str(NEW), *words], check=True,
                           stdout=subprocess.PIPE, text=True, timeout=300)
     generated = [str(token) for token in json.loads(made.stdout.splitlines()[-1])]
     assert len(generated) == NEW, f"{what}: {len(generated)} tokens"
-    scored = subprocess.run([TOOL, "score", out / "model.gguf", str(PROMPT), *words, *generated], check=True,
+    scored = subprocess.run([tool, "score", out / "model.gguf", str(PROMPT), *words, *generated], check=True,
                             stdout=subprocess.PIPE, text=True)
     return [float(line) for line in scored.stdout.split()]
 
 
 def main():
-    source = SCRATCH / "source"
+    tool, scratch, node = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+    source = scratch / "source"
     write_tokenizer(source)
     for what in EXACT + ROUNDED:
-        worst = margins(what, source)
+        worst = margins(what, source, tool, scratch, node)
         equal = sum(margin == 0 for margin in worst)
         print(f"{what:22} {equal} of {NEW} tokens are Dovetail's best, the others within {max(worst):.3f} "
               "deviations", flush=True)
         assert equal == NEW if what in EXACT else equal >= NEW * 3 // 4 and max(worst) < 0.3, what
 
 
-main()
+if __name__ == "__main__":
+    main()

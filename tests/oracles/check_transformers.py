@@ -10,6 +10,7 @@ import sys
 
 os.environ["TQDM_DISABLE"] = "1"
 import numpy as np
+import tokenizers
 import torch
 import transformers
 
@@ -96,7 +97,27 @@ def check_values(treatment, out, model):
         assert worst <= (1e-6 if "nvfp4" in treatment else 0), f"{treatment} {name}: values differ by {worst}"
 
 
+def check_tokenizers():
+    """The tokenizers package gives Dovetail's ids under a tokenizer.json that was made of another file."""
+    data = pathlib.Path(os.environ.get("DOVETAIL_DATA", "../shared/data"))
+    cache = pathlib.Path(os.environ.get("DOVETAIL_CACHE", pathlib.Path.home() / ".cache" / "dovetail"))
+    sources = [data / "tokenizers" / name for name in ("smollm2", "qwen2.5", "llama3", "gpt2")]
+    sources.append(cache / "models" / "smollm2-135m" / "model.gguf")
+    text = pathlib.Path("docs/tutorial.md").read_text(encoding="utf-8") + "\n\n Zwölf  ½ 12345 \u4f60\u597d\U0001f600 I'LL\t"
+    (SCRATCH / "text.txt").write_text(text, encoding="utf-8")
+    for i, source in enumerate(sources):
+        if not source.exists():
+            print(f"NOT TESTED: {source} is absent")
+            continue
+        out = SCRATCH / f"tokenizer{i}"
+        subprocess.run([TOOL, "tokenizer", source, out, SCRATCH / "text.txt"], check=True)
+        theirs = tokenizers.Tokenizer.from_file(str(out / "tokenizer.json")).encode(text, add_special_tokens=False).ids
+        assert theirs == json.loads((out / "ids.json").read_text()), source
+        print(f"{source.name}: {len(theirs)} ids are equal", flush=True)
+
+
 def main():
+    check_tokenizers()
     float32_unpacking()
     token_scales()
     zero_points_on_meta()

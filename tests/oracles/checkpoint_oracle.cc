@@ -5,6 +5,8 @@
 //     OUT/model, OUT/logits.f32 (tokens, vocabulary), OUT/values/<tensor>.f32, OUT/tokens.json
 //   checkpoint_oracle gguf OUT TREATMENT|TYPE SOURCE
 //     OUT/model.gguf with the vocabulary of SOURCE, OUT/tokens.json
+//   checkpoint_oracle tokenizer SOURCE OUT TEXT
+//     OUT/tokenizer.json made of SOURCE's tokenizer; OUT/ids.json, SOURCE's ids of the file TEXT
 //   checkpoint_oracle score MODEL PROMPT_LENGTH ID...
 //     for each id behind the prompt: how far its logit lies below the best one, in standard
 //     deviations of the logits, as Dovetail computes them
@@ -16,11 +18,14 @@
 
 #include <fmt/format.h>
 
+#include "base/paths.h"
 #include "checkpoint/block_encoders.h"
 #include "checkpoint/folder_writer.h"
 #include "checkpoint/gguf_writer.h"
 #include "checkpoint/round_to_nearest.h"
 #include "host/host_model.h"
+#include "model/tokenizer.h"
+#include "model/tokenizer_export.h"
 
 namespace dovetail::checkpoint {
 namespace {
@@ -133,7 +138,20 @@ Status score(const std::string& path, int64_t prompt, const std::vector<std::str
   return {};
 }
 
+Status write_tokenizer(const std::string& source, const std::string& out, const std::string& text) {
+  DOVETAIL_TRY(const model::TokenizerFiles files, model::tokenizer_files(source));
+  DOVETAIL_TRY(const model::Tokenizer tokenizer, model::load_tokenizer(source));
+  DOVETAIL_TRY(const std::string read, read_text_file(text, 1 << 26));
+  fs::create_directories(out);
+  std::ofstream(out + "/tokenizer.json") << files.tokenizer_json;
+  std::ofstream(out + "/ids.json")
+      << "[" << fmt::format("{}", fmt::join(tokenizer.encode(read), ",")) << "]";
+  return {};
+}
+
 Status run(const std::vector<std::string>& words) {
+  if (words.size() == 4 && words[0] == "tokenizer")
+    return write_tokenizer(words[1], words[2], words[3]);
   if (words.size() == 4 && words[0] == "gguf") return write_gguf(words[1], words[2], words[3]);
   if (words.size() > 3 && words[0] == "score")
     return score(words[1], std::stoll(words[2]), {words.begin() + 3, words.end()});

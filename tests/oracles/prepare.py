@@ -5,6 +5,7 @@
 
 Exit code 77 (skipped) and a line that says so where the packages cannot be had."""
 import argparse
+import os
 import pathlib
 import shutil
 import subprocess
@@ -38,6 +39,8 @@ def python_environment(folder):
     if mark.exists():
         return python
     shutil.rmtree(folder, ignore_errors=True)
+    if not os.environ.get("DOVETAIL_ORACLES"):
+        skip("torch and its libraries are 4 GB; ./check --oracles (or DOVETAIL_ORACLES=1) fetches them")
     run_or_skip([sys.executable, "-m", "venv", folder], "no virtual environment")
     run_or_skip([python, "-m", "pip", "install", "--quiet", *TORCH, *PYTHON_PACKAGES],
                 "packages cannot be installed", timeout=1500)
@@ -49,6 +52,8 @@ def node_folder(folder):
     mark = folder / "complete"
     if mark.exists():
         return folder
+    if not os.environ.get("DOVETAIL_ORACLES"):
+        skip("llama.cpp is 600 MB of npm packages; ./check --oracles (or DOVETAIL_ORACLES=1) fetches it")
     if shutil.which("npm") is None or shutil.which("node") is None:
         skip("node and npm are absent")
     shutil.rmtree(folder, ignore_errors=True)
