@@ -4,8 +4,8 @@
 
 #include <cmath>
 
+#include "compress/site_matrix.h"
 #include "compress/tiny_model.h"
-#include "compress/treat.h"
 #include "formats/quantize.h"
 
 namespace dovetail::compress {
@@ -50,8 +50,9 @@ TEST(Fold, ScalesOfEverySiteLeaveTheFunction) {
     for (const int64_t channel : producer) s.push_back(of_channel[static_cast<size_t>(channel)]);
     model::Weights folded = weights;
     ASSERT_TRUE(fold(folded.shape, kind, s, folded.layers[1]).has_value());
-    for (const auto member : site_matrices(kind))
-      EXPECT_NE((folded.layers[1].*member).values, (weights.layers[1].*member).values);
+    for (const SiteMember& member : site_members(kind))
+      EXPECT_NE((folded.layers[1].*member.matrix).values,
+                (weights.layers[1].*member.matrix).values);
     const std::vector<float> found = hidden_of(folded, tokens);
     double largest = 0;
     for (const float x : want) largest = std::max(largest, std::fabs(static_cast<double>(x)));

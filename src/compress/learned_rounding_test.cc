@@ -140,7 +140,8 @@ TEST(LearnedRounding, Bf16SitesStayAndActivationsAreRounded) {
   Case c(6);
   auto formats = all_in("int3_g32");
   formats[6] = formats::WeightFormat{};
-  c.numerics.linear.fill(formats::ActivationFormat::kInt8Token);
+  for (host::InputNumerics& input : c.numerics.linear)
+    input.format = formats::ActivationFormat::kInt8Token;
   const RoundedLayer start = nearest_layer(c.layer(), formats, {});
   const auto found = learn_rounding(c.problem(), start, {.iterations = 30, .start_reach = .5});
   ASSERT_TRUE(found.has_value()) << found.error().message;
