@@ -63,7 +63,7 @@ struct LayerProblem {
 };
 
 struct LearnedParams {
-  int64_t iterations = 100;  // 0..100000
+  int64_t iterations = 50;   // 0..100000
   int64_t batch = 8;         // sequences of one step; at most what there is
   double rate = 0;           // of offsets, in steps of the ladder; 0: 1 / iterations
   double scale_rate = 0.1;   // of alpha, beside `rate`; 0: scales stay

@@ -106,9 +106,9 @@ TEST(LearnedRounding, ImprovesWhatGptqFound) {
                  c.weights->shape.rms_norm_eps, normed.data());
   host::Gram gram(c.input.cols);
   gram.add(c.input.rows, normed.data());
+  const std::vector<float> moments = std::move(gram).take_mean();
   for (size_t i = 0; i < 3; ++i) {
-    auto moved =
-        gptq(start[i].format, {}, c.layer().*layer_linears()[i], std::move(gram).take_mean());
+    auto moved = gptq(start[i].format, {}, c.layer().*layer_linears()[i], moments);
     ASSERT_TRUE(moved.has_value());
     start[i] = {start[i].format, std::move(moved->values), std::move(moved->scales)};
   }
