@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::string_view kStart = "Start";
 constexpr std::string_view kAsk = "Ask what is best";
+constexpr std::string_view kMake = "Make a checkpoint";
 constexpr std::string_view kLook = "Look at one thing";
 constexpr std::string_view kShell = "Shell and documentation";
 
@@ -111,8 +112,34 @@ std::vector<HelpText> make_texts() {
        .examples = {{"the shape of an 8B model", "inspect llama-3-8b"},
                     {"how many bits a weight takes under a treatment",
                      "inspect llama-3-8b --treatment int4_g128 --json"}}},
+      {.verb = "compress",
+       .group = kMake,
+       .purpose = "Writes a compressed checkpoint that transformers, vLLM or llama.cpp open, with "
+                  "recipe, provenance and digests inside.",
+       .notes = "A layer at a time: memory does not grow with the number of layers, and a limit is "
+                "kept. Stopped at any moment and started again, it goes on behind the last "
+                "finished layer (OUT.work) and writes the same bits.",
+       .exits = kExits,
+       .values = {{"model", "MODEL"},
+                  {"--treatment", "TREATMENT"},
+                  {"--recipe", "RECIPE.toml"},
+                  {"--text", "FILE"},
+                  {"--sequences", "N"},
+                  {"--tokens", "TOKENS"},
+                  {"--out", "FOLDER|FILE.gguf"},
+                  {"--memory-gib", "GIB"}},
+       .examples = {{"4-bit weights by rounding, a Hugging Face folder",
+                     "compress smollm2-135m --treatment int4_g64 --out out/model"},
+                    {"the same for llama.cpp",
+                     "compress smollm2-135m --treatment int4_g32 --gguf --out out/model.gguf"},
+                    {"what GPTQ would take, before it starts",
+                     "compress smollm2-135m --treatment int4_g64_gptq --text docs/tutorial.md "
+                     "--memory-gib 4 --dry-run"},
+                    {"GPTQ with 8-bit activations",
+                     "compress smollm2-135m --treatment int4_g64_gptq+a:int8_token --text "
+                     "docs/tutorial.md --sequences 4 --out out/gptq"}}},
       {.verb = "verify",
-       .group = kLook,
+       .group = kMake,
        .purpose = "Checks a checkpoint that this program wrote against its own digests, tensor by "
                   "tensor: stored codes, golden codec, quick unpacker and the reader of the file "
                   "must agree bit for bit.",

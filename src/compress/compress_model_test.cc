@@ -161,7 +161,9 @@ TEST(CompressModel, EveryAlgorithmLosesLessThanTheOneBefore) {
     const auto recipe = uniform(*weights, name);
     if (!recipe::needs_calibration(recipe))
       return mean_kl(*weights, apply_recipe(*weights, recipe).value(), {}, fresh);
-    const auto made = compress_in_memory(weights, recipe, seen);
+    LayerParams params;
+    params.learned.iterations = 100;
+    const auto made = compress_in_memory(weights, recipe, seen, params);
     EXPECT_TRUE(made.has_value()) << made.error().message;
     return mean_kl(*weights, made->weights, made->numerics, fresh);
   };

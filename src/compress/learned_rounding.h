@@ -63,14 +63,14 @@ struct LayerProblem {
 };
 
 struct LearnedParams {
-  int64_t iterations = 50;   // 0..100000
-  int64_t batch = 8;         // sequences of one step; at most what there is
-  double rate = 0;           // of offsets, in steps of the ladder; 0: 1 / iterations
-  double scale_rate = 0.1;   // of alpha, beside `rate`; 0: scales stay
-  double start_reach = 0;    // |V| at most at the start; 0..0.5
-  double reach = 1.0;        // |V| at most; 0 < reach < 8
-  int64_t checks = 4;        // times that the loss over all sequences is looked at; >= 1
-  uint64_t seed = 1;         // of the order of sequences
+  int64_t iterations = 50;  // 0..100000
+  int64_t batch = 8;        // sequences of one step; at most what there is
+  double rate = 0;          // of offsets, in steps of the ladder; 0: 1 / iterations
+  double scale_rate = 0.1;  // of alpha, beside `rate`; 0: scales stay
+  double start_reach = 0;   // |V| at most at the start; 0..0.5
+  double reach = 1.0;       // |V| at most; 0 < reach < 8
+  int64_t checks = 4;       // times that the loss over all sequences is looked at; >= 1
+  uint64_t seed = 1;        // of the order of sequences
 };
 
 struct LearnedStats {

@@ -1,6 +1,7 @@
 #include "model/compressed_tensors.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -28,8 +29,9 @@ std::string raw(const std::vector<T>& values) {
 // A folder of one linear "m" as a file says it, right or wrong.
 std::string folder_of(const std::vector<Part>& parts, const json& config,
                       const std::string& extra = "") {
-  const std::string folder =
-      (std::filesystem::temp_directory_path() / "dovetail_model_test" / "compressed").string();
+  const std::string folder = (std::filesystem::temp_directory_path() / "dovetail_model_test" /
+                              ("compressed_" + std::to_string(::getpid())))
+                                 .string();
   std::filesystem::create_directories(folder);
   std::string header = R"({"__metadata__":{"format":"pt")" + extra + "}";
   std::string data;

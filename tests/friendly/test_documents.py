@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from test_terminal import BINARY, ROOT, on_terminal  # noqa: E402
 
 MODEL = "smollm2-135m"
-NEEDS_MODEL = re.compile(r"dovetail (optimize|eval|explain|report|pull \S|cost .*smollm2|inspect smollm2)")
+NEEDS_MODEL = re.compile(r"dovetail (optimize|compress|verify|eval|explain|report|pull \S|cost .*smollm2|inspect smollm2)")
 PROGRAM = re.compile(r"^(build/)?dovetail\b")
 
 
@@ -47,7 +47,7 @@ def example_commands():
             if language == "sh":
                 commands += [line for line in lines if PROGRAM.match(line)]
     ordered = list(dict.fromkeys(PROGRAM.sub("dovetail", line) for line in commands))
-    first = ("dovetail pull", "dovetail init", "dovetail optimize")
+    first = ("dovetail pull", "dovetail init", "dovetail optimize", "dovetail compress")
     return sorted(ordered, key=lambda line: next((i for i, verb in enumerate(first) if line.startswith(verb)),
                                                  len(first)))
 
@@ -136,7 +136,7 @@ class Examples(unittest.TestCase):
 
     def test_there_are_examples_of_every_verb(self):
         commands = "\n".join(example_commands())
-        for verb in ("init", "pull", "optimize", "explain", "report", "inspect", "cost", "eval kl",
+        for verb in ("init", "pull", "optimize", "compress", "verify", "explain", "report", "inspect", "cost", "eval kl",
                      "eval ppl", "completion"):
             self.assertIn(f"dovetail {verb}", commands)
 
