@@ -1,13 +1,15 @@
-"""The one evaluator: KL(uncompressed || compressed) over the full vocabulary, as src/eval/kl.h has it.
+"""KL(uncompressed || compressed) over the full vocabulary in torch, as src/eval/kl.h defines it.
+
+The second evaluator: it checks `dovetail eval kl DIR --against`, which the table uses, and emulates
+activations that Dovetail's own formats do not have.
 
 Usage: measure_kl.py JOB.json, with keys
   model, tokens        uncompressed folder, tokens.json of export_model.py
-  checkpoint, work     the peer's checkpoint (null: the folder `work` already holds plain weights),
-                       folder for the dequantised model
+  treated              folder that read_checkpoint.py wrote
   activations          null, or "int8_token": inputs of the block linears rounded per token as
                        compressed-tensors' dynamic symmetric INT8 does
   reference            file that keeps the uncompressed model's last hidden states
-Prints one JSON object. Needs: torch, transformers, and what read_checkpoint.py needs.
+Prints one JSON object. Needs: torch, transformers.
 """
 
 import json
@@ -18,7 +20,7 @@ import sys
 import torch
 import transformers
 
-from read_checkpoint import dequantise, is_block_linear
+BLOCK_LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 CHUNK_ROWS = 256
 
@@ -46,7 +48,7 @@ def round_activations(model, kind):
     if kind != "int8_token":
         raise SystemExit(f"activations = {kind}, want int8_token")
     for name, module in model.named_modules():
-        if is_block_linear(name):
+        if name.split(".")[-1] in BLOCK_LINEARS:
             module.register_forward_pre_hook(round_per_token)
 
 
@@ -84,12 +86,9 @@ def reference_states(job, windows):
 
 def measure(job):
     torch.set_num_threads(job["threads"])
-    result = {}
-    if job["checkpoint"] is not None:
-        result.update(dequantise(job["model"], job["checkpoint"], job["work"]))
     windows = json.loads(pathlib.Path(job["tokens"]).read_text())["evaluation"]
     reference = reference_states(job, windows)
-    treated_model = load(job["work"])
+    treated_model = load(job["treated"])
     round_activations(treated_model, job.get("activations"))
     treated = hidden_states(treated_model, windows)
     head = load(job["model"]).lm_head.weight.detach()
@@ -100,7 +99,7 @@ def measure(job):
     means = [s[0] / n for s, n in zip(sums, lengths)]
     mean = sum(s[0] for s in sums) / tokens
     spread = math.sqrt(sum((m - mean) ** 2 for m in means) / (len(means) - 1) / len(means))
-    result.update({
+    return {
         "kl_nats_per_token": mean,
         "kl_stderr_nats_per_token": spread,
         "window_kl_nats_per_token": means,
@@ -109,8 +108,7 @@ def measure(job):
         "reference_perplexity": math.exp(sum(s[3] for s in sums) / tokens),
         "num_tokens": tokens,
         "evaluator": f"torch {torch.__version__}, transformers {transformers.__version__}",
-    })
-    return result
+    }
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """Dequantises a peer's checkpoint into a plain float32 Hugging Face folder and counts its bits.
 
+Usage: read_checkpoint.py BASE CHECKPOINT OUT, where BASE is the uncompressed folder. Prints one JSON
+object.
+
 The layouts are read here from their definitions (compressed-tensors pack-quantized,
 int-quantized, nvfp4- and mxfp4-pack-quantized; GPTQ of GPTQModel and AutoRound; GGUF) and not with the
 peers' own code, so that a row does not depend on what a peer does when it loads.
@@ -16,6 +19,7 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import sys
 
 import gguf
 import numpy as np
@@ -151,9 +155,7 @@ def read_gptq(folder, config):
         codes = unpack_bit_stream(parts["qweight"].T.contiguous(), bits, cols)  # (out, in)
         zero = unpack_bit_stream(parts["qzeros"], bits, rows)  # (groups, out)
         if first_version:
-            if not symmetric:
-                raise SystemExit(f"{folder}: asymmetric GPTQ in the first layout, want gptq_v2")
-            zero = zero + 1
+            zero = (zero + 1) & ((1 << bits) - 1)
         group_of = parts["g_idx"].long() if "g_idx" in parts else (
             torch.arange(cols) // (cols // groups))
         weight = (codes - zero.T[:, group_of]) * rounded_scale(scale).T[:, group_of]
@@ -227,3 +229,7 @@ def dequantise(base, checkpoint, out):
         "bits_per_weight": sum(linear.format_bits for linear in linears.values()) / count,
         "stored_bits_per_weight": sum(linear.stored_bits for linear in linears.values()) / count,
     }
+
+
+if __name__ == "__main__":
+    print(json.dumps(dequantise(*sys.argv[1:])))

@@ -52,8 +52,8 @@ def integer(bits, group, symmetric=True, **more):
 
 
 def gptq_row(bits, group, symmetric=True):
-    """llm-compressor and compressed-tensors want groups that divide every width; 128 does not divide
-    SmolLM2's 576. Its stand-in is 96, the largest that does and is not coarser."""
+    """llm-compressor wants groups that divide every width; 128 does not divide SmolLM2's 576. Its
+    stand-in is 96, the largest that does and is not coarser."""
     shape = "sym" if symmetric else "asym"
     legal = 96 if group == 128 else group
     infix = "" if symmetric else "asym_"
@@ -63,14 +63,12 @@ def gptq_row(bits, group, symmetric=True):
     if legal != group:
         peers.append(PeerEntry("llm-compressor", f"GPTQ W{bits} g{group} {shape}, static order",
                                integer(bits, group, symmetric, algorithm="gptq")))
-    peers.append(PeerEntry("gptqmodel", f"GPTQ W{bits} g{legal} {shape}",
-                           integer(bits, legal, symmetric)))
-    if legal != group:
-        peers.append(PeerEntry("gptqmodel", f"GPTQ W{bits} g{group} {shape}",
-                               integer(bits, group, symmetric)))
+    # GPTQModel ends a row in a shorter group, as Dovetail does, and takes no group of 96.
+    peers.append(PeerEntry("gptqmodel", f"GPTQ W{bits} g{group} {shape}",
+                           integer(bits, group, symmetric)))
     base = f"int{bits}_{infix}g{group}"
     return Row(name, f"GPTQ W{bits} g{group} {shape}", tuple(peers),
-               (base + "_gptq",) if symmetric else (base + "_gptq",))
+               (base + "_gptq",))
 
 
 def auto_round_row(bits, symmetric):

@@ -28,6 +28,10 @@ from table import print_table
 
 HERE = pathlib.Path(__file__).resolve().parent
 ERROR_TAIL_CHARS = 600
+EVALUATION_WINDOWS = ("--context", "2048", "--windows", "4")
+EVALUATION_NICE = 5  # at most; it is not timed
+KEPT_KEYS = ("kl_nats_per_token", "kl_stderr_nats_per_token", "window_kl_nats_per_token",
+             "top1_agreement_frac", "num_tokens")
 
 
 class Bench:
@@ -53,15 +57,18 @@ class Bench:
             "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE",
             "HF_HUB_OFFLINE": "1", "HF_HOME": str(self.root / "hf-home"), "TQDM_DISABLE": "1",
             "TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": "",
+            # GPTQModel 7.7 asks for two workers of a pool that it sizes at half the cores.
+            "GPTQMODEL_CPU_WORKERS": "2",
         }
 
-    def run_timed(self, command, log):
+    def run_timed(self, command, log, most_nice=19):
         """Runs a command; returns (exit code, seconds, CPU seconds, peak resident bytes, stdout)."""
+        nice = min(self.args.nice, most_nice)
         start = time.perf_counter()
         with open(log, "wb") as errors, open(str(log) + ".out", "w+b") as output:
             process = subprocess.Popen([str(c) for c in command], stdout=output, stderr=errors,
                                        env=self.environment(), cwd=self.root,
-                                       preexec_fn=lambda: os.nice(self.args.nice))
+                                       preexec_fn=lambda: os.nice(nice))
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             output.seek(0)
@@ -69,6 +76,14 @@ class Bench:
         seconds = time.perf_counter() - start
         return (process.returncode, seconds, usage.ru_utime + usage.ru_stime,
                 usage.ru_maxrss * 1024, text)
+
+
+def digest_of(binary):
+    return hashlib.sha256(pathlib.Path(binary).read_bytes()).hexdigest()[:12]
+
+
+def losses_of(record):
+    return {key: record[key] for key in KEPT_KEYS}
 
 
 def last_line_of_error(log):
@@ -168,20 +183,47 @@ def quantise_peer(bench, entry, stem):
     return result | {"seconds": json.loads(note.read_text())["seconds"] + extra_seconds}
 
 
-def evaluate_peer(bench, entry, stem):
+def evaluate_in_torch(bench, treated, activations, stem):
     job = {"model": str(bench.root / "model/hf"), "tokens": str(bench.root / "model/tokens.json"),
-           "checkpoint": str(bench.root / "checkpoints" / stem),
-           "work": str(bench.root / "dequantised" / stem), "activations": entry.activations,
-           "threads": bench.args.threads, "reference": str(bench.root / "model/reference.pt")}
+           "treated": str(treated), "activations": activations, "threads": bench.args.threads,
+           "reference": str(bench.root / "model/reference.pt")}
     job_file = bench.root / "jobs" / f"{stem}.kl.json"
     job_file.write_text(json.dumps(job, indent=1))
     log = bench.root / "logs" / f"{stem}.kl.txt"
     code, *_, text = bench.run_timed(
-        [bench.python("evaluator"), HERE / "measure_kl.py", job_file], log)
-    shutil.rmtree(bench.root / "dequantised" / stem, ignore_errors=True)
+        [bench.python("evaluator"), HERE / "measure_kl.py", job_file], log, EVALUATION_NICE)
     if code != 0:
         return {"error": "evaluation: " + last_line_of_error(log)}
     return json.loads(text.strip().splitlines()[-1])
+
+
+def evaluate_in_dovetail(bench, treated, stem):
+    log = bench.root / "logs" / f"{stem}.kl.txt"
+    binary = pathlib.Path(bench.args.dovetail).resolve()
+    code, *_, text = bench.run_timed(
+        [binary, "eval", "kl", treated, "--against", bench.root / "model/hf", "--text",
+         bench.args.text, *EVALUATION_WINDOWS, "--json"], log, EVALUATION_NICE)
+    if code != 0:
+        return {"error": "evaluation: " + last_line_of_error(log)}
+    return losses_of(json.loads(text)) | {"evaluator": f"dovetail {digest_of(binary)}"}
+
+
+def evaluate_peer(bench, entry, stem):
+    """Emulated activations need torch; every other row has Dovetail's evaluator unless told."""
+    treated = bench.root / "dequantised" / stem
+    log = bench.root / "logs" / f"{stem}.read.txt"
+    code, *_, text = bench.run_timed(
+        [bench.python("evaluator"), HERE / "read_checkpoint.py", bench.root / "model/hf",
+         bench.root / "checkpoints" / stem, treated], log, EVALUATION_NICE)
+    if code != 0:
+        return {"error": "reading: " + last_line_of_error(log)}
+    result = json.loads(text.strip().splitlines()[-1])
+    if entry.activations is not None or bench.args.evaluator == "torch":
+        result |= evaluate_in_torch(bench, treated, entry.activations, stem)
+    else:
+        result |= evaluate_in_dovetail(bench, treated, stem)
+    shutil.rmtree(treated, ignore_errors=True)
+    return result
 
 
 def measure_peer(bench, entry, stem):
@@ -203,18 +245,17 @@ def measure_treatment(bench, treatment, stem):
     log = bench.root / "logs" / f"{stem}.txt"
     code, seconds, cpu_seconds, peak, text = bench.run_timed(
         command + ["--context", 2, "--windows", 1], log)
-    digest = hashlib.sha256(binary.read_bytes()).hexdigest()[:12]
+    digest = digest_of(binary)
     result = {"versions": {"dovetail": digest}, "threads": args.threads, "load_before": load,
               "seconds": seconds, "process_seconds": seconds, "cpu_seconds": cpu_seconds,
               "peak_rss_bytes": peak}
     if code == 0:
-        code, *_, text = bench.run_timed(command + ["--context", 2048, "--windows", 4], log)
+        code, *_, text = bench.run_timed(command + [*EVALUATION_WINDOWS], log, EVALUATION_NICE)
     if code != 0:
         return result | {"error": last_line_of_error(log)}
     record = json.loads(text)
-    kept = ("bits_per_weight", "kl_nats_per_token", "kl_stderr_nats_per_token",
-            "window_kl_nats_per_token", "top1_agreement_frac", "num_tokens")
-    return result | {key: record[key] for key in kept} | {"evaluator": f"dovetail {digest}"}
+    return result | losses_of(record) | {"bits_per_weight": record["bits_per_weight"],
+                                         "evaluator": f"dovetail {digest}"}
 
 
 def is_due(bench, key, side):
@@ -260,6 +301,8 @@ def main():
     parser.add_argument("--sides", default="*", help="measure: llm-compressor, ..., dovetail")
     parser.add_argument("--again", action="store_true", help="measure: what is known, too")
     parser.add_argument("--keep-checkpoints", action="store_true")
+    parser.add_argument("--evaluator", choices=("dovetail", "torch"), default="dovetail",
+                        help="what measures the peers' weights")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--nice", type=int, default=0)
     parser.add_argument("--dovetail", default=source / "build/dovetail")
