@@ -19,6 +19,11 @@ from llmcompressor.modifiers.gptq import GPTQModifier
 from llmcompressor.modifiers.quantization import QuantizationModifier
 from llmcompressor.modifiers.transform.awq import AWQModifier
 from llmcompressor.modifiers.transform.smoothquant import SmoothQuantModifier
+from llmcompressor.pipelines.cache import IntermediatesCache
+
+if not torch.cuda.is_available():
+    # AWQ of 0.14 pins its cache for transfers to an accelerator, which fails where there is none.
+    IntermediatesCache.pin_memory = lambda self, batch_index, input_names=None: None
 
 
 def weights_of(setting):

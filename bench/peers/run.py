@@ -226,8 +226,14 @@ def evaluate_peer(bench, entry, stem):
     return result
 
 
-def measure_peer(bench, entry, stem):
-    result = quantise_peer(bench, entry, stem)
+def measure_peer(bench, entry, stem, known):
+    """known: the earlier result, whose checkpoint is evaluated again under --evaluate-only."""
+    if bench.args.evaluate_only:
+        if "seconds" not in known or not (bench.root / "checkpoints" / stem).exists():
+            return known
+        result = {key: value for key, value in known.items() if key != "error"}
+    else:
+        result = quantise_peer(bench, entry, stem)
     if "error" not in result:
         result |= evaluate_peer(bench, entry, stem)
     if not bench.args.keep_checkpoints:
@@ -261,6 +267,8 @@ def measure_treatment(bench, treatment, stem):
 def is_due(bench, key, side):
     if not fnmatch.fnmatch(side, bench.args.sides):
         return False
+    if bench.args.evaluate_only:
+        return key in bench.results and side != "dovetail"
     return bench.args.again or key not in bench.results
 
 
@@ -274,7 +282,8 @@ def measure(bench):
             key = f"{row.name}/{entry.side}/{entry.label}"
             if is_due(bench, key, entry.side):
                 stem = "".join(c if c.isalnum() else "_" for c in key)
-                bench.keep(key, measure_peer(bench, entry, stem))
+                known = bench.results.get(key, {})
+                bench.keep(key, measure_peer(bench, entry, stem, known))
                 report(key, bench.results[key])
         for treatment in row.treatments:
             key = f"{row.name}/dovetail/{treatment}"
@@ -285,7 +294,8 @@ def measure(bench):
 
 
 def report(key, result):
-    text = result.get("error") or f"KL {result['kl_nats_per_token']:.4f}"
+    loss = result.get("kl_nats_per_token")
+    text = result.get("error") or ("not evaluated" if loss is None else f"KL {loss:.4f}")
     print(f"{key}: {text}", flush=True)
 
 
@@ -301,6 +311,8 @@ def main():
     parser.add_argument("--sides", default="*", help="measure: llm-compressor, ..., dovetail")
     parser.add_argument("--again", action="store_true", help="measure: what is known, too")
     parser.add_argument("--keep-checkpoints", action="store_true")
+    parser.add_argument("--evaluate-only", action="store_true",
+                        help="measure: known peers' kept checkpoints again, without a new run")
     parser.add_argument("--evaluator", choices=("dovetail", "torch"), default="dovetail",
                         help="what measures the peers' weights")
     parser.add_argument("--threads", type=int, default=2)

@@ -17,6 +17,8 @@ def cells_of(result):
     if "error" in result:
         first = result["error"].splitlines()[0].replace("|", "/")
         return ["", "", first[:160], "", "", seconds_of(result), "", "", versions]
+    if "kl_nats_per_token" not in result:
+        return ["", "", "not evaluated", "", "", seconds_of(result), "", "", versions]
     stored = result.get("stored_bits_per_weight")
     return [
         f"{result['bits_per_weight']:.3f}",
