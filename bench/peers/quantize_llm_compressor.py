@@ -40,6 +40,8 @@ def weights_of(setting):
             "group_size": setting["group"],
         },
     }
+    if "observer" in setting:
+        group["weights"]["observer"] = setting["observer"]
     return {"config_groups": {"group_0": group}, "ignore": ["lm_head"]}
 
 

@@ -60,6 +60,10 @@ def gptq_row(bits, group, symmetric=True):
     name = f"gptq_w{bits}_{infix}g{group}"
     peers = [PeerEntry("llm-compressor", f"GPTQ W{bits} g{legal} {shape}, static order",
                        integer(bits, legal, symmetric, algorithm="gptq"))]
+    if group == 64:
+        peers.append(PeerEntry("llm-compressor", f"GPTQ W{bits} g{group} {shape}, mse scales",
+                               integer(bits, group, symmetric, algorithm="gptq",
+                                       observer="memoryless_mse")))
     if legal != group:
         peers.append(PeerEntry("llm-compressor", f"GPTQ W{bits} g{group} {shape}, static order",
                                integer(bits, group, symmetric, algorithm="gptq")))
