@@ -12,12 +12,12 @@ Python 3.11 and what `install` fetches from the package index.
 """
 
 import argparse
+import fcntl
 import fnmatch
 import hashlib
 import json
 import os
 import pathlib
-import resource
 import shutil
 import subprocess
 import sys
@@ -39,17 +39,23 @@ class Bench:
         self.args = args
         self.root = pathlib.Path(args.root).resolve()
         self.results_file = self.root / "results.json"
-        self.results = (json.loads(self.results_file.read_text())
-                        if self.results_file.exists() else {})
+        self.results = self.read_results()
+        self.importance = None  # cost of the importance matrix, once it is known
+
+    def read_results(self):
+        return json.loads(self.results_file.read_text()) if self.results_file.exists() else {}
 
     def python(self, side):
         return self.root / "environments" / side / "bin" / "python"
 
     def keep(self, key, result):
-        self.results[key] = result
-        partial = self.results_file.with_suffix(".partial")
-        partial.write_text(json.dumps(self.results, indent=1))
-        partial.replace(self.results_file)
+        """Read, changed and written under a lock: several runs may share one file."""
+        with open(self.root / "results.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.results = self.read_results() | {key: result}
+            partial = self.results_file.with_suffix(".partial")
+            partial.write_text(json.dumps(self.results, indent=1))
+            partial.replace(self.results_file)
 
     def environment(self):
         threads = str(self.args.threads)
@@ -141,20 +147,23 @@ def versions(bench, side):
 
 
 def measure_importance(bench):
-    """Once, since every llama.cpp entry uses the same; returns (file, seconds)."""
-    out, job = bench.root / "model/importance.npz", bench.root / "jobs/importance.json"
-    note = bench.root / "model/importance.json"
-    if not note.exists():
+    """What every llama.cpp entry with an importance matrix uses: one pass, its cost on each of them."""
+    out, note = bench.root / "model/importance.npz", bench.root / "model/importance.json"
+    if bench.importance is None and note.exists() and not bench.args.again:
+        bench.importance = json.loads(note.read_text())
+    if bench.importance is None:
+        job, log = bench.root / "jobs/importance.json", bench.root / "logs/importance.txt"
         job.write_text(json.dumps({"model": str(bench.root / "model/hf"), "out": str(out),
                                    "tokens": str(bench.root / "model/tokens.json"),
                                    "threads": bench.args.threads}))
-        log = bench.root / "logs/importance.txt"
-        code, *_, text = bench.run_timed(
+        code, _, cpu_seconds, peak, text = bench.run_timed(
             [bench.python("evaluator"), HERE / "importance_matrix.py", job], log)
         if code != 0:
             raise SystemExit(f"importance matrix: {last_line_of_error(log)}")
-        note.write_text(text.strip().splitlines()[-1])
-    return out, json.loads(note.read_text())["seconds"]
+        seconds = json.loads(text.strip().splitlines()[-1])["seconds"]
+        bench.importance = {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_rss_bytes": peak}
+        note.write_text(json.dumps(bench.importance))
+    return out, bench.importance
 
 
 def quantise_peer(bench, entry, stem):
@@ -164,9 +173,9 @@ def quantise_peer(bench, entry, stem):
     job = {"model": str(bench.root / "model/hf"), "gguf": str(bench.root / "model/gguf/f32.gguf"),
            "tokens": str(bench.root / "model/tokens.json"), "out": str(checkpoint),
            "threads": bench.args.threads, "setting": entry.setting}
-    extra_seconds = 0.0
+    before = {"seconds": 0.0, "cpu_seconds": 0.0, "peak_rss_bytes": 0}
     if entry.setting.get("importance"):
-        path, extra_seconds = measure_importance(bench)
+        path, before = measure_importance(bench)
         job["importance"] = str(path)
     job_file = bench.root / "jobs" / f"{stem}.json"
     job_file.write_text(json.dumps(job, indent=1))
@@ -176,11 +185,12 @@ def quantise_peer(bench, entry, stem):
         [bench.python(entry.side), HERE / SCRIPTS[entry.side], job_file], log)
     result = {"versions": versions(bench, entry.side), "threads": bench.args.threads,
               "load_before": load, "process_seconds": process_seconds,
-              "cpu_seconds": cpu_seconds, "peak_rss_bytes": peak}
+              "cpu_seconds": cpu_seconds + before["cpu_seconds"],
+              "peak_rss_bytes": max(peak, before["peak_rss_bytes"])}
     note = checkpoint / "quantized.json"
     if code != 0 or not note.exists():
         return result | {"error": last_line_of_error(log)}
-    return result | {"seconds": json.loads(note.read_text())["seconds"] + extra_seconds}
+    return result | {"seconds": json.loads(note.read_text())["seconds"] + before["seconds"]}
 
 
 def evaluate_in_torch(bench, treated, activations, stem):
