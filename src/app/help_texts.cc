@@ -134,10 +134,7 @@ std::vector<HelpText> make_texts() {
                      "compress smollm2-135m --treatment int4_g32 --gguf --out out/model.gguf"},
                     {"what GPTQ would take, before it starts",
                      "compress smollm2-135m --treatment int4_g64_gptq --text docs/tutorial.md "
-                     "--memory-gib 4 --dry-run"},
-                    {"GPTQ with 8-bit activations",
-                     "compress smollm2-135m --treatment int4_g64_gptq+a:int8_token --text "
-                     "docs/tutorial.md --sequences 4 --out out/gptq"}}},
+                     "--memory-gib 4 --dry-run"}}},
       {.verb = "verify",
        .group = kMake,
        .purpose = "Checks a checkpoint that this program wrote against its own digests, tensor by "

@@ -14,6 +14,7 @@
 #include "checkpoint/verify.h"
 #include "compress/compress_model.h"
 #include "compress/tiny_model.h"
+#include "compress/treat.h"
 #include "model/test_files.h"
 
 extern char** environ;
@@ -89,6 +90,15 @@ TEST_F(CompressCheckpointTest, HoldsWhatIsCompressedInMemory) {
     EXPECT_EQ(stats->sites.size(), emulated.reports.size());
     fs::remove_all(at("out"));
   }
+}
+
+TEST_F(CompressCheckpointTest, RoundingAloneNeedsNoText) {
+  CompressRequest request = request_in(folder_.string(), "int4_g32+head:int8", "out");
+  request.tokens = {};
+  const auto stats = compress_to_checkpoint(request);
+  ASSERT_TRUE(stats.has_value()) << stats.error().message;
+  EXPECT_EQ(model::load_weights(at("out"))->layers[2].down.values,
+            apply_recipe(*weights_, request.recipe)->layers[2].down.values);
 }
 
 // Killed in a process of its own when the work is so far done.

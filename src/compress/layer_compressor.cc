@@ -106,7 +106,9 @@ LayerCompressor::LayerCompressor(const model::ModelShape& shape, const recipe::R
       params_(params),
       numerics_(host::numerics_of(recipe)),
       rope_(tokens.seq, shape.head_dim, shape.rope_theta),
-      per_piece_(std::clamp<int64_t>(params.rows_at_once / tokens.seq, 1, tokens.batch)),
+      per_piece_(tokens.batch == 0
+                     ? 0
+                     : std::clamp<int64_t>(params.rows_at_once / tokens.seq, 1, tokens.batch)),
       hidden_(ActivationStore::create(0, 0, "").value()),
       original_(ActivationStore::create(0, 0, "").value()) {}
 
@@ -118,7 +120,9 @@ Result<LayerCompressor> LayerCompressor::create(const model::ModelShape& shape,
     return invalid_argument(fmt::format("recipe has {} layers, the model {} has {}",
                                         recipe.layers.size(), shape.name, shape.num_layers));
   }
-  DOVETAIL_TRY_STATUS(host::check_tokens(shape, tokens));
+  // Rounding alone asks nothing of a text.
+  if (tokens.batch != 0 || recipe::needs_calibration(recipe))
+    DOVETAIL_TRY_STATUS(host::check_tokens(shape, tokens));
   host::configure_math_threads();
   LayerCompressor compressor(shape, recipe, tokens, params);
   DOVETAIL_TRY(compressor.hidden_,

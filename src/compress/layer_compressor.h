@@ -69,7 +69,8 @@ struct CompressedLayer {
 
 class LayerCompressor {
  public:
-  // `recipe` and `tokens` must outlive this. Errors: kInvalidArgument (layers of the recipe,
+  // `recipe` and `tokens` must outlive this. A recipe that needs no calibration may come without
+  // tokens. Errors: kInvalidArgument (layers of the recipe,
   // tokens), kIo (spill folder).
   [[nodiscard]] static Result<LayerCompressor> create(const model::ModelShape& shape,
                                                       const recipe::Recipe& recipe,
