@@ -103,6 +103,11 @@ def _write_model(folder):
         "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS,
         "vocab_size": VOCAB, "max_position_embeddings": 512, "rope_theta": 10000.0,
         "rms_norm_eps": 1e-5, "hidden_act": "silu", "tie_word_embeddings": True}))
+    write_tokenizer(folder)
+
+
+def write_tokenizer(folder):
+    """Single bytes as tokens, and one that ends a text: 101 in all."""
     vocab = {chr(ord("!") + i) if i < 94 else chr(0x100 + i - 94): i for i in range(100)}
     vocab["<|endoftext|>"] = 100
     (folder / "tokenizer.json").write_text(json.dumps({
