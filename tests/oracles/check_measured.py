@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A written checkpoint measures as the treatment that was emulated: dovetail eval kl CHECKPOINT --against MODEL
+"""What dovetail compress writes measures as the treatment that was emulated: dovetail eval kl CHECKPOINT --against MODEL
 equals eval kl MODEL --treatment; verify says which tensor was damaged. No packages are needed."""
 import argparse
 import json
@@ -9,7 +9,9 @@ import tempfile
 
 from check_llama_cpp import write_tokenizer
 
-TREATMENTS = ["int4_g64+a:int8_token", "nvfp4", "int4_asym_g32+kv:int8", "int4_g64+head:int8"]
+TREATMENTS = ["int4_g64+a:int8_token", "nvfp4", "int4_asym_g32+kv:int8", "int4_g64+head:int8", "int4_g64+r:r1r2",
+              "int4_g64_gptq", "nvfp4_awq_gptq", "int8_smooth+a:int8_token", "int3_g64_gptq_cd", "int3_g64_signround"]
+CALIBRATION = ["README.md", "16", "32"]
 TEXT = ["--text", "README.md", "--windows", "2", "--context", "64", "--json"]
 
 
@@ -31,10 +33,19 @@ def main():
             made = subprocess.run([options.binary, "eval", "kl", *words, *TEXT], check=True, capture_output=True)
             return json.loads(made.stdout)
 
+        def compress(treatment):
+            text, sequences, tokens = CALIBRATION
+            subprocess.run([options.binary, "compress", reference, "--treatment", treatment, "--text", text,
+                            "--sequences", sequences, "--tokens", tokens, "--out", work / treatment],
+                           check=True, capture_output=True)
+            return work / treatment
+
         reference = write("bf16")
+        text, sequences, tokens = CALIBRATION
         for treatment in TREATMENTS:
-            folder = write(treatment)
-            emulated = kl(reference, "--treatment", treatment, "--off-grid", "none")
+            folder = compress(treatment)
+            emulated = kl(reference, "--treatment", treatment, "--off-grid", "none", "--calibration", text,
+                          "--calibration-sequences", sequences, "--calibration-tokens", tokens)
             written = kl(folder, "--against", reference)
             for key in ("kl_nats_per_token", "top1_agreement_frac", "bits_per_weight"):
                 assert emulated[key] == written[key], (treatment, key, emulated[key], written[key])
