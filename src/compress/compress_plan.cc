@@ -14,7 +14,7 @@ namespace {
 using recipe::SiteKind;
 
 // The program, its libraries and their threads, before any model.
-constexpr int64_t kProgramBytes = int64_t{320} << 20;
+constexpr int64_t kProgramBytes = int64_t{384} << 20;
 constexpr int64_t kFloat = sizeof(float);
 constexpr double kGroup = 64;  // of coordinate descent, about
 
@@ -122,9 +122,8 @@ class Planner {
                                 site_bytes(recipe_.head, s.vocab_size, s.hidden_size),
                             fmt::format("head ({})", recipe::weight_treatment_name(recipe_.head))});
     } else {
-      // Written as it is: values and their 16-bit form.
-      keep_larger(largest,
-                  {kProgramBytes + s.num_head_weights() * (kFloat + 2) * 3 / 2, "embedding"});
+      // Written as it is: values, their 16-bit form twice, and the pages of the file that is read.
+      keep_larger(largest, {kProgramBytes + s.num_head_weights() * (kFloat + 6), "embedding"});
     }
     return largest;
   }
