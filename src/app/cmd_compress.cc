@@ -83,7 +83,7 @@ Status run_compress(const CompressOptions& options) {
           : memory_of_machine();
   if (options.dry_run) {
     DOVETAIL_TRY(const compress::CompressPlan plan, compress::plan_checkpoint(request));
-    print_line(compress::to_text(plan, compress::plan_inputs(request)));
+    print_line(compress::to_text(plan));
     return {};
   }
   if (options.out.empty()) return invalid_argument("compress: want --out (or --dry-run)");

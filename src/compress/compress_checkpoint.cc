@@ -16,6 +16,7 @@
 #include "checkpoint/model_tensors.h"
 #include "compress/compress_model.h"
 #include "compress/model_source.h"
+#include "compress/round_matrix.h"
 #include "compress/saved_block.h"
 #include "compress/work_folder.h"
 #include "formats/unpack.h"
@@ -28,21 +29,12 @@ namespace {
 // Raised when the same request gives other bits: unfinished work of another method is refused.
 constexpr int kCompressMethod = 1;
 
-struct LayerMatrix {
-  const char* name;  // behind "model.layers.N."
-  model::Matrix model::LayerWeights::* matrix;
-  size_t site;  // SiteKind
-};
-// In the order of CompressedLayer::scales.
-constexpr std::array<LayerMatrix, kNumLayerMatrices> kLayerMatrices = {{
-    {"self_attn.q_proj.weight", &model::LayerWeights::q, 0},
-    {"self_attn.k_proj.weight", &model::LayerWeights::k, 0},
-    {"self_attn.v_proj.weight", &model::LayerWeights::v, 0},
-    {"self_attn.o_proj.weight", &model::LayerWeights::o, 1},
-    {"mlp.gate_proj.weight", &model::LayerWeights::gate, 2},
-    {"mlp.up_proj.weight", &model::LayerWeights::up, 2},
-    {"mlp.down_proj.weight", &model::LayerWeights::down, 3},
-}};
+// In the order of layer_linears(): names behind "model.layers.N.", and the site of each (SiteKind).
+constexpr std::array<const char*, kLayerLinears> kLinearNames = {
+    "self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight",
+    "self_attn.o_proj.weight", "mlp.gate_proj.weight",    "mlp.up_proj.weight",
+    "mlp.down_proj.weight"};
+constexpr std::array<size_t, kLayerLinears> kLinearSites = {0, 0, 0, 1, 2, 2, 3};
 
 struct LayerVector {
   const char* name;
@@ -55,10 +47,6 @@ constexpr std::array<LayerVector, 5> kLayerVectors = {{
     {"self_attn.k_proj.bias", &model::LayerWeights::k_bias},
     {"self_attn.v_proj.bias", &model::LayerWeights::v_bias},
 }};
-
-bool is_treated(const recipe::LinearTreatment& treatment) {
-  return treatment.weight.element != formats::Element::kBf16;
-}
 
 // Codes of values that are already what codes decode to; that they decode to them again is checked.
 Result<formats::PackedRows> pack(const formats::WeightFormat& format, formats::Ties ties,
@@ -74,19 +62,19 @@ Result<formats::PackedRows> pack(const formats::WeightFormat& format, formats::T
 Result<SavedBlock> pack_layer(const recipe::LayerRecipe& recipe, const LayerParams& params,
                               const CompressedLayer& layer, int64_t index) {
   const std::string at = fmt::format("model.layers.{}.", index);
-  std::array<Result<formats::PackedRows>, kNumLayerMatrices> packed;
-  parallel_for(kNumLayerMatrices, [&](int64_t i, int64_t) {
+  std::array<Result<formats::PackedRows>, kLayerLinears> packed;
+  parallel_for(kLayerLinears, [&](int64_t i, int64_t) {
     const auto m = static_cast<size_t>(i);
-    const recipe::LinearTreatment& treatment = recipe.linear[kLayerMatrices[m].site];
+    const recipe::LinearTreatment& treatment = recipe.linear[kLinearSites[m]];
     if (!is_treated(treatment)) return;
     packed[m] = pack(treatment.weight, params.gptq.rounding.ties, layer.scales[m],
-                     layer.weights.*kLayerMatrices[m].matrix);
+                     layer.weights.*layer_linears()[m]);
   });
   SavedBlock block;
   for (size_t m = 0; m < packed.size(); ++m) {
-    const std::string name = at + kLayerMatrices[m].name;
-    if (!is_treated(recipe.linear[kLayerMatrices[m].site])) {
-      block.plain.push_back({name, (layer.weights.*kLayerMatrices[m].matrix).values});
+    const std::string name = at + kLinearNames[m];
+    if (!is_treated(recipe.linear[kLinearSites[m]])) {
+      block.plain.push_back({name, (layer.weights.*layer_linears()[m]).values});
       continue;
     }
     if (!packed[m].has_value()) return with_context(packed[m].error(), name);
@@ -250,6 +238,15 @@ Status put_together(Writer writer, const CompressRequest& request, const ModelSo
   return {};
 }
 
+PlanInputs plan_inputs(const CompressRequest& request) {
+  // Rounding alone asks nothing of the text.
+  const bool calibrates = recipe::needs_calibration(request.recipe);
+  return {.sequences = calibrates ? request.tokens.batch : 0,
+          .seq = calibrates ? request.tokens.seq : 0,
+          .memory_bytes = request.memory_bytes,
+          .fp32_flops_per_s = host::measure_matmul_rate().fp32_flops_per_s};
+}
+
 struct Opened {
   ModelSource original;  // off its grid if asked
   ModelSource source;    // and turned as the recipe asks
@@ -272,15 +269,6 @@ Result<Opened> open(const CompressRequest& request) {
 }
 
 }  // namespace
-
-PlanInputs plan_inputs(const CompressRequest& request) {
-  // Rounding alone asks nothing of the text.
-  const bool calibrates = recipe::needs_calibration(request.recipe);
-  return {.sequences = calibrates ? request.tokens.batch : 0,
-          .seq = calibrates ? request.tokens.seq : 0,
-          .memory_bytes = request.memory_bytes,
-          .fp32_flops_per_s = host::measure_matmul_rate().fp32_flops_per_s};
-}
 
 Result<CompressPlan> plan_checkpoint(const CompressRequest& request) {
   DOVETAIL_TRY(const Opened opened, open(request));

@@ -34,9 +34,7 @@ struct CompressRequest {
   int64_t memory_bytes = 0;  // at most
 };
 
-// Measures this machine.
-[[nodiscard]] PlanInputs plan_inputs(const CompressRequest& request);
-// Errors: those of plan_compression, and of opening the model.
+// Measures this machine. Errors: those of plan_compression, and of opening the model.
 [[nodiscard]] Result<CompressPlan> plan_checkpoint(const CompressRequest& request);
 
 struct CompressStats {

@@ -11,10 +11,6 @@
 namespace dovetail::compress {
 namespace {
 
-bool is_treated(const recipe::LinearTreatment& treatment) {
-  return treatment.weight.element != formats::Element::kBf16;
-}
-
 Result<CompressedHead> round_head(const recipe::LinearTreatment& treatment,
                                   const GptqParams& params, model::Matrix head,
                                   const std::vector<float>& moments) {

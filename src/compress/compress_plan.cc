@@ -18,10 +18,6 @@ constexpr int64_t kProgramBytes = int64_t{384} << 20;
 constexpr int64_t kFloat = sizeof(float);
 constexpr double kGroup = 64;  // of coordinate descent, about
 
-bool is_treated(const recipe::LinearTreatment& treatment) {
-  return treatment.weight.element != formats::Element::kBf16;
-}
-
 // A step and what it holds.
 struct Step {
   int64_t bytes = 0;
@@ -62,7 +58,7 @@ class Planner {
       : shape_(shape), recipe_(recipe), inputs_(inputs) {}
 
   [[nodiscard]] CompressPlan plan(bool spills, int64_t rows_at_once) const {
-    CompressPlan plan{.spills = spills, .rows_at_once = rows_at_once};
+    CompressPlan plan{.inputs = inputs_, .spills = spills, .rows_at_once = rows_at_once};
     const Step peak = largest_step(spills, rows_at_once);
     plan.peak_bytes = peak.bytes;
     plan.peak_step = peak.name;
@@ -236,7 +232,8 @@ Result<CompressPlan> plan_compression(const model::ModelShape& shape, const reci
                   gib(inputs.memory_bytes), gib(plan.peak_bytes), plan.peak_step));
 }
 
-std::string to_text(const CompressPlan& plan, const PlanInputs& inputs) {
+std::string to_text(const CompressPlan& plan) {
+  const PlanInputs& inputs = plan.inputs;
   const double tera = 1e12;
   std::string text = fmt::format("memory  {:.2f} GiB at most, in {}; {:.2f} GiB allowed\n",
                                  gib(plan.peak_bytes), plan.peak_step, gib(inputs.memory_bytes));

@@ -24,6 +24,7 @@ struct PlanInputs {
 };
 
 struct CompressPlan {
+  PlanInputs inputs;    // that it was made for
   bool spills = false;  // activations of the whole text go to disk
   int64_t rows_at_once = 2048;
   int64_t peak_bytes = 0;       // of the whole process
@@ -43,6 +44,6 @@ struct CompressPlan {
                                                     const PlanInputs& inputs);
 
 // Several lines for people: memory, disk, arithmetic, time.
-[[nodiscard]] std::string to_text(const CompressPlan& plan, const PlanInputs& inputs);
+[[nodiscard]] std::string to_text(const CompressPlan& plan);
 
 }  // namespace dovetail::compress

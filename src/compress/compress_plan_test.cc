@@ -75,7 +75,7 @@ TEST(CompressPlan, TextSaysWhatDecides) {
   const PlanInputs inputs{
       .sequences = 64, .seq = 512, .memory_bytes = 40 * kGib, .fp32_flops_per_s = 2e11};
   const std::string text =
-      to_text(plan_compression(s, uniform(s, "int4_g128_gptq"), inputs).value(), inputs);
+      to_text(plan_compression(s, uniform(s, "int4_g128_gptq"), inputs).value());
   for (const char* word : {"memory", "mlp_down (int4_g128_gptq)", "disk", "TFLOP", "200 GFLOP/s"})
     EXPECT_NE(text.find(word), std::string::npos) << word << "\n" << text;
 }

@@ -236,16 +236,17 @@ Result<GptqResult> gptq(const formats::WeightFormat& format, const GptqParams& p
   return result;
 }
 
-double output_energy(const model::Matrix& w, const std::vector<float>& h) {
-  return moved_output(w.rows, w.cols, w.values, h);
+double output_error(const model::Matrix& w, const std::vector<float>& values,
+                    const std::vector<float>& h) {
+  std::vector<float> difference(values.size());
+  for (size_t i = 0; i < values.size(); ++i) difference[i] = w.values[i] - values[i];
+  return moved_output(w.rows, w.cols, difference, h);
 }
 
 double output_error_frac(const model::Matrix& w, const std::vector<float>& values,
                          const std::vector<float>& h) {
-  std::vector<float> difference(values.size());
-  for (size_t i = 0; i < values.size(); ++i) difference[i] = w.values[i] - values[i];
-  const double output = output_energy(w, h);
-  return output > 0 ? moved_output(w.rows, w.cols, difference, h) / output : 0;
+  const double output = moved_output(w.rows, w.cols, w.values, h);
+  return output > 0 ? output_error(w, values, h) / output : 0;
 }
 
 }  // namespace dovetail::compress

@@ -54,7 +54,8 @@ struct GptqResult {
 [[nodiscard]] double output_error_frac(const model::Matrix& w, const std::vector<float>& values,
                                        const std::vector<float>& h);
 
-// E |W x|^2, summed over outputs.
-[[nodiscard]] double output_energy(const model::Matrix& w, const std::vector<float>& h);
+// E |(W - V) x|^2, summed over outputs.
+[[nodiscard]] double output_error(const model::Matrix& w, const std::vector<float>& values,
+                                  const std::vector<float>& h);
 
 }  // namespace dovetail::compress

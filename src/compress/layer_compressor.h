@@ -57,13 +57,11 @@ struct SiteReport {
 };
 [[nodiscard]] Json to_json(const SiteReport& report);
 
-inline constexpr int64_t kNumLayerMatrices = 7;  // q, k, v, o, gate, up, down
-
 struct CompressedLayer {
   model::LayerWeights weights;  // as codes decode
   host::LayerNumerics numerics;
-  // In the order of kNumLayerMatrices; as default where the matrix stays bf16.
-  std::array<formats::MatrixScales, kNumLayerMatrices> scales;
+  // In the order of layer_linears(); as default where the matrix stays bf16.
+  std::array<formats::MatrixScales, kLayerLinears> scales;
   std::vector<SiteReport> reports;  // of sites that were treated, in order
 };
 

@@ -203,14 +203,6 @@ Status check(const LayerProblem& problem, const LearnedParams& params) {
 
 }  // namespace
 
-const std::array<model::Matrix model::LayerWeights::*, kLayerLinears>& layer_linears() {
-  using model::LayerWeights;
-  static constexpr std::array<model::Matrix LayerWeights::*, kLayerLinears> kMembers = {
-      &LayerWeights::q,    &LayerWeights::k,  &LayerWeights::v,   &LayerWeights::o,
-      &LayerWeights::gate, &LayerWeights::up, &LayerWeights::down};
-  return kMembers;
-}
-
 RoundedLayer nearest_layer(const model::LayerWeights& weights,
                            const std::array<formats::WeightFormat, kLayerLinears>& formats,
                            const formats::Rounding& rounding) {

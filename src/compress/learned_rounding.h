@@ -30,6 +30,7 @@
 
 #include "base/result.h"
 #include "compress/code_ladder.h"
+#include "compress/site_matrix.h"
 #include "formats/format.h"
 #include "formats/rounding.h"
 #include "host/host_model.h"
@@ -37,11 +38,6 @@
 #include "model/model.h"
 
 namespace dovetail::compress {
-
-// q, k, v, o, gate, up, down.
-inline constexpr size_t kLayerLinears = 7;
-[[nodiscard]] const std::array<model::Matrix model::LayerWeights::*, kLayerLinears>&
-layer_linears();
 
 using RoundedLayer = std::array<RoundedLinear, kLayerLinears>;
 

@@ -51,6 +51,10 @@ Result<GptqResult> descend(const formats::WeightFormat& format, const GptqParams
 
 }  // namespace
 
+bool is_treated(const recipe::LinearTreatment& treatment) {
+  return treatment.weight.element != formats::Element::kBf16;
+}
+
 bool needs_moments(const recipe::LinearTreatment& treatment) {
   return treatment.algorithm != recipe::Algorithm::kNearest;
 }

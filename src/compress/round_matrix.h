@@ -10,6 +10,8 @@
 
 namespace dovetail::compress {
 
+// False for bf16, which stays as it is.
+[[nodiscard]] bool is_treated(const recipe::LinearTreatment& treatment);
 // True if the algorithm looks at the second moments of the inputs.
 [[nodiscard]] bool needs_moments(const recipe::LinearTreatment& treatment);
 

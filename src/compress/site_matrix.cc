@@ -26,6 +26,14 @@ std::vector<SiteMember> site_members(recipe::SiteKind kind) {
   return {};
 }
 
+const std::array<model::Matrix model::LayerWeights::*, kLayerLinears>& layer_linears() {
+  using model::LayerWeights;
+  static constexpr std::array<model::Matrix LayerWeights::*, kLayerLinears> kMembers = {
+      &LayerWeights::q,    &LayerWeights::k,  &LayerWeights::v,   &LayerWeights::o,
+      &LayerWeights::gate, &LayerWeights::up, &LayerWeights::down};
+  return kMembers;
+}
+
 std::vector<std::vector<SiteMember>> site_parts(recipe::SiteKind kind,
                                                 const formats::WeightFormat& format) {
   const std::vector<SiteMember> members = site_members(kind);

@@ -6,6 +6,8 @@
 // where its matrix does.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -24,6 +26,11 @@ struct SiteMember {
 };
 // In the order in which they are stacked; empty for kv and head.
 [[nodiscard]] std::vector<SiteMember> site_members(recipe::SiteKind kind);
+
+// All linears of a layer: q, k, v, o, gate, up, down.
+inline constexpr size_t kLayerLinears = 7;
+[[nodiscard]] const std::array<model::Matrix model::LayerWeights::*, kLayerLinears>&
+layer_linears();
 
 // Members that are one matrix for this format: one list of all, or one of each.
 [[nodiscard]] std::vector<std::vector<SiteMember>> site_parts(recipe::SiteKind kind,

@@ -39,7 +39,7 @@ recipe::Recipe untreated(const model::ModelShape& shape) {
   return recipe;
 }
 
-// Rounds one part of a site and packs it. The errors are E of the header, times E |W x|^2.
+// Rounds one part of a site and packs it. The errors are E of the header.
 struct RoundedPart {
   formats::PackedRows packed;
   std::vector<float> values;
@@ -53,9 +53,8 @@ Result<RoundedPart> round_part(const LinearTreatment& treatment, const VersionPa
   DOVETAIL_TRY(GptqResult written, round_matrix(treatment, params.gptq, w, moments));
   DOVETAIL_TRY(const GptqResult nearest,
                round_matrix(nearest_of(treatment), params.gptq, w, moments));
-  const double output = output_energy(w, moments);
-  part.error = output * output_error_frac(w, written.values, moments);
-  part.nearest_error = output * output_error_frac(w, nearest.values, moments);
+  part.error = output_error(w, written.values, moments);
+  part.nearest_error = output_error(w, nearest.values, moments);
   part.packed = formats::encode_with(treatment.weight, params.gptq.rounding.ties, written.scales,
                                      w.rows, w.cols, written.values.data());
   part.values = std::move(written.values);
