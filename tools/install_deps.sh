@@ -21,7 +21,7 @@ product_packages=(
   libfmt-dev libtomlplusplus-dev nlohmann-json3-dev libcli11-dev
   libpcre2-dev libicu-dev                                # tokenizers
   libpagmo-dev                                           # search of spaces too large to enumerate
-  libsqlite3-dev zlib1g-dev                              # studies, wheels, report pages
+  libsqlite3-dev zlib1g-dev libssl-dev                   # studies, wheels, report pages, digests
   node-d3                                                # charts of the report page, bundled into it
   python3 python3-pip                                    # fetching models from package registries
 )

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/test_folder.h"
+
 namespace dovetail {
 namespace {
 
@@ -16,7 +18,7 @@ namespace fs = std::filesystem;
 class DurableFileTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("durable_file_test_" + std::to_string(::getpid()));
+    folder_ = test_folder() / "durable_file_test";
     fs::create_directories(folder_);
   }
   void TearDown() override { fs::remove_all(folder_); }

@@ -1,13 +1,15 @@
-// SHA-256: keys of stored results and sums of fetched files.
-// Source: FIPS 180-4.
+// SHA-256 (FIPS 180-4) by OpenSSL, which knows the processor's own instructions for it: keys of
+// stored results, sums of fetched files, digests of tensors.
 #pragma once
 
-#include <array>
-#include <cstdint>
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+
+struct evp_md_ctx_st;
 
 namespace dovetail {
 
@@ -19,10 +21,10 @@ class Sha256 {
   [[nodiscard]] std::string hex();  // 64 lower-case digits; ends the hash
 
  private:
-  void compress(const uint8_t* block);
-  std::array<uint32_t, 8> state_;
-  std::array<uint8_t, 64> buffer_{};
-  uint64_t total_bytes_ = 0;
+  struct Free {
+    void operator()(evp_md_ctx_st* context) const;
+  };
+  std::unique_ptr<evp_md_ctx_st, Free> context_;
 };
 
 [[nodiscard]] std::string sha256_hex(std::string_view text);

@@ -11,7 +11,8 @@ namespace dovetail {
 
 // Calls body(index, worker) for every index of [0, count), each exactly once, in any order.
 // `worker` is 0..num_threads()-1 and names the calling thread, for scratch memory.
-// The body must not throw; it may run on the calling thread.
+// The body must not throw; it may run on the calling thread. A loop within a loop of several
+// workers runs on the thread that asks, as worker 0: the outer one has the cores already.
 void parallel_for(int64_t count, const std::function<void(int64_t index, int64_t worker)>& body);
 
 }  // namespace dovetail

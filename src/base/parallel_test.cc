@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <barrier>
+#include <thread>
 #include <vector>
 
 namespace dovetail {
@@ -18,6 +20,31 @@ TEST(ParallelFor, VisitsEveryIndexExactlyOnce) {
     });
     for (const auto& visit : visits) EXPECT_EQ(visit.load(), 1);
   }
+}
+
+TEST(ParallelFor, WithinALoopRunsOnTheThreadThatAsks) {
+  parallel_for(num_threads(), [](int64_t, int64_t) {
+    const auto outer = std::this_thread::get_id();
+    std::vector<int> visits(100);
+    parallel_for(100, [&](int64_t index, int64_t worker) {
+      EXPECT_TRUE(num_threads() == 1 || (std::this_thread::get_id() == outer && worker == 0));
+      ++visits[static_cast<size_t>(index)];
+    });
+    EXPECT_EQ(visits, std::vector<int>(100, 1));
+  });
+}
+
+// One index takes no cores from a loop within it.
+TEST(ParallelFor, OfOneIndexLeavesTheCoresToALoopWithin) {
+  std::atomic<int64_t> workers{0};
+  parallel_for(1, [&](int64_t, int64_t) {
+    std::barrier all_here(num_threads());
+    parallel_for(num_threads(), [&](int64_t, int64_t) {
+      all_here.arrive_and_wait();  // for ever, if one worker had them all
+      ++workers;
+    });
+  });
+  EXPECT_EQ(workers.load(), num_threads());
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/test_folder.h"
+
 namespace dovetail {
 namespace {
 
@@ -28,7 +30,7 @@ TEST(Paths, CacheFollowsTheEnvironment) {
 }
 
 TEST(TextFile, IsReadAsWrittenAndNeverHalfWritten) {
-  const std::string path = ::testing::TempDir() + "paths_test.txt";
+  const std::string path = (test_folder() / "paths_test.txt").string();
   ASSERT_TRUE(write_text_file(path, "first").has_value());
   ASSERT_TRUE(write_text_file(path, "second").has_value());
   EXPECT_EQ(read_text_file(path, 100).value(), "second");

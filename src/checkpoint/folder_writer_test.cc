@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "base/paths.h"
+#include "base/test_folder.h"
 #include "checkpoint/round_to_nearest.h"
 #include "checkpoint/verify.h"
 
@@ -21,11 +22,7 @@ namespace fs = std::filesystem;
 
 class FolderWriterTest : public ::testing::Test {
  protected:
-  FolderWriterTest()
-      : root_((fs::temp_directory_path() /
-               ("dovetail_folder_" +
-                std::string(::testing::UnitTest::GetInstance()->current_test_info()->name())))
-                  .string()) {
+  FolderWriterTest() : root_((test_folder() / "checkpoint").string()) {
     fs::remove_all(root_);
     fs::create_directories(root_);
   }

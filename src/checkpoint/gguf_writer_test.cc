@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/test_folder.h"
 #include "checkpoint/block_encoders.h"
 #include "checkpoint/round_to_nearest.h"
 #include "checkpoint/verify.h"
@@ -17,11 +18,7 @@ namespace fs = std::filesystem;
 
 class GgufWriterTest : public ::testing::Test {
  protected:
-  GgufWriterTest()
-      : root_((fs::temp_directory_path() /
-               ("dovetail_gguf_" +
-                std::string(::testing::UnitTest::GetInstance()->current_test_info()->name())))
-                  .string()) {
+  GgufWriterTest() : root_((test_folder() / "checkpoint").string()) {
     fs::remove_all(root_);
     fs::create_directories(root_);
   }

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/paths.h"
+#include "base/test_folder.h"
 #include "checkpoint/round_to_nearest.h"
 
 namespace dovetail::checkpoint {
@@ -15,7 +16,7 @@ namespace fs = std::filesystem;
 
 class Verify : public ::testing::Test {
  protected:
-  Verify() : out_((fs::temp_directory_path() / "dovetail_verify").string()) {
+  Verify() : out_((test_folder() / "verified").string()) {
     fs::remove_all(out_);
     const model::ModelShape shape = small_shape();
     const recipe::Recipe recipe = recipe::parse_uniform_recipe(shape, "int4_asym_g32").value();

@@ -74,7 +74,8 @@ ActivationStore::~ActivationStore() {
 Status ActivationStore::write(int64_t first, int64_t count, const float* x) {
   DOVETAIL_CHECK(first >= 0 && first + count <= rows_);
   if (memory_ != nullptr) {
-    std::copy_n(x, count * width_, memory_.get() + first * width_);
+    float* rows = memory_.get() + first * width_;
+    if (x != rows) std::copy_n(x, count * width_, rows);
     return {};
   }
   const auto* bytes = reinterpret_cast<const char*>(x);
@@ -97,6 +98,13 @@ Status ActivationStore::read(int64_t first, int64_t count, float* x) const {
                   [&](int64_t done, size_t left, int64_t offset) {
                     return pread(file_, bytes + done, left, offset);
                   });
+}
+
+Result<float*> ActivationStore::fetch(int64_t first, int64_t count, float* scratch) {
+  DOVETAIL_CHECK(first >= 0 && first + count <= rows_);
+  if (memory_ != nullptr) return memory_.get() + first * width_;
+  DOVETAIL_TRY_STATUS(read(first, count, scratch));
+  return scratch;
 }
 
 }  // namespace dovetail::compress

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "host/layer_ops.h"
+#include "host/buffer.h"
 
 namespace dovetail::compress {
 
@@ -24,6 +24,9 @@ class ActivationStore {
   // Rows first .. first + count - 1, from and to x (count, width). Errors: kIo.
   [[nodiscard]] Status write(int64_t first, int64_t count, const float* x);
   [[nodiscard]] Status read(int64_t first, int64_t count, float* x) const;
+  // The same rows where they lie in memory, or else read into `scratch` (count, width). What is
+  // changed there is kept once it is written, from the same pointer.
+  [[nodiscard]] Result<float*> fetch(int64_t first, int64_t count, float* scratch);
 
  private:
   ActivationStore() = default;

@@ -5,11 +5,13 @@
 #include <filesystem>
 #include <vector>
 
+#include "base/test_folder.h"
+
 namespace dovetail::compress {
 namespace {
 
 TEST(ActivationStore, GivesBackWhatWasWrittenInMemoryAndOnDisk) {
-  const std::string folder = testing::TempDir();
+  const std::string folder = test_folder().string();
   for (const std::string& where : {std::string(), folder}) {
     auto store = ActivationStore::create(10, 3, where);
     ASSERT_TRUE(store.has_value()) << store.error().message;
@@ -25,8 +27,25 @@ TEST(ActivationStore, GivesBackWhatWasWrittenInMemoryAndOnDisk) {
   }
 }
 
+TEST(ActivationStore, WhatIsFetchedChangedAndWrittenStays) {
+  for (const std::string& where : {std::string(), test_folder().string()}) {
+    auto store = ActivationStore::create(4, 2, where);
+    ASSERT_TRUE(store.has_value()) << store.error().message;
+    ASSERT_TRUE(store->write(0, 4, std::vector<float>{0, 1, 2, 3, 4, 5, 6, 7}.data()).has_value());
+    std::vector<float> scratch(4);
+    const auto rows = store->fetch(1, 2, scratch.data());
+    ASSERT_TRUE(rows.has_value()) << rows.error().message;
+    EXPECT_EQ((*rows)[0], 2);
+    (*rows)[3] = 50;
+    ASSERT_TRUE(store->write(1, 2, *rows).has_value());
+    std::vector<float> back(8);
+    ASSERT_TRUE(store->read(0, 4, back.data()).has_value());
+    EXPECT_EQ(back, (std::vector<float>{0, 1, 2, 3, 4, 50, 6, 7}));
+  }
+}
+
 TEST(ActivationStore, LeavesNoFileBehind) {
-  const std::string folder = testing::TempDir() + "/activation_store_test";
+  const std::string folder = (test_folder() / "activation_store_test").string();
   std::filesystem::create_directories(folder);
   const auto store = ActivationStore::create(100, 100, folder);
   ASSERT_TRUE(store.has_value());

@@ -121,7 +121,7 @@ Json identity_of(const CompressRequest& request, const LayerParams& params,
           {"recipe", recipe::recipe_to_toml(request.recipe)},
           {"calibration",
            fmt::format("{} x {}, {}", request.tokens.batch, request.tokens.seq, tokens.hex())},
-          {"rows_at_once", params.rows_at_once},
+          {"piece_rows", std::min(params.rows_at_once, kPieceRows)},
           {"damping_frac", params.gptq.damping_frac},
           {"rounding", fmt::format("{} {} {}", formats::rule_name(rounding.scale),
                                    formats::rule_name(rounding.ties),
@@ -130,12 +130,18 @@ Json identity_of(const CompressRequest& request, const LayerParams& params,
 
 Status write_pieces(const CompressRequest& request, const ModelSource& source,
                     const LayerParams& params, WorkFolder& work, const ProgressSink& progress) {
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point saved_at = Clock::now();
   CompressSink sink;
   sink.layer = [&](int64_t index, CompressedLayer layer, const ActivationStore& hidden) -> Status {
     DOVETAIL_TRY(
         const SavedBlock block,
         pack_layer(request.recipe.layers[static_cast<size_t>(index)], params, layer, index));
-    return work.save_layer(index, block, hidden);
+    DOVETAIL_TRY_STATUS(work.save_layer(index, block));
+    const std::chrono::duration<double> unsaved = Clock::now() - saved_at;
+    if (unsaved.count() < request.save_every_s) return {};
+    saved_at = Clock::now();
+    return work.save_hidden(index + 1, hidden);
   };
   sink.head = [&](CompressedHead head) -> Status {
     SavedBlock block;

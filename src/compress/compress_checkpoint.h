@@ -32,6 +32,8 @@ struct CompressRequest {
   std::string out;          // must not exist
   Container container = Container::kFolder;
   int64_t memory_bytes = 0;  // at most
+  // How much work may be lost when it is killed; the place to go on from is as large as the text.
+  double save_every_s = 10;
 };
 
 // Measures this machine. Errors: those of plan_compression, and of opening the model.

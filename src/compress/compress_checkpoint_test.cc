@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "base/hash.h"
+#include "base/test_folder.h"
 #include "checkpoint/verify.h"
 #include "compress/compress_model.h"
 #include "compress/tiny_model.h"
@@ -28,7 +29,7 @@ namespace fs = std::filesystem;
 class CompressCheckpointTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("compress_checkpoint_" + std::to_string(::getpid()));
+    folder_ = test_folder() / "compress_checkpoint";
     fs::create_directories(folder_ / "model");
     weights_ = tiny_weights(7);
     std::ofstream(folder_ / "model/config.json") << model::config_json_of(weights_->shape);
@@ -52,6 +53,7 @@ CompressRequest request_in(const std::string& folder, const std::string& treatme
   request.text_sha256 = "text";
   request.out = folder + "/" + out;
   request.memory_bytes = int64_t{8} << 30;
+  request.save_every_s = 0;
   return request;
 }
 
@@ -111,6 +113,25 @@ TEST(CompressChild, Run) {
     if (heard.what == "compressing" && heard.done_frac >= stop) ::raise(SIGKILL);
   };
   ASSERT_TRUE(compress_to_checkpoint(request, progress).has_value());
+}
+
+// A stream that is kept seldom costs work when killed, not bits.
+TEST_F(CompressCheckpointTest, GoesOnFromTheLastStreamThatWasKept) {
+  CompressRequest request = request_in(folder_.string(), "int4_g32_gptq", "out");
+  request.save_every_s = 1e9;
+  const ProgressSink stop = [&](const Progress& heard) {
+    if (heard.what == "compressing" && heard.done_frac >= 0.8) fs::create_directory(at("out"));
+  };
+  // What appears at OUT meanwhile stops it at the end, with all layers saved.
+  ASSERT_FALSE(compress_to_checkpoint(request, stop).has_value());
+  ASSERT_TRUE(fs::exists(at("out.work/layer_0001")));
+  fs::remove_all(at("out"));
+  const auto stats = compress_to_checkpoint(request);
+  ASSERT_TRUE(stats.has_value()) << stats.error().message;
+  EXPECT_EQ(stats->resumed_layers, 0);
+  ASSERT_TRUE(compress_to_checkpoint(request_in(folder_.string(), "int4_g32_gptq", "other")));
+  for (const char* name : {"out/dovetail.json", "other/dovetail.json"}) fs::remove(at(name));
+  EXPECT_EQ(digest_of_folder(at("out")), digest_of_folder(at("other")));
 }
 
 TEST_F(CompressCheckpointTest, KilledAtAnyLayerItGoesOnToTheSameBits) {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/parallel.h"
+#include "base/test_folder.h"
 #include "compress/tiny_model.h"
 #include "compress/treat.h"
 
@@ -127,7 +128,7 @@ TEST(CompressModel, ActivationsOnDiskGiveTheSameBits) {
   const host::TokenBatch tokens = random_tokens(6, 32, 101, 13);
   const auto recipe = uniform(*weights, "int3_g32_gptq+a:int8_token");
   LayerParams spilling = side_by_side(64);
-  spilling.spill_folder = testing::TempDir();
+  spilling.spill_folder = test_folder().string();
   const auto disk = compress_in_memory(weights, recipe, tokens, spilling);
   const auto memory = compress_in_memory(weights, recipe, tokens, side_by_side(64));
   ASSERT_TRUE(disk.has_value() && memory.has_value());

@@ -83,9 +83,12 @@ class Planner {
         inputs_.seq == 0
             ? 0
             : std::clamp<int64_t>(rows_at_once / inputs_.seq, 1, inputs_.sequences) * inputs_.seq;
+    // Of all pieces that run side by side, and a site's inputs of one.
     const int64_t scratch =
         rows * kFloat *
-        (3 * s.hidden_size + 2 * s.q_size() + 2 * s.kv_size() + 2 * s.intermediate_size);
+            (2 * s.hidden_size + 2 * s.q_size() + 2 * s.kv_size() + 2 * s.intermediate_size) +
+        std::min(rows, std::max(kPieceRows, inputs_.seq)) * kFloat *
+            std::max({2 * s.hidden_size, s.q_size(), s.intermediate_size});
     const int64_t hidden = spills ? 0 : tokens() * s.hidden_size * kFloat;
     // Learned rounding holds its inputs and targets, and about 20 bytes a weight.
     const bool learns = std::ranges::any_of(recipe_.layers, [](const auto& layer) {

@@ -16,17 +16,17 @@
 namespace dovetail::compress {
 
 struct PlanInputs {
-  int64_t sequences = 0;        // of calibration; 0: none
-  int64_t seq = 0;              // tokens of one
-  int64_t memory_bytes = 0;     // at most
-  double fp32_flops_per_s = 0;  // host::measure_matmul_rate
-  int64_t rows_at_once = 2048;  // lowered if memory asks for it
+  int64_t sequences = 0;                          // of calibration; 0: none
+  int64_t seq = 0;                                // tokens of one
+  int64_t memory_bytes = 0;                       // at most
+  double fp32_flops_per_s = 0;                    // host::measure_matmul_rate
+  int64_t rows_at_once = default_rows_at_once();  // lowered if memory asks for it
 };
 
 struct CompressPlan {
   PlanInputs inputs;    // that it was made for
   bool spills = false;  // activations of the whole text go to disk
-  int64_t rows_at_once = 2048;
+  int64_t rows_at_once = default_rows_at_once();
   int64_t peak_bytes = 0;       // of the whole process
   std::string peak_step = {};   // "mlp_down: second moments of 8960 inputs and their factor"
   int64_t work_disk_bytes = 0;  // finished pieces and activations, gone at the end

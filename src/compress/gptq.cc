@@ -156,32 +156,35 @@ class Solver {
   std::vector<float> errors_;       // (block, n)
 };
 
-// sum over rows of d H d^T, (n, k) and (k, k): blocks above the diagonal count twice.
+// sum over rows of d H d^T, (n, k) and (k, k): blocks above the diagonal count twice. Panels of a
+// fixed size, so that the sum does not depend on the number of threads.
 double moved_output(int64_t n, int64_t k, const std::vector<float>& d,
                     const std::vector<float>& h) {
+  constexpr int64_t kRows = 96;
   constexpr int64_t kColumns = 256;
-  double total = 0;
-  std::vector<float> left;  // (n, columns so far) of d, contiguous for the product
-  std::vector<float> product(static_cast<size_t>(n * kColumns));
-  std::vector<float> above;
-  for (int64_t begin = 0; begin < k; begin += kColumns) {
-    const int64_t end = std::min(begin + kColumns, k);
-    const int64_t width = end - begin;
-    left.resize(static_cast<size_t>(n * end));
-    above.resize(static_cast<size_t>(end * width));
-    for (int64_t row = 0; row < n; ++row)
-      std::copy_n(d.data() + row * k, end, left.data() + row * end);
-    for (int64_t i = 0; i < end; ++i)
-      for (int64_t j = 0; j < width; ++j)
-        above[static_cast<size_t>(i * width + j)] =
-            h[static_cast<size_t>(i * k + begin + j)] * (i < begin ? 2.0F : 1.0F);
-    host::matmul({left.data(), n, end}, {above.data(), end, width}, product.data());
-    for (int64_t row = 0; row < n; ++row)
-      for (int64_t j = 0; j < width; ++j)
-        total += static_cast<double>(product[static_cast<size_t>(row * width + j)]) *
-                 static_cast<double>(d[static_cast<size_t>(row * k + begin + j)]);
-  }
-  return total;
+  const int64_t panels = (n + kRows - 1) / kRows;
+  std::vector<double> totals(static_cast<size_t>(panels));
+  parallel_for(panels, [&](int64_t panel, int64_t) {
+    const int64_t rows = std::min(kRows, n - panel * kRows);
+    const float* left = d.data() + panel * kRows * k;
+    std::vector<float> product(static_cast<size_t>(rows * kColumns));
+    for (int64_t begin = 0; begin < k; begin += kColumns) {
+      const int64_t width = std::min(kColumns, k - begin);
+      const float* above = h.data() + begin;
+      if (begin > 0) {
+        host::matmul({left, rows, begin, false, k}, {above, begin, width, false, k}, product.data(),
+                     false, 2.0);
+      }
+      host::matmul({left + begin, rows, width, false, k},
+                   {above + begin * k, width, width, false, k}, product.data(), begin > 0);
+      for (int64_t row = 0; row < rows; ++row)
+        for (int64_t j = 0; j < width; ++j)
+          totals[static_cast<size_t>(panel)] +=
+              static_cast<double>(product[static_cast<size_t>(row * width + j)]) *
+              static_cast<double>(left[row * k + begin + j]);
+    }
+  });
+  return std::accumulate(totals.begin(), totals.end(), 0.0);
 }
 
 Status check(const GptqParams& params, const model::Matrix& w, const std::vector<float>& h) {
@@ -231,8 +234,11 @@ Result<GptqResult> gptq(const formats::WeightFormat& format, const GptqParams& p
   const std::vector<float>& source = kept.empty() ? w.values : kept;
   formats::round_rows(format, params.rounding.ties, result.scales, w.rows, k, source.data(),
                       nearest.data());
-  result.stats.rounded_error_frac = output_error_frac(w, nearest, h);
-  result.stats.error_frac = output_error_frac(w, result.values, h);
+  const double output = moved_output(w.rows, k, w.values, h);
+  if (output > 0) {
+    result.stats.rounded_error_frac = output_error(w, nearest, h) / output;
+    result.stats.error_frac = output_error(w, result.values, h) / output;
+  }
   return result;
 }
 

@@ -1,12 +1,14 @@
 #include "compress/layer_compressor.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "base/parallel.h"
 #include "compress/round_matrix.h"
 #include "formats/activation.h"
 #include "host/symmetric.h"
@@ -79,15 +81,14 @@ Result<std::vector<float>> all_rows(const ActivationStore& store) {
   return rows;
 }
 
-// Inputs that were kept before their static scale was known.
-Status read_inputs(const ActivationStore& store, const host::InputNumerics& input, int64_t row,
-                   int64_t count, float* x) {
-  DOVETAIL_TRY_STATUS(store.read(row, count, x));
-  if (formats::is_static(input.format)) {
-    host::treat_input({.format = input.format, .hadamard = 0, .static_scale = input.static_scale},
-                      count, store.width(), x);
-  }
-  return {};
+// Inputs, rounded here if they were kept before their static scale was known.
+Result<const float*> inputs_of(ActivationStore& store, const host::InputNumerics& input,
+                               int64_t row, int64_t count, float* scratch) {
+  if (!formats::is_static(input.format)) return store.fetch(row, count, scratch);
+  DOVETAIL_TRY_STATUS(store.read(row, count, scratch));
+  host::treat_input({.format = input.format, .hadamard = 0, .static_scale = input.static_scale},
+                    count, store.width(), scratch);
+  return scratch;
 }
 
 // Position of a site's first matrix among those of a layer.
@@ -97,6 +98,50 @@ size_t first_matrix(SiteKind kind) {
 }
 
 }  // namespace
+
+int64_t default_rows_at_once() {
+  return kPieceRows * num_threads();
+}
+
+// A layer is two halves alike: inputs of the first site, normed; what it makes of them, the inputs
+// of the second site, kept for the whole text; and that added to the stream.
+struct LayerCompressor::Half {
+  SiteKind first, second;
+  int64_t (*inner_width)(const model::ModelShape& shape);
+  void (*norm)(const host::LayerRun& run, const float* hidden, float* normed);
+  void (*make)(const host::LayerRun& run, host::LayerScratch& scratch);  // from scratch.normed
+  Buffer host::LayerScratch::* made;
+  void (*add)(const host::LayerRun& run, const float* inner, float* hidden);
+};
+
+const LayerCompressor::Half& LayerCompressor::attention_half() {
+  static constexpr Half kHalf{
+      .first = SiteKind::kAttnQkv,
+      .second = SiteKind::kAttnO,
+      .inner_width = [](const model::ModelShape& shape) { return shape.q_size(); },
+      .norm = host::attention_input,
+      .make = [](const host::LayerRun& run,
+                 host::LayerScratch& scratch) { host::attend(run, scratch.normed.get(), scratch); },
+      .made = &host::LayerScratch::attended,
+      .add = host::add_attention};
+  return kHalf;
+}
+
+const LayerCompressor::Half& LayerCompressor::mlp_half() {
+  static constexpr Half kHalf{
+      .first = SiteKind::kMlpGateUp,
+      .second = SiteKind::kMlpDown,
+      .inner_width = [](const model::ModelShape& shape) { return shape.intermediate_size; },
+      .norm = host::mlp_input,
+      .make =
+          [](const host::LayerRun& run, host::LayerScratch& scratch) {
+            host::project_mlp(run, scratch.normed.get(), scratch);
+            host::activate_mlp(run, scratch);
+          },
+      .made = &host::LayerScratch::gate,
+      .add = host::add_mlp};
+  return kHalf;
+}
 
 LayerCompressor::LayerCompressor(const model::ModelShape& shape, const recipe::Recipe& recipe,
                                  const host::TokenBatch& tokens, const LayerParams& params)
@@ -108,7 +153,12 @@ LayerCompressor::LayerCompressor(const model::ModelShape& shape, const recipe::R
       rope_(tokens.seq, shape.head_dim, shape.rope_theta),
       per_piece_(tokens.batch == 0
                      ? 0
-                     : std::clamp<int64_t>(params.rows_at_once / tokens.seq, 1, tokens.batch)),
+                     : std::clamp<int64_t>(std::min(params.rows_at_once, kPieceRows) / tokens.seq,
+                                           1, tokens.batch)),
+      num_workers_(tokens.batch == 0
+                       ? 1
+                       : std::clamp<int64_t>(params.rows_at_once / (per_piece_ * tokens.seq), 1,
+                                             num_threads())),
       hidden_(ActivationStore::create(0, 0, "").value()),
       original_(ActivationStore::create(0, 0, "").value()) {}
 
@@ -134,15 +184,45 @@ Result<LayerCompressor> LayerCompressor::create(const model::ModelShape& shape,
   return compressor;
 }
 
+host::LayerRun LayerCompressor::run_of(const model::LayerWeights& weights,
+                                       const host::LayerNumerics& numerics, int64_t first_sequence,
+                                       int64_t sequences) const {
+  const int64_t count = std::min(sequences, tokens_->batch - first_sequence);
+  return {shape_, weights, numerics, rope_, count, tokens_->seq};
+}
+
 template <typename Body>
-Status LayerCompressor::for_pieces(const Current& current, const Body& body) {
-  for (int64_t first = 0; first < tokens_->batch; first += per_piece_) {
-    const int64_t count = std::min(per_piece_, tokens_->batch - first);
-    const host::LayerRun run{shape_, current.layer.weights, current.layer.numerics, rope_,
-                             count,  tokens_->seq};
-    DOVETAIL_TRY_STATUS(body(run, first * tokens_->seq));
-  }
+Status LayerCompressor::for_pieces(const model::LayerWeights& weights,
+                                   const host::LayerNumerics& numerics, const Body& body) {
+  if (tokens_->batch == 0) return {};
+  const int64_t piece_rows = per_piece_ * tokens_->seq;
+  while (std::ssize(scratch_) < num_workers_)
+    scratch_.push_back({host::LayerScratch(shape_, piece_rows),
+                        host::make_buffer(piece_rows * shape_.hidden_size)});
+  const int64_t pieces = (tokens_->batch + per_piece_ - 1) / per_piece_;
+  std::vector<Status> results(static_cast<size_t>(pieces));
+  std::atomic<int64_t> next{0};
+  parallel_for(std::min(num_workers_, pieces), [&](int64_t worker, int64_t) {
+    for (int64_t piece = next++; piece < pieces; piece = next++) {
+      const host::LayerRun run = run_of(weights, numerics, piece * per_piece_, per_piece_);
+      results[static_cast<size_t>(piece)] =
+          body(run, piece * piece_rows, scratch_[static_cast<size_t>(worker)]);
+    }
+  });
+  for (Status& result : results)
+    if (!result.has_value()) return std::move(result);
   return {};
+}
+
+Status LayerCompressor::run_layer(const model::LayerWeights& weights,
+                                  const host::LayerNumerics& numerics, ActivationStore& stream) {
+  return for_pieces(weights, numerics,
+                    [&](const host::LayerRun& run, int64_t row, PieceScratch& scratch) -> Status {
+                      DOVETAIL_TRY(float* const hidden,
+                                   stream.fetch(row, run.rows(), scratch.hidden.get()));
+                      host::run_layer(run, hidden, scratch.layer);
+                      return stream.write(row, run.rows(), hidden);
+                    });
 }
 
 Result<CompressedLayer> LayerCompressor::compress(int64_t index, model::LayerWeights weights,
@@ -155,33 +235,23 @@ Result<CompressedLayer> LayerCompressor::compress(int64_t index, model::LayerWei
   if (folds(recipe)) DOVETAIL_TRY_STATUS(fold_sites(current));
   if (!learns(recipe)) {
     if (follows_original()) DOVETAIL_TRY_STATUS(follow(index, current.layer.weights));
-    DOVETAIL_TRY_STATUS(run_attention(current));
-    DOVETAIL_TRY_STATUS(run_mlp(current));
+    DOVETAIL_TRY_STATUS(run_half(current, attention_half()));
+    DOVETAIL_TRY_STATUS(run_half(current, mlp_half()));
     return std::move(current.layer);
   }
   DOVETAIL_TRY_STATUS(check_learns(recipe, index));
   const model::LayerWeights original = current.layer.weights;
   DOVETAIL_TRY(const std::vector<float> inputs, all_rows(hidden_));
   DOVETAIL_TRY_STATUS(follow(index, original));
-  DOVETAIL_TRY_STATUS(run_attention(current));
-  DOVETAIL_TRY_STATUS(run_mlp(current));
+  DOVETAIL_TRY_STATUS(run_half(current, attention_half()));
+  DOVETAIL_TRY_STATUS(run_half(current, mlp_half()));
   DOVETAIL_TRY_STATUS(learn(current, original, inputs));
   return std::move(current.layer);
 }
 
 Status LayerCompressor::follow(int64_t index, const model::LayerWeights& original) {
-  const host::LayerNumerics plain = without_rounding(numerics_.layers[static_cast<size_t>(index)]);
-  const int64_t h = shape_.hidden_size;
-  host::LayerScratch scratch(shape_, per_piece_ * tokens_->seq);
-  const Buffer stream = host::make_buffer(per_piece_ * tokens_->seq * h);
-  for (int64_t first = 0; first < tokens_->batch; first += per_piece_) {
-    const int64_t count = std::min(per_piece_, tokens_->batch - first);
-    const host::LayerRun run{shape_, original, plain, rope_, count, tokens_->seq};
-    DOVETAIL_TRY_STATUS(original_.read(first * tokens_->seq, run.rows(), stream.get()));
-    host::run_layer(run, stream.get(), scratch);
-    DOVETAIL_TRY_STATUS(original_.write(first * tokens_->seq, run.rows(), stream.get()));
-  }
-  return {};
+  return run_layer(original, without_rounding(numerics_.layers[static_cast<size_t>(index)]),
+                   original_);
 }
 
 // All sites are looked at before any is folded: rows of v and up are producers.
@@ -279,14 +349,7 @@ Status LayerCompressor::learn(Current& current, const model::LayerWeights& origi
        .error_frac = learned->stats.loss,
        .seconds = learned->stats.seconds});
   DOVETAIL_TRY_STATUS(hidden_.write(0, hidden_.rows(), inputs.data()));
-  host::LayerScratch scratch(shape_, per_piece_ * tokens_->seq);
-  const int64_t h = shape_.hidden_size;
-  const Buffer stream = host::make_buffer(per_piece_ * tokens_->seq * h);
-  return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
-    DOVETAIL_TRY_STATUS(hidden_.read(row, run.rows(), stream.get()));
-    host::run_layer(run, stream.get(), scratch);
-    return hidden_.write(row, run.rows(), stream.get());
-  });
+  return run_layer(current.layer.weights, current.layer.numerics, hidden_);
 }
 
 Status LayerCompressor::observe(int64_t index, model::LayerWeights weights,
@@ -296,97 +359,60 @@ Status LayerCompressor::observe(int64_t index, model::LayerWeights weights,
   Current current{.index = index, .layer = {}, .done_frac = nobody, .look = &look};
   current.layer.weights = std::move(weights);
   current.layer.numerics = numerics_.layers[static_cast<size_t>(index)];
-  DOVETAIL_TRY_STATUS(run_attention(current));
-  return run_mlp(current);
+  DOVETAIL_TRY_STATUS(run_half(current, attention_half()));
+  return run_half(current, mlp_half());
 }
 
-Status LayerCompressor::run_attention(Current& current) {
+Status LayerCompressor::run_half(Current& current, const Half& half) {
+  const model::LayerWeights& weights = current.layer.weights;
+  const host::LayerNumerics& numerics = current.layer.numerics;
   const int64_t h = shape_.hidden_size;
-  const int64_t q = shape_.q_size();
-  host::LayerScratch scratch(shape_, per_piece_ * tokens_->seq);
-  const Buffer hidden = host::make_buffer(per_piece_ * tokens_->seq * h);
-  const auto norm_piece = [&](const host::LayerRun& run, int64_t row) -> Status {
-    DOVETAIL_TRY_STATUS(hidden_.read(row, run.rows(), hidden.get()));
-    host::attention_input(run, hidden.get(), scratch.normed.get());
+  const int64_t width = half.inner_width(shape_);
+  const host::InputNumerics& inner_numerics = numerics.linear[static_cast<size_t>(half.second)];
+  const ForInputs first_inputs = [&](const UseInputs& use) -> Status {
+    const Buffer hidden = host::make_buffer(per_piece_ * tokens_->seq * h);
+    const Buffer normed = host::make_buffer(per_piece_ * tokens_->seq * h);
+    for (int64_t at = 0; at < tokens_->batch; at += per_piece_) {
+      const host::LayerRun run = run_of(weights, numerics, at, per_piece_);
+      DOVETAIL_TRY(const float* const x,
+                   hidden_.fetch(at * tokens_->seq, run.rows(), hidden.get()));
+      half.norm(run, x, normed.get());
+      use(run.rows(), normed.get());
+    }
     return {};
   };
-  const ForInputs qkv_inputs = [&](const UseInputs& use) {
-    return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
-      DOVETAIL_TRY_STATUS(norm_piece(run, row));
-      use(run.rows(), scratch.normed.get());
-      return {};
-    });
-  };
-  DOVETAIL_TRY_STATUS(compress_site(current, SiteKind::kAttnQkv, h, qkv_inputs));
-  DOVETAIL_TRY(ActivationStore attended,
-               ActivationStore::create(tokens_->rows(), q, params_.spill_folder));
-  const auto attend_piece = [&](const host::LayerRun& run, int64_t row) -> Status {
-    DOVETAIL_TRY_STATUS(norm_piece(run, row));
-    host::attend(run, scratch.normed.get(), scratch);
-    return attended.write(row, run.rows(), scratch.attended.get());
-  };
-  DOVETAIL_TRY_STATUS(for_pieces(current, attend_piece));
-  const ForInputs o_inputs = [&](const UseInputs& use) {
-    return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
-      DOVETAIL_TRY_STATUS(
-          read_inputs(attended, run.numerics.linear[1], row, run.rows(), scratch.attended.get()));
-      use(run.rows(), scratch.attended.get());
-      return {};
-    });
-  };
-  DOVETAIL_TRY_STATUS(compress_site(current, SiteKind::kAttnO, q, o_inputs));
-  return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
-    DOVETAIL_TRY_STATUS(hidden_.read(row, run.rows(), hidden.get()));
-    DOVETAIL_TRY_STATUS(
-        read_inputs(attended, run.numerics.linear[1], row, run.rows(), scratch.attended.get()));
-    host::add_attention(run, scratch.attended.get(), hidden.get());
-    return hidden_.write(row, run.rows(), hidden.get());
-  });
-}
-
-Status LayerCompressor::run_mlp(Current& current) {
-  const int64_t h = shape_.hidden_size;
-  const int64_t width = shape_.intermediate_size;
-  host::LayerScratch scratch(shape_, per_piece_ * tokens_->seq);
-  const Buffer hidden = host::make_buffer(per_piece_ * tokens_->seq * h);
-  const auto norm_piece = [&](const host::LayerRun& run, int64_t row) -> Status {
-    DOVETAIL_TRY_STATUS(hidden_.read(row, run.rows(), hidden.get()));
-    host::mlp_input(run, hidden.get(), scratch.normed.get());
-    return {};
-  };
-  const ForInputs gate_up_inputs = [&](const UseInputs& use) {
-    return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
-      DOVETAIL_TRY_STATUS(norm_piece(run, row));
-      use(run.rows(), scratch.normed.get());
-      return {};
-    });
-  };
-  DOVETAIL_TRY_STATUS(compress_site(current, SiteKind::kMlpGateUp, h, gate_up_inputs));
-  DOVETAIL_TRY(ActivationStore activated,
+  DOVETAIL_TRY_STATUS(compress_site(current, half.first, h, first_inputs));
+  DOVETAIL_TRY(ActivationStore inner,
                ActivationStore::create(tokens_->rows(), width, params_.spill_folder));
-  const auto activate_piece = [&](const host::LayerRun& run, int64_t row) -> Status {
-    DOVETAIL_TRY_STATUS(norm_piece(run, row));
-    host::project_mlp(run, scratch.normed.get(), scratch);
-    host::activate_mlp(run, scratch);
-    return activated.write(row, run.rows(), scratch.gate.get());
+  const auto make_piece = [&](const host::LayerRun& run, int64_t row,
+                              PieceScratch& scratch) -> Status {
+    DOVETAIL_TRY(const float* const x, hidden_.fetch(row, run.rows(), scratch.hidden.get()));
+    half.norm(run, x, scratch.layer.normed.get());
+    half.make(run, scratch.layer);
+    return inner.write(row, run.rows(), (scratch.layer.*half.made).get());
   };
-  DOVETAIL_TRY_STATUS(for_pieces(current, activate_piece));
-  const ForInputs down_inputs = [&](const UseInputs& use) {
-    return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
-      DOVETAIL_TRY_STATUS(
-          read_inputs(activated, run.numerics.linear[3], row, run.rows(), scratch.gate.get()));
-      use(run.rows(), scratch.gate.get());
-      return {};
-    });
+  DOVETAIL_TRY_STATUS(for_pieces(weights, numerics, make_piece));
+  const ForInputs second_inputs = [&](const UseInputs& use) -> Status {
+    const int64_t piece = per_piece_ * tokens_->seq;
+    const Buffer scratch = host::make_buffer(piece * width);
+    for (int64_t row = 0; row < tokens_->rows(); row += piece) {
+      const int64_t rows = std::min(piece, tokens_->rows() - row);
+      DOVETAIL_TRY(const float* const x,
+                   inputs_of(inner, inner_numerics, row, rows, scratch.get()));
+      use(rows, x);
+    }
+    return {};
   };
-  DOVETAIL_TRY_STATUS(compress_site(current, SiteKind::kMlpDown, width, down_inputs));
-  return for_pieces(current, [&](const host::LayerRun& run, int64_t row) -> Status {
-    DOVETAIL_TRY_STATUS(hidden_.read(row, run.rows(), hidden.get()));
-    DOVETAIL_TRY_STATUS(
-        read_inputs(activated, run.numerics.linear[3], row, run.rows(), scratch.gate.get()));
-    host::add_mlp(run, scratch.gate.get(), hidden.get());
-    return hidden_.write(row, run.rows(), hidden.get());
-  });
+  DOVETAIL_TRY_STATUS(compress_site(current, half.second, width, second_inputs));
+  const auto add_piece = [&](const host::LayerRun& run, int64_t row,
+                             PieceScratch& scratch) -> Status {
+    DOVETAIL_TRY(float* const stream, hidden_.fetch(row, run.rows(), scratch.hidden.get()));
+    DOVETAIL_TRY(const float* const x, inputs_of(inner, inner_numerics, row, run.rows(),
+                                                 (scratch.layer.*half.made).get()));
+    half.add(run, x, stream);
+    return hidden_.write(row, run.rows(), stream);
+  };
+  return for_pieces(weights, numerics, add_piece);
 }
 
 Result<SiteInputs> LayerCompressor::inputs_of_site(int64_t k, const ForInputs& for_inputs) {
@@ -494,8 +520,8 @@ Result<std::vector<float>> LayerCompressor::head_moments(const std::vector<float
   const Buffer normed = host::make_buffer(piece * h);
   for (int64_t row = 0; row < hidden_.rows(); row += piece) {
     const int64_t count = std::min(piece, hidden_.rows() - row);
-    DOVETAIL_TRY_STATUS(hidden_.read(row, count, hidden.get()));
-    host::rms_norm(count, h, hidden.get(), final_norm.data(), shape_.rms_norm_eps, normed.get());
+    DOVETAIL_TRY(const float* const x, hidden_.fetch(row, count, hidden.get()));
+    host::rms_norm(count, h, x, final_norm.data(), shape_.rms_norm_eps, normed.get());
     // A static scale of the head is settled when all is written (static_scales.h).
     if (!formats::is_static(numerics_.head.format))
       host::treat_input(numerics_.head, count, h, normed.get());

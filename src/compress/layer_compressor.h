@@ -7,6 +7,9 @@
 // rounded as the recipe asks, so algorithms compensate for that too; static scales are taken from
 // the inputs. Weights come turned where the recipe rotates (rotate.h).
 //
+// Tokens run in pieces of whole sequences, a core each. Pieces do not depend on the number of
+// cores, so neither does any digit.
+//
 // Memory, beside the weights of one layer and what the algorithm takes: 4 bytes * tokens * (hidden
 // + the widest input), which may go to disk, and 4 bytes * rows_at_once * (all widths of a layer).
 #pragma once
@@ -25,6 +28,7 @@
 #include "compress/learned_rounding.h"
 #include "compress/site_matrix.h"
 #include "formats/codec.h"
+#include "host/buffer.h"
 #include "host/host_model.h"
 #include "host/transformer_layer.h"
 #include "model/model.h"
@@ -32,11 +36,16 @@
 
 namespace dovetail::compress {
 
+// Tokens of a piece, at least one sequence: products of fewer rows are slow, more gain nothing.
+inline constexpr int64_t kPieceRows = 1024;
+// One piece for every core.
+[[nodiscard]] int64_t default_rows_at_once();
+
 struct LayerParams {
   GptqParams gptq = {};
   LearnedParams learned = {};
-  double smooth_alpha = 0.5;      // SmoothQuant's
-  int64_t rows_at_once = 2048;    // tokens that run side by side, at least one sequence
+  double smooth_alpha = 0.5;                      // SmoothQuant's
+  int64_t rows_at_once = default_rows_at_once();  // tokens that run side by side: >= a sequence
   std::string spill_folder = {};  // where activations of the whole text go; empty: memory
 };
 
@@ -109,11 +118,27 @@ class LayerCompressor {
     const std::function<void(double)>& done_frac;
     const LookAtSite* look = nullptr;  // instead of writing
   };
-  // Calls body(run, first row) for sequences side by side.
+  // What a piece needs while it runs.
+  struct PieceScratch {
+    host::LayerScratch layer;
+    host::Buffer hidden;  // (rows of a piece, hidden)
+  };
+  [[nodiscard]] host::LayerRun run_of(const model::LayerWeights& weights,
+                                      const host::LayerNumerics& numerics, int64_t first_sequence,
+                                      int64_t sequences) const;
+  // Calls body(run, first row, scratch) for every piece, side by side. The first error in the order
+  // of rows is the answer.
   template <typename Body>
-  Status for_pieces(const Current& current, const Body& body);
-  Status run_attention(Current& current);
-  Status run_mlp(Current& current);
+  Status for_pieces(const model::LayerWeights& weights, const host::LayerNumerics& numerics,
+                    const Body& body);
+  // Moves a residual stream through a whole layer.
+  Status run_layer(const model::LayerWeights& weights, const host::LayerNumerics& numerics,
+                   ActivationStore& stream);
+  struct Half;
+  static const Half& attention_half();
+  static const Half& mlp_half();
+  // Both linear sites of attention, or of the MLP.
+  Status run_half(Current& current, const Half& half);
   // Gives the inputs of a site piece by piece, x (rows, k).
   using UseInputs = std::function<void(int64_t rows, const float* x)>;
   using ForInputs = std::function<Status(const UseInputs& use)>;
@@ -136,6 +161,8 @@ class LayerCompressor {
   host::Numerics numerics_;
   host::RopeTable rope_;
   int64_t per_piece_ = 1;  // sequences
+  int64_t num_workers_ = 1;
+  std::vector<PieceScratch> scratch_;  // of every worker
   ActivationStore hidden_;
   ActivationStore original_;  // no rows unless a site learns
 };

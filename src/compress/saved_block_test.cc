@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/random.h"
+#include "base/test_folder.h"
 #include "compress/tiny_model.h"
 #include "formats/quantize.h"
 
@@ -27,7 +28,7 @@ SavedBlock sample() {
 }
 
 std::string path_of(const std::string& name) {
-  return testing::TempDir() + "/" + name;
+  return (test_folder() / name).string();
 }
 
 std::string content(const std::string& path) {

@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "compress/gptq.h"
+#include "compress/layer_compressor.h"
 #include "compress/loss_profile.h"
 #include "compress/saved_block.h"
 #include "host/host_model.h"
@@ -43,7 +44,7 @@ struct SiteVersions {
 
 struct VersionParams {
   GptqParams gptq = {};
-  int64_t rows_at_once = 2048;
+  int64_t rows_at_once = default_rows_at_once();
 };
 
 // The treatments of a menu whose weights need an algorithm with inputs, each once, in order.

@@ -110,9 +110,11 @@ void WorkFolder::count_finished() {
   num_finished_ = static_cast<int64_t>(layers);
 }
 
-Status WorkFolder::save_layer(int64_t index, const SavedBlock& block,
-                              const ActivationStore& hidden) {
-  DOVETAIL_TRY_STATUS(save_block(layer_file(index), block));
+Status WorkFolder::save_layer(int64_t index, const SavedBlock& block) {
+  return save_block(layer_file(index), block);
+}
+
+Status WorkFolder::save_hidden(int64_t layers, const ActivationStore& hidden) {
   const std::string name = path_ + kHiddenFile;
   std::ofstream file(name + ".part", std::ios::binary | std::ios::trunc);
   Sha256 sum;
@@ -120,8 +122,8 @@ Status WorkFolder::save_layer(int64_t index, const SavedBlock& block,
     file.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(size));
     sum.update(bytes, size);
   };
-  const auto layers = static_cast<uint64_t>(index + 1);
-  put(&layers, sizeof(layers));
+  const auto count_behind = static_cast<uint64_t>(layers);
+  put(&count_behind, sizeof(count_behind));
   std::vector<float> piece(static_cast<size_t>(kPieceRows * hidden.width()));
   for (int64_t row = 0; row < hidden.rows(); row += kPieceRows) {
     const int64_t count = std::min(kPieceRows, hidden.rows() - row);
@@ -134,9 +136,7 @@ Status WorkFolder::save_layer(int64_t index, const SavedBlock& block,
     const std::string reason = std::strerror(errno);
     return io_error(fmt::format("{}: writing failed: {}", name, reason));
   }
-  DOVETAIL_TRY_STATUS(publish_file(name + ".part", name));
-  num_finished_ = index + 1;
-  return {};
+  return publish_file(name + ".part", name);
 }
 
 Status WorkFolder::save_head(const SavedBlock& block) {

@@ -1,7 +1,8 @@
 // The finished pieces of one compression, so that it goes on where it was stopped.
 //
 // Files: compression.json (what is compressed, and how), layer_NNNN, head (saved_block.h), hidden
-// (the residual stream behind the last finished layer), lock (held by the process that works here).
+// (the residual stream behind a finished layer, from where it goes on), lock (held by the process
+// that works here).
 #pragma once
 
 #include <cstdint>
@@ -25,14 +26,16 @@ class WorkFolder {
   WorkFolder& operator=(WorkFolder&&) = delete;
   ~WorkFolder();
 
-  // Layers 0 .. this - 1 are finished and whole, and the stream behind them is kept.
+  // Layers 0 .. this - 1 were finished and whole when it was opened, and the stream behind them
+  // kept.
   [[nodiscard]] int64_t num_finished_layers() const { return num_finished_; }
   [[nodiscard]] bool has_head() const { return has_head_; }
   [[nodiscard]] const std::string& path() const { return path_; }
 
   // Errors: kIo naming the file.
-  [[nodiscard]] Status save_layer(int64_t index, const SavedBlock& block,
-                                  const ActivationStore& hidden);
+  [[nodiscard]] Status save_layer(int64_t index, const SavedBlock& block);
+  // The stream behind the first `layers`, which are saved.
+  [[nodiscard]] Status save_hidden(int64_t layers, const ActivationStore& hidden);
   [[nodiscard]] Status save_head(const SavedBlock& block);
   // Errors: kIo, kInvalidArgument (damaged since it was opened).
   [[nodiscard]] Result<SavedBlock> layer(int64_t index) const;

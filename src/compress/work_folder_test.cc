@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/test_folder.h"
+
 namespace dovetail::compress {
 namespace {
 
@@ -27,7 +29,7 @@ class WorkFolderTest : public testing::Test {
     return store;
   }
 
-  std::string path_ = testing::TempDir() + "/work_folder_test";
+  std::string path_ = (test_folder() / "work_folder_test").string();
   Json identity_ = {{"model", "a"}, {"recipe", "int4"}};
 };
 
@@ -38,8 +40,10 @@ TEST_F(WorkFolderTest, GoesOnWhereItStopped) {
     EXPECT_EQ(folder->num_finished_layers(), 0);
     EXPECT_FALSE(folder->has_head());
     ASSERT_TRUE(folder->save_head(block(9)).has_value());
-    ASSERT_TRUE(folder->save_layer(0, block(1), stream(1)).has_value());
-    ASSERT_TRUE(folder->save_layer(1, block(2), stream(2)).has_value());
+    ASSERT_TRUE(folder->save_layer(0, block(1)).has_value());
+    ASSERT_TRUE(folder->save_layer(1, block(2)).has_value());
+    ASSERT_TRUE(folder->save_hidden(2, stream(2)).has_value());
+    ASSERT_TRUE(folder->save_layer(2, block(3)).has_value());  // no stream behind it
   }
   auto folder = WorkFolder::open(path_, identity_);
   ASSERT_TRUE(folder.has_value()) << folder.error().message;
@@ -59,7 +63,8 @@ TEST_F(WorkFolderTest, GoesOnWhereItStopped) {
 TEST_F(WorkFolderTest, ADamagedPieceIsNoPiece) {
   {
     auto folder = WorkFolder::open(path_, identity_).value();
-    ASSERT_TRUE(folder.save_layer(0, block(1), stream(1)).has_value());
+    ASSERT_TRUE(folder.save_layer(0, block(1)).has_value());
+    ASSERT_TRUE(folder.save_hidden(1, stream(1)).has_value());
   }
   std::fstream file(path_ + "/layer_0000", std::ios::in | std::ios::out | std::ios::binary);
   file.seekp(40);

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <set>
 
+#include "base/test_folder.h"
 #include "eval/tiny_model.h"
 
 namespace dovetail::eval {
@@ -34,7 +35,7 @@ std::string write_byte_tokenizer(const std::string& folder) {
 }
 
 model::Tokenizer byte_tokenizer() {
-  auto tokenizer = model::load_tokenizer(write_byte_tokenizer(testing::TempDir()));
+  auto tokenizer = model::load_tokenizer(write_byte_tokenizer(test_folder().string()));
   EXPECT_TRUE(tokenizer.has_value()) << tokenizer.error().message;
   return std::move(*tokenizer);
 }

@@ -9,6 +9,7 @@
 #include "base/parallel.h"
 #include "formats/kv_cache.h"
 #include "formats/quantize.h"
+#include "host/buffer.h"
 #include "host/lanes.h"
 #include "host/layer_ops.h"
 #include "host/matmul.h"
@@ -152,7 +153,6 @@ void causal_attention(const AttentionShape& s, const AttentionNumerics& numerics
   const int64_t scratch_size = max_rows * (d + (has_exact ? 2 : 1) * s.seq);
   const int64_t workers = std::min(num_threads(), blocks * heads);
   const Buffer scratch = make_buffer(workers * scratch_size);
-  const SerialProducts serial;
   parallel_for(blocks * heads, [&](int64_t index, int64_t worker) {
     // The longest blocks come first, so that the workers end together.
     const int64_t head = index % heads;
@@ -258,7 +258,6 @@ void causal_attention_backward(const AttentionShape& s, const float* q, const fl
   const BackwardInputs inputs{q, out, d_out, keys.get(), values.get()};
   std::vector<BackwardScratch> scratch;
   for (int64_t i = 0; i < std::min(num_threads(), heads); ++i) scratch.emplace_back(s);
-  const SerialProducts serial;
   parallel_for(heads, [&](int64_t head, int64_t worker) {
     BackwardScratch& w = scratch[static_cast<size_t>(worker)];
     backward_head(s, head, inputs, w, dq);

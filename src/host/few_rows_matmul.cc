@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/parallel.h"
+#include "host/buffer.h"
 #include "host/lanes.h"
 #include "host/layer_ops.h"
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "host/buffer.h"
 #include "host/layer_ops.h"
 #include "host/transformer_layer.h"
 #include "model/model.h"

@@ -4,16 +4,9 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <vector>
 
 namespace dovetail::host {
-
-// Uninitialised FP32 storage.
-using Buffer = std::unique_ptr<float[]>;
-[[nodiscard]] inline Buffer make_buffer(int64_t count) {
-  return std::make_unique_for_overwrite<float[]>(static_cast<size_t>(count));
-}
 
 // Calls body(begin, end) over [0, rows) in pieces worth a thread's while at `row_cost` floats a
 // row.

@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "base/parallel.h"
@@ -21,14 +22,23 @@ void set_blas_threads(int64_t count) {
   if (openblas_set_num_threads != nullptr) openblas_set_num_threads(static_cast<int>(count));
 }
 
-at::Tensor as_tensor(const float* values, int64_t rows, int64_t cols) {
+// Tiles that a core computes at a time: enough work to be worth a thread, and enough rows that
+// packing the other operand anew costs little.
+constexpr int64_t kTileRows = 512;
+constexpr int64_t kTileCols = 2048;
+constexpr int64_t kWorthAThread = int64_t{1} << 21;  // multiplications
+
+at::Tensor as_tensor(const float* values, int64_t rows, int64_t cols, int64_t stride) {
   // from_blob wants a mutable pointer; operands are only read.
-  return at::from_blob(const_cast<float*>(values), {rows, cols}, at::TensorOptions(at::kFloat));
+  return at::from_blob(const_cast<float*>(values), {rows, cols}, {stride, 1},
+                       at::TensorOptions(at::kFloat));
 }
 
-at::Tensor as_tensor(const Operand& operand) {
-  const at::Tensor matrix = as_tensor(operand.values, operand.rows, operand.cols);
-  return operand.transposed ? matrix.t() : matrix;
+// Rows begin..end of an operand as it is read, all columns.
+at::Tensor rows_of(const Operand& a, int64_t begin, int64_t end) {
+  const int64_t stride = a.stride == 0 ? a.cols : a.stride;
+  if (a.transposed) return as_tensor(a.values + begin, a.rows, end - begin, stride).t();
+  return as_tensor(a.values + begin * stride, end - begin, a.cols, stride);
 }
 
 }  // namespace
@@ -36,8 +46,8 @@ at::Tensor as_tensor(const Operand& operand) {
 void configure_math_threads() {
   static std::once_flag once;
   std::call_once(once, [] {
-    set_blas_threads(num_threads());
-    at::set_num_threads(static_cast<int>(num_threads()));
+    set_blas_threads(1);
+    at::set_num_threads(1);
     try {
       at::set_num_interop_threads(1);
     } catch (const c10::Error&) {
@@ -50,16 +60,24 @@ void matmul(const Operand& a, const Operand& b, float* c, bool accumulate, doubl
   const int64_t inner_a = a.transposed ? a.rows : a.cols;
   const int64_t inner_b = b.transposed ? b.cols : b.rows;
   DOVETAIL_CHECK(inner_a == inner_b);
-  const c10::NoGradGuard no_grad;
-  at::Tensor result = as_tensor(c, a.transposed ? a.cols : a.rows, b.transposed ? b.rows : b.cols);
-  at::addmm_out(result, result, as_tensor(a), as_tensor(b), accumulate ? 1.0 : 0.0, scale);
-}
-
-SerialProducts::SerialProducts() {
-  set_blas_threads(1);
-}
-SerialProducts::~SerialProducts() {
-  set_blas_threads(num_threads());
+  const int64_t rows = a.transposed ? a.cols : a.rows;
+  const int64_t cols = b.transposed ? b.rows : b.cols;
+  const Operand columns{b.values, b.rows, b.cols, !b.transposed, b.stride};
+  const bool small = rows * cols * inner_a < kWorthAThread;
+  const int64_t tile_rows = small ? std::max<int64_t>(rows, 1) : kTileRows;
+  const int64_t tile_cols = small ? std::max<int64_t>(cols, 1) : kTileCols;
+  const int64_t across = (cols + tile_cols - 1) / tile_cols;
+  const int64_t down = (rows + tile_rows - 1) / tile_rows;
+  parallel_for(across * down, [&](int64_t tile, int64_t) {
+    const c10::NoGradGuard no_grad;  // of this thread
+    const int64_t row = tile / across * tile_rows;
+    const int64_t col = tile % across * tile_cols;
+    const int64_t end_row = std::min(row + tile_rows, rows);
+    const int64_t end_col = std::min(col + tile_cols, cols);
+    at::Tensor result = as_tensor(c + row * cols + col, end_row - row, end_col - col, cols);
+    at::addmm_out(result, result, rows_of(a, row, end_row), rows_of(columns, col, end_col).t(),
+                  accumulate ? 1.0 : 0.0, scale);
+  });
 }
 
 }  // namespace dovetail::host

@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <utility>
 
@@ -15,15 +16,57 @@
 namespace dovetail::host {
 namespace {
 
-constexpr int64_t kTile = 192;          // a tile of each operand stays in the second cache
-constexpr int64_t kRowsPerPiece = 512;  // summed in FP32 at once
+// Sides of the tiles that a core computes at a time: as wide as packing them anew allows, and small
+// along the diagonal, where half of a tile is computed for nothing.
+constexpr int64_t kLargestTile = 384;
+constexpr int64_t kDiagonalTile = 96;
+constexpr int64_t kRowsPerProduct = 512;
+constexpr int64_t kRowsPerPass = 2048;  // what all tiles read stays in a cache
+
+struct Tile {
+  int64_t row = 0, col = 0, height = 0, width = 0;
+};
+
+void cut(const Tile& whole, std::vector<Tile>& tiles) {
+  const int64_t down = (whole.height + kLargestTile - 1) / kLargestTile;
+  const int64_t across = (whole.width + kLargestTile - 1) / kLargestTile;
+  for (int64_t i = 0; i < down; ++i) {
+    for (int64_t j = 0; j < across; ++j) {
+      const int64_t row = whole.height * i / down;
+      const int64_t col = whole.width * j / across;
+      tiles.push_back({whole.row + row, whole.col + col, whole.height * (i + 1) / down - row,
+                       whole.width * (j + 1) / across - col});
+    }
+  }
+}
+
+// The square begin..end on the diagonal: two smaller ones and the rectangle above between them.
+void cut_diagonal(int64_t begin, int64_t end, std::vector<Tile>& tiles) {
+  if (end - begin <= kDiagonalTile) {
+    tiles.push_back({begin, begin, end - begin, end - begin});
+    return;
+  }
+  const int64_t middle = (begin + end) / 2;
+  cut({begin, middle, middle - begin, end - middle}, tiles);
+  cut_diagonal(begin, middle, tiles);
+  cut_diagonal(middle, end, tiles);
+}
+
+// All on and above the diagonal, the largest first, so that the cores end together.
+std::vector<Tile> upper_tiles(int64_t k) {
+  std::vector<Tile> tiles;
+  if (k > 0) cut_diagonal(0, k, tiles);
+  std::ranges::stable_sort(tiles, std::greater{},
+                           [](const Tile& tile) { return tile.height * tile.width; });
+  return tiles;
+}
 
 at::Tensor view(const float* values, int64_t rows, int64_t cols, int64_t stride) {
   return at::from_blob(const_cast<float*>(values), {rows, cols}, {stride, 1},
                        at::TensorOptions(at::kFloat));
 }
 
-constexpr int64_t kFactorBlock = 256;
+constexpr int64_t kFactorBlock = 192;
 
 // A square matrix in double that is factored where it stands; blocks of rows and columns by range.
 class InPlace {
@@ -37,39 +80,55 @@ class InPlace {
   // A = L L^T; L replaces the blocks on and below the diagonal, zeros above L in those on it.
   [[nodiscard]] bool factor() {
     for (int64_t b = 0; b < k_; b += kFactorBlock) {
-      const int64_t e = std::min(b + kFactorBlock, k_);
+      const int64_t e = end_of(b);
       const auto [lower, failed_at] = at::linalg_cholesky_ex(part(b, e, b, e));
       if (failed_at.item<int64_t>() != 0) return false;
       part(b, e, b, e).copy_(lower);
-      if (e == k_) break;
-      at::Tensor panel = part(e, k_, b, e);
-      panel.copy_(at::linalg_solve_triangular(lower.t(), panel, /*upper=*/true, /*left=*/false));
-      for (int64_t c = e; c < k_; c += kFactorBlock) {
-        const int64_t d = std::min(c + kFactorBlock, k_);
-        part(c, k_, c, d).addmm_(part(c, k_, b, e), part(c, d, b, e).t(), 1, -1);
-      }
+      const at::Tensor upper = lower.t();
+      for_blocks(e, [&](int64_t r, int64_t end) {
+        at::Tensor panel = part(r, end, b, e);
+        panel.copy_(at::linalg_solve_triangular(upper, panel, /*upper=*/true, /*left=*/false));
+      });
+      for_blocks(e, [&](int64_t r, int64_t end) {
+        for (int64_t c = e; c <= r; c += kFactorBlock)
+          part(r, end, c, end_of(c))
+              .addmm_(part(r, end, b, e), part(c, end_of(c), b, e).t(), 1, -1);
+      });
     }
     return true;
   }
 
-  // L^-1 in place of L, columns from the last; rows of a column from the last, so that what is
-  // overwritten is no longer read.
+  // L^-1 in place of L, columns from the last.
   void invert_lower() {
-    const int64_t last = (k_ - 1) / kFactorBlock * kFactorBlock;
-    for (int64_t b = last; b >= 0; b -= kFactorBlock) {
-      const int64_t e = std::min(b + kFactorBlock, k_);
+    std::vector<at::Tensor> columns(static_cast<size_t>((k_ + kFactorBlock - 1) / kFactorBlock));
+    for (int64_t b = (k_ - 1) / kFactorBlock * kFactorBlock; b >= 0; b -= kFactorBlock) {
+      const int64_t e = end_of(b);
       const at::Tensor inverse = at::linalg_solve_triangular(
           part(b, e, b, e).contiguous(), at::eye(e - b, at::TensorOptions(at::kDouble)), false);
-      for (int64_t r = last; r >= e; r -= kFactorBlock) {
-        const int64_t end = std::min(r + kFactorBlock, k_);
-        const at::Tensor sum = part(r, end, e, end).mm(part(e, end, b, e));
-        part(r, end, b, e).copy_(sum.mm(inverse).neg_());
-      }
+      // All are computed before one is overwritten.
+      for_blocks(e, [&](int64_t r, int64_t end) {
+        columns[static_cast<size_t>(r / kFactorBlock)] =
+            part(r, end, e, end).mm(part(e, end, b, e)).mm(inverse).neg_();
+      });
+      for (int64_t r = e; r < k_; r += kFactorBlock)
+        part(r, end_of(r), b, e).copy_(columns[static_cast<size_t>(r / kFactorBlock)]);
       part(b, e, b, e).copy_(inverse);
     }
   }
 
  private:
+  [[nodiscard]] int64_t end_of(int64_t block) const { return std::min(block + kFactorBlock, k_); }
+  // Calls body(r, end) for the blocks of rows from `first`, over all cores, the longest rows first.
+  template <typename Body>
+  void for_blocks(int64_t first, const Body& body) {
+    const int64_t count = (k_ - first + kFactorBlock - 1) / kFactorBlock;
+    parallel_for(count, [&](int64_t i, int64_t) {
+      const c10::NoGradGuard no_grad;  // of this thread
+      const int64_t r = first + (count - 1 - i) * kFactorBlock;
+      body(r, end_of(r));
+    });
+  }
+
   int64_t k_;
   at::Tensor values_;
 };
@@ -79,32 +138,30 @@ class InPlace {
 Gram::Gram(int64_t k) : k_(k), sum_(static_cast<size_t>(k * k)) {}
 
 void Gram::add(int64_t rows, const float* x) {
-  std::vector<std::pair<int64_t, int64_t>> tiles;
-  for (int64_t i = 0; i < k_; i += kTile)
-    for (int64_t j = i; j < k_; j += kTile) tiles.emplace_back(i, j);
-  const SerialProducts serial;
-  parallel_for(std::ssize(tiles), [&](int64_t t, int64_t) {
-    const c10::NoGradGuard no_grad;
-    const auto [i, j] = tiles[static_cast<size_t>(t)];
-    const int64_t height = std::min(kTile, k_ - i);
-    const int64_t width = std::min(kTile, k_ - j);
-    at::Tensor tile = view(sum_.data() + i * k_ + j, height, width, k_);
-    for (int64_t row = 0; row < rows; row += kRowsPerPiece) {
-      const int64_t count = std::min(kRowsPerPiece, rows - row);
-      tile.addmm_(view(x + row * k_ + i, count, height, k_).t(),
-                  view(x + row * k_ + j, count, width, k_));
-    }
-  });
+  const std::vector<Tile> tiles = upper_tiles(k_);
+  for (int64_t first = 0; first < rows; first += kRowsPerPass) {
+    const int64_t end = std::min(first + kRowsPerPass, rows);
+    parallel_for(std::ssize(tiles), [&](int64_t t, int64_t) {
+      const c10::NoGradGuard no_grad;  // of this thread
+      const auto [i, j, height, width] = tiles[static_cast<size_t>(t)];
+      at::Tensor tile = view(sum_.data() + i * k_ + j, height, width, k_);
+      for (int64_t row = first; row < end; row += kRowsPerProduct) {
+        const int64_t count = std::min(kRowsPerProduct, end - row);
+        tile.addmm_(view(x + row * k_ + i, count, height, k_).t(),
+                    view(x + row * k_ + j, count, width, k_));
+      }
+    });
+  }
   num_rows_ += rows;
 }
 
 std::vector<float> Gram::take_mean() && {
   const auto count = static_cast<float>(std::max<int64_t>(num_rows_, 1));
   parallel_for(k_, [&](int64_t i, int64_t) {
-    for (int64_t j = i / kTile * kTile; j < k_; ++j) sum_[static_cast<size_t>(i * k_ + j)] /= count;
+    for (int64_t j = i; j < k_; ++j) sum_[static_cast<size_t>(i * k_ + j)] /= count;
   });
   for (int64_t i = 0; i < k_; ++i)
-    for (int64_t j = 0; j < i / kTile * kTile; ++j)
+    for (int64_t j = 0; j < i; ++j)
       sum_[static_cast<size_t>(i * k_ + j)] = sum_[static_cast<size_t>(j * k_ + i)];
   return std::move(sum_);
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "host/attention.h"
+#include "host/buffer.h"
 #include "host/host_model.h"
 #include "host/layer_ops.h"
 #include "model/model.h"

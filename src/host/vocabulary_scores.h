@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "host/buffer.h"
 #include "host/host_model.h"
 #include "host/layer_ops.h"
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/test_folder.h"
 #include "model/test_files.h"
 
 namespace dovetail::model {
@@ -29,9 +30,7 @@ std::string raw(const std::vector<T>& values) {
 // A folder of one linear "m" as a file says it, right or wrong.
 std::string folder_of(const std::vector<Part>& parts, const json& config,
                       const std::string& extra = "") {
-  const std::string folder = (std::filesystem::temp_directory_path() / "dovetail_model_test" /
-                              ("compressed_" + std::to_string(::getpid())))
-                                 .string();
+  const std::string folder = (test_folder() / "compressed").string();
   std::filesystem::create_directories(folder);
   std::string header = R"({"__metadata__":{"format":"pt")" + extra + "}";
   std::string data;

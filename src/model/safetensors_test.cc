@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/random.h"
+#include "base/test_folder.h"
 #include "model/test_files.h"
 
 namespace dovetail::model {
@@ -11,7 +12,7 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string folder_with(const std::string& file, const std::string& bytes) {
-  const fs::path folder = fs::temp_directory_path() / "dovetail_model_test" / "safetensors";
+  const fs::path folder = test_folder() / "safetensors";
   fs::remove_all(folder);
   fs::create_directories(folder);
   std::ofstream(folder / file, std::ios::binary) << bytes;

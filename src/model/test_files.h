@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "base/test_folder.h"
 #include "model/model.h"
 
 namespace dovetail::model {
@@ -29,9 +30,7 @@ inline void put_text(std::string& bytes, const std::string& text) {
 }
 
 inline std::string write_temporary(const std::string& name, const std::string& bytes) {
-  const std::string folder =
-      (std::filesystem::temp_directory_path() / "dovetail_model_test").string();
-  std::filesystem::create_directories(folder);
+  const std::string folder = test_folder().string();
   std::ofstream(folder + "/" + name, std::ios::binary) << bytes;
   return folder + "/" + name;
 }

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/random.h"
+#include "base/test_folder.h"
 #include "model/test_data.h"
 
 namespace dovetail::model {
@@ -204,7 +205,7 @@ TEST(Tokenizer, NormalisesQwenEvenWhereTheFileSaysNull) {
   const size_t close = text.find('}', open);
   ASSERT_NE(close, std::string::npos);
   text.replace(open, close + 1 - open, "null");
-  const std::string path = ::testing::TempDir() + "qwen_without_normalizer.json";
+  const std::string path = (test_folder() / "qwen_without_normalizer.json").string();
   std::ofstream(path, std::ios::binary) << text;
   EXPECT_EQ(loaded(path).encode("e\u0301"), Ids{963});
   std::filesystem::remove(path);
@@ -251,7 +252,7 @@ std::string tiny_tokenizer(
   const std::string text =
       R"({"added_tokens":[)" + added + R"(],"normalizer":null,"pre_tokenizer":)" + pre_tokenizer +
       R"(,"model":{"type":"BPE","vocab":{)" + vocabulary + R"("ab":256},"merges":["a b"]}})";
-  const std::string path = ::testing::TempDir() + "tiny_tokenizer.json";
+  const std::string path = (test_folder() / "tiny_tokenizer.json").string();
   std::ofstream(path, std::ios::binary) << text;
   return path;
 }
@@ -340,7 +341,7 @@ TEST(TokenizerError, UnknownGgufSplitterIsNamed) {
 TEST(TokenizerError, DamagedFilesNeverCrash) {
   const std::string text =
       read_text_file(tiny_tokenizer(R"({"id":257,"content":"<x>"})"), 1 << 20).value();
-  const std::string path = ::testing::TempDir() + "damaged_tokenizer.json";
+  const std::string path = (test_folder() / "damaged_tokenizer.json").string();
   Random random(3);
   for (int round = 0; round < 300; ++round) {
     std::string damaged =
@@ -361,7 +362,7 @@ TEST(TokenizerError, DamagedFilesNeverCrash) {
 }
 
 TEST(TokenizerError, DeepNestingIsRefused) {
-  const std::string path = ::testing::TempDir() + "deep.json";
+  const std::string path = (test_folder() / "deep.json").string();
   std::ofstream(path, std::ios::binary) << std::string(1'000'000, '[');
   expect_error(path, "nested more than 32 deep");
   std::filesystem::remove(path);

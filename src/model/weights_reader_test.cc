@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/test_folder.h"
 #include "model/model.h"
 #include "model/reference_forward.h"
 #include "model/test_data.h"
@@ -22,7 +23,7 @@ std::vector<ModelShape> tiny_shapes() {
 }
 
 std::string write_folder(const Weights& weights) {
-  const fs::path folder = fs::temp_directory_path() / "dovetail_model_test" / "checkpoint";
+  const fs::path folder = test_folder() / "checkpoint";
   fs::remove_all(folder);
   fs::create_directories(folder);
   std::ofstream(folder / "config.json") << config_json_of(weights.shape);

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "base/hash.h"
+#include "base/test_folder.h"
 
 namespace dovetail::model {
 namespace {
@@ -17,7 +18,7 @@ namespace {
 class ZooTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() / ("zoo_test_" + std::to_string(::getpid()));
+    folder_ = test_folder() / "zoo_test";
     std::filesystem::create_directories(folder_ / "bin");
     ::setenv("DOVETAIL_CACHE", (folder_ / "cache").c_str(), 1);
     path_ = std::getenv("PATH");

@@ -7,14 +7,15 @@
 #include <filesystem>
 #include <set>
 
+#include "base/test_folder.h"
+
 namespace dovetail::record {
 namespace {
 
 class LayoutTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ =
-        std::filesystem::temp_directory_path() / ("layout_test_" + std::to_string(::getpid()));
+    folder_ = test_folder() / "layout_test";
     std::filesystem::create_directories(folder_);
     path_ = (folder_ / "study.db").string();
   }

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "base/random.h"
+#include "base/test_folder.h"
 #include "record/study_db.h"
 
 namespace dovetail::record {
@@ -24,7 +25,7 @@ Json value_of(int i) {
 class SalvageTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("salvage_test_" + std::to_string(::getpid()));
+    folder_ = test_folder() / "salvage_test";
     fs::create_directories(folder_);
     path_ = (folder_ / "study.db").string();
     write_database();

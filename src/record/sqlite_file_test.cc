@@ -6,14 +6,15 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/test_folder.h"
+
 namespace dovetail::record {
 namespace {
 
 class SqliteFileTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ =
-        std::filesystem::temp_directory_path() / ("sqlite_file_test_" + std::to_string(::getpid()));
+    folder_ = test_folder() / "sqlite_file_test";
     std::filesystem::create_directories(folder_);
     path_ = (folder_ / "some.db").string();
   }

@@ -9,14 +9,15 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/test_folder.h"
+
 namespace dovetail::record {
 namespace {
 
 class StudyDbTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ =
-        std::filesystem::temp_directory_path() / ("study_db_test_" + std::to_string(::getpid()));
+    folder_ = test_folder() / "study_db_test";
     std::filesystem::create_directories(folder_);
     path_ = (folder_ / "study.db").string();
   }

@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "base/test_folder.h"
 #include "record/study_db.h"
 
 namespace dovetail::record {
@@ -19,8 +20,7 @@ using std::chrono::milliseconds;
 class WorkQueueTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ =
-        std::filesystem::temp_directory_path() / ("work_queue_test_" + std::to_string(::getpid()));
+    folder_ = test_folder() / "work_queue_test";
     std::filesystem::create_directories(folder_);
     path_ = (folder_ / "study.db").string();
     auto db = StudyDb::open(path_);

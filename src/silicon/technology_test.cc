@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/test_folder.h"
 #include "silicon/constants.h"
 
 namespace dovetail::silicon {
@@ -14,10 +15,7 @@ namespace fs = std::filesystem;
 
 // Loads one file with the given text as technology folder.
 Result<Technology> load_text(const std::string& text) {
-  const fs::path folder =
-      fs::temp_directory_path() /
-      ("dovetail_technology_" +
-       std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+  const fs::path folder = test_folder() / "technology";
   fs::create_directories(folder);
   std::ofstream(folder / "nodes.toml") << text;
   auto result = Technology::load(folder.string());

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/paths.h"
+#include "base/test_folder.h"
 #include "search/budget_check.h"
 #include "search/synthetic_case.h"
 #include "study/scenario.h"
@@ -33,8 +34,7 @@ class ExplanationTest : public ::testing::TestWithParam<int> {
     auto technology = silicon::Technology::load(data_folder() + "/technology");
     ASSERT_TRUE(technology.has_value());
     state_.technology = *technology;
-    folder_ =
-        std::filesystem::temp_directory_path() / ("explanation_" + std::to_string(::getpid()));
+    folder_ = test_folder() / "explanation";
     std::filesystem::create_directories(folder_);
     auto memory = Memory::open((folder_ / "study.db").string(), (folder_ / "shared.db").string());
     ASSERT_TRUE(memory.has_value()) << memory.error().message;

@@ -9,14 +9,15 @@
 #include <functional>
 #include <thread>
 
+#include "base/test_folder.h"
+
 namespace dovetail::study {
 namespace {
 
 class MemoryTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ =
-        std::filesystem::temp_directory_path() / ("memory_test_" + std::to_string(::getpid()));
+    folder_ = test_folder() / "memory_test";
     std::filesystem::create_directories(folder_);
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }

@@ -9,6 +9,7 @@
 
 #include "base/config_keys.h"
 #include "base/paths.h"
+#include "base/test_folder.h"
 #include "model/zoo.h"
 #include "silicon/estimate.h"
 
@@ -46,7 +47,7 @@ class StarterTest : public ::testing::Test {
     EXPECT_EQ(to_json(loaded), to_json(config));
     return loaded;
   }
-  std::string folder_ = ::testing::TempDir() + "starter_" + std::to_string(::getpid());
+  std::string folder_ = (test_folder() / "starter_").string();
 };
 
 // Whether some chip of the space, looked at one after the other in steps that hit every axis, runs

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/test_folder.h"
+
 namespace dovetail::study {
 namespace {
 
@@ -56,7 +58,7 @@ class StudyConfigTest : public ::testing::Test {
     EXPECT_EQ(message.substr(0, path_.size()), path_) << message;
     return message.substr(path_.size() + 2);
   }
-  std::string path_ = ::testing::TempDir() + "study_config_" + std::to_string(::getpid()) + ".toml";
+  std::string path_ = (test_folder() / "study_config_.toml").string();
 };
 
 TEST_F(StudyConfigTest, ReadsAWholeStudy) {

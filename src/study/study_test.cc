@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/paths.h"
+#include "base/test_folder.h"
 #include "chip/chip.h"
 #include "compress/tiny_model.h"
 #include "model/test_files.h"
@@ -104,7 +105,7 @@ pairs = [{ weight = "bf16", activation = "bf16" }]
 class StudyTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("study_test_" + std::to_string(::getpid()));
+    folder_ = test_folder() / "study_test";
     fs::create_directories(folder_ / "model");
     const auto weights = compress::tiny_weights(7);
     write("model/config.json", model::config_json_of(weights->shape));
