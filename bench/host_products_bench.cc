@@ -20,7 +20,8 @@ constexpr int64_t kRows = 2048;
 Buffer random_values(int64_t count) {
   Random random(2);
   Buffer values = make_buffer(count);
-  for (int64_t i = 0; i < count; ++i) values[static_cast<size_t>(i)] = static_cast<float>(random.uniform() - 0.5);
+  for (int64_t i = 0; i < count; ++i)
+    values[static_cast<size_t>(i)] = static_cast<float>(random.uniform() - 0.5);
   return values;
 }
 
@@ -37,8 +38,7 @@ void product(benchmark::State& state) {
   const Buffer x = random_values(m * k);
   const Buffer w = random_values(n * k);
   const Buffer y = make_buffer(m * n);
-  for ([[maybe_unused]] auto _ : state)
-    matmul({x.get(), m, k}, {w.get(), n, k, true}, y.get());
+  for ([[maybe_unused]] auto _ : state) matmul({x.get(), m, k}, {w.get(), n, k, true}, y.get());
   count(state, 2.0 * static_cast<double>(m * n * k));
 }
 BENCHMARK(product)

@@ -65,6 +65,7 @@ class Pool {
 };
 
 std::atomic<Pool*> the_pool = nullptr;
+thread_local bool within_loop = false;
 
 // A forked process has only the thread that forked: it makes threads of its own.
 Pool& pool() {
@@ -82,6 +83,10 @@ Pool& pool() {
 
 }  // namespace
 
+int64_t threads_of_a_loop() {
+  return within_loop ? 1 : num_threads();
+}
+
 int64_t num_threads() {
   static const int64_t count = [] {
     constexpr int64_t kMaxThreads = 1024;
@@ -95,8 +100,7 @@ int64_t num_threads() {
 }
 
 void parallel_for(int64_t count, const std::function<void(int64_t, int64_t)>& body) {
-  thread_local bool within_loop = false;
-  const int64_t workers = std::min(within_loop ? 1 : num_threads(), count);
+  const int64_t workers = std::min(threads_of_a_loop(), count);
   std::atomic<int64_t> next{0};
   const auto work = [&](int64_t worker) {
     const bool was_within = std::exchange(within_loop, within_loop || workers > 1);

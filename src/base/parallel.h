@@ -9,6 +9,9 @@ namespace dovetail {
 // Number of worker threads; DOVETAIL_THREADS in the environment overrides the machine's count.
 [[nodiscard]] int64_t num_threads();
 
+// How many of them a loop would run on that starts here: one within another loop.
+[[nodiscard]] int64_t threads_of_a_loop();
+
 // Calls body(index, worker) for every index of [0, count), each exactly once, in any order.
 // `worker` is 0..num_threads()-1 and names the calling thread, for scratch memory.
 // The body must not throw; it may run on the calling thread. A loop within a loop of several

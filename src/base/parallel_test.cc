@@ -25,6 +25,7 @@ TEST(ParallelFor, VisitsEveryIndexExactlyOnce) {
 TEST(ParallelFor, WithinALoopRunsOnTheThreadThatAsks) {
   parallel_for(num_threads(), [](int64_t, int64_t) {
     const auto outer = std::this_thread::get_id();
+    EXPECT_EQ(threads_of_a_loop(), 1);
     std::vector<int> visits(100);
     parallel_for(100, [&](int64_t index, int64_t worker) {
       EXPECT_TRUE(num_threads() == 1 || (std::this_thread::get_id() == outer && worker == 0));

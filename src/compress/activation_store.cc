@@ -36,6 +36,7 @@ Result<ActivationStore> ActivationStore::create(int64_t rows, int64_t width,
   ActivationStore store;
   store.rows_ = rows;
   store.width_ = width;
+  store.created_width_ = width;
   store.folder_ = folder;
   if (folder.empty()) {
     store.memory_ = host::make_buffer(rows * width);
@@ -62,6 +63,7 @@ ActivationStore::ActivationStore(ActivationStore&& other) noexcept {
 ActivationStore& ActivationStore::operator=(ActivationStore&& other) noexcept {
   std::swap(rows_, other.rows_);
   std::swap(width_, other.width_);
+  std::swap(created_width_, other.created_width_);
   std::swap(folder_, other.folder_);
   std::swap(memory_, other.memory_);
   std::swap(file_, other.file_);
@@ -69,6 +71,11 @@ ActivationStore& ActivationStore::operator=(ActivationStore&& other) noexcept {
 }
 ActivationStore::~ActivationStore() {
   if (file_ >= 0) close(file_);
+}
+
+void ActivationStore::reuse(int64_t width) {
+  DOVETAIL_CHECK(width >= 0 && width <= created_width_);
+  width_ = width;
 }
 
 Status ActivationStore::write(int64_t first, int64_t count, const float* x) {

@@ -21,6 +21,9 @@ class ActivationStore {
 
   [[nodiscard]] int64_t rows() const { return rows_; }
   [[nodiscard]] int64_t width() const { return width_; }
+  // From now on rows of at most the width that it was created with; what it held is lost. Memory
+  // that was used before costs less than new.
+  void reuse(int64_t width);
   // Rows first .. first + count - 1, from and to x (count, width). Errors: kIo.
   [[nodiscard]] Status write(int64_t first, int64_t count, const float* x);
   [[nodiscard]] Status read(int64_t first, int64_t count, float* x) const;
@@ -32,6 +35,7 @@ class ActivationStore {
   ActivationStore() = default;
   int64_t rows_ = 0;
   int64_t width_ = 0;
+  int64_t created_width_ = 0;
   std::string folder_;
   host::Buffer memory_;
   int file_ = -1;

@@ -44,6 +44,19 @@ TEST(ActivationStore, WhatIsFetchedChangedAndWrittenStays) {
   }
 }
 
+TEST(ActivationStore, HoldsNarrowerRowsWhenItIsReused) {
+  for (const std::string& where : {std::string(), test_folder().string()}) {
+    auto store = ActivationStore::create(3, 4, where);
+    ASSERT_TRUE(store.has_value()) << store.error().message;
+    store->reuse(2);
+    const std::vector<float> rows = {0, 1, 2, 3, 4, 5};
+    ASSERT_TRUE(store->write(0, 3, rows.data()).has_value());
+    std::vector<float> back(2);
+    ASSERT_TRUE(store->read(1, 1, back.data()).has_value());
+    EXPECT_EQ(back, (std::vector<float>{2, 3}));
+  }
+}
+
 TEST(ActivationStore, LeavesNoFileBehind) {
   const std::string folder = (test_folder() / "activation_store_test").string();
   std::filesystem::create_directories(folder);

@@ -38,13 +38,15 @@ int64_t layer_bytes(const model::ModelShape& s) {
 int64_t site_bytes(const recipe::LinearTreatment& treatment, int64_t n, int64_t k) {
   const int64_t matrix = n * k * kFloat;
   const int64_t moments = k * k * kFloat;
+  constexpr int64_t kPackedRow = 12;  // bytes of a value in both operands of amx::add_gram
+  const int64_t packed = 512 * k * kPackedRow;
   switch (treatment.algorithm) {
     case recipe::Algorithm::kNearest:
       return 2 * matrix;
     case recipe::Algorithm::kImatrix:
-      return moments + 4 * matrix;
+      return moments + std::max(packed, 4 * matrix);
     default:
-      return moments + std::max(3 * moments + matrix, moments + 5 * matrix);
+      return moments + std::max({packed, 3 * moments + matrix, moments + 5 * matrix});
   }
 }
 
@@ -89,7 +91,10 @@ class Planner {
             (2 * s.hidden_size + 2 * s.q_size() + 2 * s.kv_size() + 2 * s.intermediate_size) +
         std::min(rows, std::max(kPieceRows, inputs_.seq)) * kFloat *
             std::max({2 * s.hidden_size, s.q_size(), s.intermediate_size});
-    const int64_t hidden = spills ? 0 : tokens() * s.hidden_size * kFloat;
+    // Of the whole text: the stream, and the inputs of attn_o or mlp_down.
+    const int64_t text =
+        spills ? 0
+               : tokens() * (s.hidden_size + std::max(s.q_size(), s.intermediate_size)) * kFloat;
     // Learned rounding holds its inputs and targets, and about 20 bytes a weight.
     const bool learns = std::ranges::any_of(recipe_.layers, [](const auto& layer) {
       return std::ranges::any_of(
@@ -97,7 +102,7 @@ class Planner {
     });
     const int64_t learning =
         learns ? 2 * tokens() * s.hidden_size * kFloat + 2 * layer_bytes(s) : 0;
-    const int64_t beside = kProgramBytes + layer_bytes(s) + scratch + hidden + learning;
+    const int64_t beside = kProgramBytes + layer_bytes(s) + scratch + text + learning;
     Step largest{beside + (learns ? 5 * layer_bytes(s) : 0), "one layer"};
     // Reading a matrix off the grid holds it twice.
     keep_larger(largest,
@@ -106,10 +111,8 @@ class Planner {
       for (size_t kind = 0; kind < 4; ++kind) {
         if (!is_treated(treatment(layer, kind))) continue;
         const auto [n, k] = recipe::linear_shape(s, static_cast<SiteKind>(kind));
-        const bool stored = kind == 1 || kind == 3;  // its inputs are kept for the whole text
-        const int64_t inputs = stored && !spills ? tokens() * k * kFloat : 0;
         keep_larger(largest,
-                    {beside + inputs + site_bytes(treatment(layer, kind), n, k),
+                    {beside + site_bytes(treatment(layer, kind), n, k),
                      fmt::format("{} ({})", recipe::site_kind_name(static_cast<SiteKind>(kind)),
                                  recipe::weight_treatment_name(treatment(layer, kind)))});
       }
@@ -117,7 +120,7 @@ class Planner {
     }
     if (is_treated(recipe_.head)) {
       const int64_t packed = packed_bytes(recipe_.head, s.vocab_size, s.hidden_size);
-      keep_larger(largest, {kProgramBytes + hidden + 3 * packed +
+      keep_larger(largest, {kProgramBytes + text + 3 * packed +
                                 site_bytes(recipe_.head, s.vocab_size, s.hidden_size),
                             fmt::format("head ({})", recipe::weight_treatment_name(recipe_.head))});
     } else {

@@ -160,6 +160,7 @@ LayerCompressor::LayerCompressor(const model::ModelShape& shape, const recipe::R
                        : std::clamp<int64_t>(params.rows_at_once / (per_piece_ * tokens.seq), 1,
                                              num_threads())),
       hidden_(ActivationStore::create(0, 0, "").value()),
+      inner_(ActivationStore::create(0, 0, "").value()),
       original_(ActivationStore::create(0, 0, "").value()) {}
 
 Result<LayerCompressor> LayerCompressor::create(const model::ModelShape& shape,
@@ -177,6 +178,10 @@ Result<LayerCompressor> LayerCompressor::create(const model::ModelShape& shape,
   LayerCompressor compressor(shape, recipe, tokens, params);
   DOVETAIL_TRY(compressor.hidden_,
                ActivationStore::create(tokens.rows(), shape.hidden_size, params.spill_folder));
+  DOVETAIL_TRY(
+      compressor.inner_,
+      ActivationStore::create(tokens.rows(), std::max(shape.q_size(), shape.intermediate_size),
+                              params.spill_folder));
   if (std::ranges::any_of(recipe.layers, learns)) {
     DOVETAIL_TRY(compressor.original_,
                  ActivationStore::create(tokens.rows(), shape.hidden_size, params.spill_folder));
@@ -382,14 +387,13 @@ Status LayerCompressor::run_half(Current& current, const Half& half) {
     return {};
   };
   DOVETAIL_TRY_STATUS(compress_site(current, half.first, h, first_inputs));
-  DOVETAIL_TRY(ActivationStore inner,
-               ActivationStore::create(tokens_->rows(), width, params_.spill_folder));
+  inner_.reuse(width);
   const auto make_piece = [&](const host::LayerRun& run, int64_t row,
                               PieceScratch& scratch) -> Status {
     DOVETAIL_TRY(const float* const x, hidden_.fetch(row, run.rows(), scratch.hidden.get()));
     half.norm(run, x, scratch.layer.normed.get());
     half.make(run, scratch.layer);
-    return inner.write(row, run.rows(), (scratch.layer.*half.made).get());
+    return inner_.write(row, run.rows(), (scratch.layer.*half.made).get());
   };
   DOVETAIL_TRY_STATUS(for_pieces(weights, numerics, make_piece));
   const ForInputs second_inputs = [&](const UseInputs& use) -> Status {
@@ -398,7 +402,7 @@ Status LayerCompressor::run_half(Current& current, const Half& half) {
     for (int64_t row = 0; row < tokens_->rows(); row += piece) {
       const int64_t rows = std::min(piece, tokens_->rows() - row);
       DOVETAIL_TRY(const float* const x,
-                   inputs_of(inner, inner_numerics, row, rows, scratch.get()));
+                   inputs_of(inner_, inner_numerics, row, rows, scratch.get()));
       use(rows, x);
     }
     return {};
@@ -407,7 +411,7 @@ Status LayerCompressor::run_half(Current& current, const Half& half) {
   const auto add_piece = [&](const host::LayerRun& run, int64_t row,
                              PieceScratch& scratch) -> Status {
     DOVETAIL_TRY(float* const stream, hidden_.fetch(row, run.rows(), scratch.hidden.get()));
-    DOVETAIL_TRY(const float* const x, inputs_of(inner, inner_numerics, row, run.rows(),
+    DOVETAIL_TRY(const float* const x, inputs_of(inner_, inner_numerics, row, run.rows(),
                                                  (scratch.layer.*half.made).get()));
     half.add(run, x, stream);
     return hidden_.write(row, run.rows(), stream);

@@ -164,6 +164,7 @@ class LayerCompressor {
   int64_t num_workers_ = 1;
   std::vector<PieceScratch> scratch_;  // of every worker
   ActivationStore hidden_;
+  ActivationStore inner_;     // inputs of attn_o, then of mlp_down
   ActivationStore original_;  // no rows unless a site learns
 };
 

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "base/parallel.h"
+#include "host/amx.h"
 #include "host/matmul.h"
 
 namespace dovetail::host {
@@ -138,6 +139,8 @@ class InPlace {
 Gram::Gram(int64_t k) : k_(k), sum_(static_cast<size_t>(k * k)) {}
 
 void Gram::add(int64_t rows, const float* x) {
+  num_rows_ += rows;
+  if (amx::available()) return amx::add_gram(rows, k_, x, sum_.data());
   const std::vector<Tile> tiles = upper_tiles(k_);
   for (int64_t first = 0; first < rows; first += kRowsPerPass) {
     const int64_t end = std::min(first + kRowsPerPass, rows);
@@ -152,7 +155,6 @@ void Gram::add(int64_t rows, const float* x) {
       }
     });
   }
-  num_rows_ += rows;
 }
 
 std::vector<float> Gram::take_mean() && {
