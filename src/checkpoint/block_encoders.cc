@@ -10,6 +10,7 @@
 #include "checkpoint/gguf_blocks.h"
 #include "checkpoint/plain_values.h"
 #include "formats/element.h"
+#include "formats/pack.h"
 #include "formats/quantize.h"
 
 namespace dovetail::checkpoint {
@@ -350,8 +351,7 @@ Result<std::vector<uint8_t>> encode_as_format(TensorType type, int64_t rows, int
   const formats::MatrixScales scales =
       formats::choose_scales(format, rounding, rows, k, w, importance);
   return to_blocks(
-      without_negative_zeros(formats::encode_with(format, rounding.ties, scales, rows, k, w)),
-      where);
+      without_negative_zeros(formats::pack_rows(format, rounding.ties, scales, rows, k, w)), where);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include "compress/round_matrix.h"
 #include "compress/saved_block.h"
 #include "compress/work_folder.h"
+#include "formats/pack.h"
 #include "formats/unpack.h"
 #include "host/matmul_rate.h"
 #include "model/weights_digest.h"
@@ -52,7 +53,7 @@ constexpr std::array<LayerVector, 5> kLayerVectors = {{
 Result<formats::PackedRows> pack(const formats::WeightFormat& format, formats::Ties ties,
                                  const formats::MatrixScales& scales, const model::Matrix& values) {
   formats::PackedRows packed =
-      formats::encode_with(format, ties, scales, values.rows, values.cols, values.values.data());
+      formats::pack_rows(format, ties, scales, values.rows, values.cols, values.values.data());
   DOVETAIL_TRY(const std::vector<float> decoded, formats::unpack_rows(packed));
   if (decoded != values.values)
     return make_error(ErrorCode::kInternal, "packed codes do not decode to the emulated values");

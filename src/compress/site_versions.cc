@@ -11,6 +11,7 @@
 #include "compress/round_matrix.h"
 #include "compress/site_matrix.h"
 #include "compress/spread_rows.h"
+#include "formats/pack.h"
 #include "formats/unpack.h"
 #include "host/layer_ops.h"
 #include "host/symmetric.h"
@@ -55,8 +56,8 @@ Result<RoundedPart> round_part(const LinearTreatment& treatment, const VersionPa
                round_matrix(nearest_of(treatment), params.gptq, w, moments));
   part.error = output_error(w, written.values, moments);
   part.nearest_error = output_error(w, nearest.values, moments);
-  part.packed = formats::encode_with(treatment.weight, params.gptq.rounding.ties, written.scales,
-                                     w.rows, w.cols, written.values.data());
+  part.packed = formats::pack_rows(treatment.weight, params.gptq.rounding.ties, written.scales,
+                                   w.rows, w.cols, written.values.data());
   part.values = std::move(written.values);
   return part;
 }

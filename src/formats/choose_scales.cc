@@ -237,6 +237,69 @@ void choose_one(const Plan& plan, const Element& element, const Group& group, fl
   if (plan.format.asymmetric) scales.zero[at] = static_cast<uint8_t>(candidates.zero[best]);
 }
 
+float largest_magnitude(const float* w, int64_t n) {
+  FloatLanes largest{};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) largest = larger(magnitude(load(w + i)), largest);
+  if (i < n) largest = larger(magnitude(load_first(w + i, n - i)), largest);
+  return largest_lane(largest);
+}
+
+struct ScaleLanes {
+  FloatLanes scale;
+  BitLanes stored;
+};
+
+ScaleLanes plain_e4m3(FloatLanes absmax, float tensor) {
+  constexpr E4m3Element<Ties::kEven> kE4m3{.max = kFp8E4m3FnMax};
+  const FloatLanes scale = larger(kE4m3.round(absmax / kE2m1Max / tensor), broadcast(0x1p-9F));
+  return {scale * tensor, kE4m3.code(scale)};
+}
+
+// element.h's e8m0_scale, lane by lane.
+ScaleLanes plain_e8m0(const Plan& plan, FloatLanes absmax) {
+  const ScaledElement element = scaled_element(plan.format);
+  const ScaleRule rule = plan.rounding.scale;
+  auto bits = std::bit_cast<BitLanes>(absmax);
+  if (rule == ScaleRule::kEven) bits += 1U << static_cast<uint32_t>(22 - element.mantissa_bits);
+  auto code = std::bit_cast<IntLanes>(bits >> 23) - element.emax;
+  const uint32_t tail = rule == ScaleRule::kCeil ? 0
+                        : rule == ScaleRule::kRceil
+                            ? std::bit_cast<uint32_t>(element.max) & 0x7FFFFF
+                            : 0x7FFFFF;                        // no mantissa lies above
+  code -= std::bit_cast<IntLanes>((bits & 0x7FFFFFU) > tail);  // a mask is -1
+  code = code < 0 ? IntLanes{} : code;
+  code = code > kE8m0NanCode - 1 ? kE8m0NanCode - 1 - IntLanes{} : code;
+  const auto stored = std::bit_cast<BitLanes>(code);
+  const BitLanes power = stored == 0 ? 0x400000U - BitLanes{} : stored << 23;  // 2^-127 for 0
+  return {std::bit_cast<FloatLanes>(power) * scale_unit(plan.format), stored};
+}
+
+// The plain scales of a row, kLanes groups at a time: formats of one-byte scales have small groups.
+void choose_plain_row(const Plan& plan, int64_t k, const float* w, size_t first,
+                      MatrixScales& scales) {
+  const int64_t length = plan.format.group_size;
+  const uint32_t zero_group = stored_zero_group(plan.format, plan.rounding.zero_block);
+  for (int64_t g = 0; g < scales.groups; g += kLanes) {
+    const int64_t count = std::min(kLanes, scales.groups - g);
+    LaneArray largest{};
+    for (int64_t i = 0; i < count; ++i)
+      largest[static_cast<size_t>(i)] =
+          largest_magnitude(w + (g + i) * length, std::min(length, k - (g + i) * length));
+    const FloatLanes absmax = load(largest.data());
+    const ScaleLanes plain = plan.format.scale == ScaleType::kE8m0
+                                 ? plain_e8m0(plan, absmax)
+                                 : plain_e4m3(absmax, scales.tensor_scale);
+    const FloatLanes scale = absmax == 0 ? FloatLanes{} : plain.scale;
+    const BitLanes stored = absmax == 0 ? zero_group - BitLanes{} : plain.stored;
+    const size_t at = first + static_cast<size_t>(g);
+    for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+      scales.scale[at + i] = scale[i];
+      scales.stored[at + i] = stored[i];
+    }
+  }
+}
+
 float outer_of(const MatrixScales& scales, int64_t row) {
   return scales.row_scale.empty() ? scales.tensor_scale
                                   : decode_fp16(scales.row_scale[static_cast<size_t>(row)]);
@@ -247,6 +310,14 @@ void choose_all(const Plan& plan, int64_t rows, int64_t k, const float* w, const
   const WeightFormat& format = plan.format;
   const int64_t length = format.group_size == 0 ? k : format.group_size;
   const int64_t height = format.group_rows == 0 ? rows : format.group_rows;
+  const bool has_byte_scales = format.scale == ScaleType::kE8m0 || format.scale == ScaleType::kE4m3;
+  if (plan.count == 1 && has_byte_scales) {
+    for_row_blocks(rows, k, [&](int64_t first, int64_t last) {
+      for (int64_t row = first; row < last; ++row)
+        choose_plain_row(plan, k, w + row * k, static_cast<size_t>(row * scales.groups), scales);
+    });
+    return;
+  }
   const Levels levels = scales.levels.empty() ? levels_or_none(format) : scales.levels;
   with_element(format, plan.rounding.ties, levels, [&](const auto& element) {
     for_row_blocks(scales.row_groups, k * height, [&](int64_t first, int64_t last) {

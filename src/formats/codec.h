@@ -75,6 +75,7 @@ struct PackedRows {
   std::vector<uint16_t> row_scales = {};  // kUint8
   float tensor_scale = 1;                 // kE4m3
   Levels levels = {};                     // kTable
+  bool operator==(const PackedRows&) const = default;
 };
 
 // w: (rows, k), finite, magnitudes below 2^126; rows, k >= 0. importance: (k), >= 0, or none: what

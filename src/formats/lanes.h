@@ -29,6 +29,8 @@ inline constexpr int64_t kLanes = kLaneBytes / 4;
 
 using FloatLanes = float __attribute__((vector_size(kLaneBytes)));
 using BitLanes = uint32_t __attribute__((vector_size(kLaneBytes)));
+using IntLanes = int32_t __attribute__((vector_size(kLaneBytes)));
+using ByteLanes = uint8_t __attribute__((vector_size(kLanes)));
 using LaneArray = std::array<float, static_cast<size_t>(kLanes)>;
 
 [[gnu::always_inline]] inline FloatLanes broadcast(float value) {
@@ -52,6 +54,24 @@ using LaneArray = std::array<float, static_cast<size_t>(kLanes)>;
   LaneArray padded;
   store(lanes, padded.data());
   for (int64_t i = 0; i < count; ++i) to[i] = padded[static_cast<size_t>(i)];
+}
+// Past the caches, for what is not read again soon. to: aligned to kLaneBytes; order_streams()
+// before another thread reads it.
+[[gnu::always_inline]] inline void stream(FloatLanes lanes, float* to) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(to, lanes);
+#elif defined(__AVX__)
+  _mm256_stream_ps(to, lanes);
+#elif defined(__SSE2__)
+  _mm_stream_ps(to, lanes);
+#else
+  store(lanes, to);
+#endif
+}
+inline void order_streams() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
 }
 // Lane by lane a < b ? a : b and a > b ? a : b. g++ 12 loses this pattern when an operand is a
 // constant, hence the intrinsics (masked: the plain one warns of its own header).
@@ -126,6 +146,9 @@ template <Ties kTies>
   }
 }
 
+// Every element has round(x), the nearest value, and code(x), that value's code: integers in two's
+// complement of 32 bits, without a zero point.
+
 // Integers low..high, bounds given per lane.
 template <Ties kTies>
 struct IntElement {
@@ -135,6 +158,9 @@ struct IntElement {
   [[gnu::always_inline]] FloatLanes round(FloatLanes x) const {
     const FloatLanes inside = smaller(larger(x, low), high);
     return settle_ties<kTies>(inside, (inside + kRoundToWhole) - kRoundToWhole, broadcast(.5F));
+  }
+  [[gnu::always_inline]] BitLanes code(FloatLanes x) const {
+    return std::bit_cast<BitLanes>(__builtin_convertvector(round(x), IntLanes));
   }
 };
 
@@ -156,8 +182,23 @@ struct FloatElement {
     const FloatLanes inside = smaller(larger(x, broadcast(-max)), broadcast(max));
     return round_inside(inside, larger(magnitude(inside), broadcast(power(kFirstExponent))));
   }
+  [[gnu::always_inline]] BitLanes code(FloatLanes x) const {
+    const FloatLanes size = magnitude(round(x));
+    constexpr auto kRebias = static_cast<uint32_t>(kFirstExponent + 126) << kMantissaBits;
+    const BitLanes normal = (std::bit_cast<BitLanes>(size) >> (23 - kMantissaBits)) - kRebias;
+    const auto subnormal = std::bit_cast<BitLanes>(
+        __builtin_convertvector(size * power(kMantissaBits - kFirstExponent), IntLanes));
+    const BitLanes sign = std::bit_cast<BitLanes>(x) >> 31;
+    return (size < power(kFirstExponent) ? subnormal : normal) | sign << sign_at(max);
+  }
 
  private:
+  // The place of the sign: above the largest code.
+  static uint32_t sign_at(float largest) {
+    const uint32_t code = (std::bit_cast<uint32_t>(largest) >> (23 - kMantissaBits)) -
+                          (static_cast<uint32_t>(kFirstExponent + 126) << kMantissaBits);
+    return static_cast<uint32_t>(std::bit_width(code));
+  }
   [[gnu::always_inline]] static FloatLanes round_inside(FloatLanes inside, FloatLanes size) {
     const BitLanes binade = std::bit_cast<BitLanes>(size) & 0x7F800000U;
     // 1.5 * 2^(23 - kMantissaBits) * the binade: exponents add.
@@ -196,6 +237,12 @@ struct LevelElement {
       level = x >= broadcast(threshold[i]) ? taken : level;
     }
     return level;
+  }
+  [[gnu::always_inline]] BitLanes code(FloatLanes x) const {
+    BitLanes code{};
+    for (size_t i = 0; i < count; ++i)
+      code -= std::bit_cast<BitLanes>(x >= broadcast(threshold[i]));  // a mask is -1
+    return code;
   }
 };
 

@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "formats/codec.h"
 #include "formats/element.h"
+#include "formats/pack.h"
 #include "formats/unpack.h"
 
 namespace dovetail::formats {
@@ -99,8 +100,11 @@ void expect_golden(const WeightFormat& format, const Rounding& rounding, int64_t
   const PackedRows packed = encode_rows(format, rounding, rows, k, w.data(), importance);
   const auto decoded = decode_rows(packed);
   ASSERT_TRUE(decoded.has_value()) << decoded.error().message;
-  ASSERT_EQ(choose_scales(format, rounding, rows, k, w.data(), importance),
-            scales_of(format, rounding, rows, k, w.data(), importance))
+  const MatrixScales scales = choose_scales(format, rounding, rows, k, w.data(), importance);
+  ASSERT_EQ(scales, scales_of(format, rounding, rows, k, w.data(), importance))
+      << format_name(format) << " " << what;
+  const std::vector<float> left = sparsified(format, rows, k, w.data(), importance);
+  ASSERT_EQ(pack_rows(format, rounding.ties, scales, rows, k, left.data()), packed)
       << format_name(format) << " " << what;
   std::vector<float> values(w.size());
   quantize_rows(format, rounding, rows, k, w.data(), values.data(), importance);

@@ -1,9 +1,9 @@
 // Packed rows to values at memory speed: the same bits as codec.h's decode_rows.
 //
-// A byte of the payload is a position in a table of the values that it holds (one to five); widths
-// that do not divide a byte are read eight codes at a time. Then scales, a group at a time. Why
-// tables: they serve every element alike, and one core reads them faster than memory takes the
-// values.
+// Codes of up to four bits pick their value from a register that holds those of their group,
+// scaled; wider ones are read from a table in memory, then scaled. Rows of a matrix that the caches
+// would not keep are written past them: an ordinary store reads each line before it overwrites it,
+// which doubles the traffic.
 #pragma once
 
 #include <cstdint>
@@ -20,19 +20,30 @@ class RowUnpacker {
   [[nodiscard]] static Result<RowUnpacker> make(const PackedRows& packed);
   // Writes the k values of one row. Thread-safe.
   void unpack(int64_t row, float* out) const;
+  // Writes rows first..last-1 past the caches: for what is not read again soon. Thread-safe.
+  void stream(int64_t first, int64_t last, float* out) const;
 
  private:
   explicit RowUnpacker(const PackedRows& packed);
+  [[nodiscard]] int64_t first_bit(int64_t row) const;
+  [[nodiscard]] bool is_narrow(int64_t row) const;
   void read_codes(int64_t row, int64_t count, float* out) const;
+  [[nodiscard]] float outer_scale(int64_t row) const;
+  template <typename ScaleAt, typename Use>
+  void for_groups(int64_t row, const ScaleAt& scale_at, const Use& use) const;
+  template <typename Use>
+  void for_groups(int64_t row, const Use& use) const;
+  void unpack_narrow(int64_t row, float* out) const;
+  void unpack_integers(int64_t row, float* out) const;
   void apply_scales(int64_t row, float* out) const;
   void spread_kept(int64_t row, float* out) const;
   void clear_dropped(int64_t row, float* out) const;
   [[nodiscard]] bool is_kept(int64_t row, int64_t i) const;
 
   const PackedRows* packed_;
-  MatrixScales scales_;
-  int64_t values_per_byte_ = 0;  // 0: codes straddle bytes
-  std::vector<float> table_;     // (256, values_per_byte), or one value a code
+  int64_t groups_ = 0;              // along a row
+  std::vector<float> scale_table_;  // scales of one byte
+  std::vector<float> table_;        // one value a code, five a byte of trits
 };
 
 // All rows, on all cores. Errors: those of check_packed.

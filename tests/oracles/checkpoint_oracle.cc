@@ -1,16 +1,21 @@
 // Writes checkpoints of a small random model, and what Dovetail computes with them, for
-// check_transformers.py and check_llama_cpp.py.
+// check_transformers.py, check_llama_cpp.py and check_gguf.py.
 //
 //   checkpoint_oracle folder OUT TREATMENT [tied|untied] [SOURCE]
 //     OUT/model, OUT/logits.f32 (tokens, vocabulary), OUT/values/<tensor>.f32, OUT/tokens.json
 //   checkpoint_oracle gguf OUT TREATMENT|TYPE SOURCE
 //     OUT/model.gguf with the vocabulary of SOURCE, OUT/tokens.json
+//   checkpoint_oracle encode TYPE K VALUES OUT
+//     GGUF blocks of the floats in VALUES, rows of K; TYPE may be a format, NAME:RULE
+//   checkpoint_oracle decode TYPE BLOCKS OUT
+//     the floats of GGUF blocks
 //   checkpoint_oracle tokenizer SOURCE OUT TEXT
 //     OUT/tokenizer.json made of SOURCE's tokenizer; OUT/ids.json, SOURCE's ids of the file TEXT
 //   checkpoint_oracle score MODEL PROMPT_LENGTH ID...
 //     for each id behind the prompt: how far its logit lies below the best one, in standard
 //     deviations of the logits, as Dovetail computes them
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -21,6 +26,7 @@
 #include "base/paths.h"
 #include "checkpoint/block_encoders.h"
 #include "checkpoint/folder_writer.h"
+#include "checkpoint/gguf_blocks.h"
 #include "checkpoint/gguf_writer.h"
 #include "checkpoint/round_to_nearest.h"
 #include "host/host_model.h"
@@ -149,7 +155,55 @@ Status write_tokenizer(const std::string& source, const std::string& out, const 
   return {};
 }
 
+template <typename T>
+Result<std::vector<T>> read_values(const std::string& path) {
+  DOVETAIL_TRY(const std::string bytes, read_text_file(path, int64_t{1} << 30));
+  std::vector<T> values(bytes.size() / sizeof(T));
+  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
+  return values;
+}
+
+// NAME:RULE, a format of formats/, or a type of block_encoders.h.
+Result<std::vector<uint8_t>> blocks_of(const std::string& what, int64_t rows, int64_t k,
+                                       const std::vector<float>& w) {
+  const size_t colon = what.find(':');
+  if (colon == std::string::npos) {
+    DOVETAIL_TRY(const model::TensorType type, parse_gguf_type(what));
+    return encode_blocks(type, rows, k, w.data(), nullptr, what);
+  }
+  DOVETAIL_TRY(const auto format, formats::parse_weight_format(what.substr(0, colon)));
+  DOVETAIL_TRY(const auto rule, formats::parse_scale_rule(what.substr(colon + 1)));
+  return to_blocks(
+      without_negative_zeros(formats::encode_rows(format, {.scale = rule}, rows, k, w.data())),
+      what);
+}
+
+Status encode(const std::string& what, int64_t k, const std::string& values,
+              const std::string& out) {
+  DOVETAIL_TRY(const std::vector<float> w, read_values<float>(values));
+  DOVETAIL_TRY(const std::vector<uint8_t> blocks, blocks_of(what, std::ssize(w) / k, k, w));
+  std::ofstream(out, std::ios::binary)
+      .write(reinterpret_cast<const char*>(blocks.data()), std::ssize(blocks));
+  return {};
+}
+
+Status decode(const std::string& name, const std::string& blocks, const std::string& out) {
+  DOVETAIL_TRY(const std::vector<uint8_t> bytes, read_values<uint8_t>(blocks));
+  for (const model::TensorTypeFacts& facts : model::kTensorTypes) {
+    if (facts.name != name) continue;
+    std::vector<float> values(bytes.size() / static_cast<size_t>(facts.block_bytes) *
+                              static_cast<size_t>(facts.block_elements));
+    model::decode_blocks(facts.type, bytes, values);
+    write_floats(out, values);
+    return {};
+  }
+  return invalid_argument("want one of " + model::known_tensor_types());
+}
+
 Status run(const std::vector<std::string>& words) {
+  if (words.size() == 5 && words[0] == "encode")
+    return encode(words[1], std::stoll(words[2]), words[3], words[4]);
+  if (words.size() == 4 && words[0] == "decode") return decode(words[1], words[2], words[3]);
   if (words.size() == 4 && words[0] == "tokenizer")
     return write_tokenizer(words[1], words[2], words[3]);
   if (words.size() == 4 && words[0] == "gguf") return write_gguf(words[1], words[2], words[3]);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the environment of an oracle test once, under the build folder, and runs the test in it.
 
-    prepare.py transformers|llama_cpp --tool TOOL --work FOLDER
+    prepare.py transformers|llama_cpp|gguf --tool TOOL --work FOLDER
 
 Exit code 77 (skipped) and a line that says so where the packages cannot be had."""
 import argparse
@@ -15,6 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Written and checked with these; the formats are those of compressed-tensors 0.20.
 PYTHON_PACKAGES = ["compressed-tensors==0.20.0", "transformers==5.24.0", "accelerate==1.15.0", "numpy"]
 TORCH = ["torch==2.15.0"]
+GGUF_PACKAGES = ["gguf==0.19.0", "numpy"]
 NODE_PACKAGES = ["node-llama-cpp@3"]
 
 
@@ -33,16 +34,16 @@ def run_or_skip(command, what, **options):
         skip(f"{what}: {done.stdout.strip().splitlines()[-1:]}")
 
 
-def python_environment(folder):
+def python_environment(folder, packages, is_large):
     """A virtual environment with the packages; complete once the mark is there."""
     python, mark = folder / "bin" / "python", folder / "complete"
     if mark.exists():
         return python
     shutil.rmtree(folder, ignore_errors=True)
-    if not os.environ.get("DOVETAIL_ORACLES"):
+    if is_large and not os.environ.get("DOVETAIL_ORACLES"):
         skip("torch and its libraries are 4 GB; ./check --oracles (or DOVETAIL_ORACLES=1) fetches them")
     run_or_skip([sys.executable, "-m", "venv", folder], "no virtual environment")
-    run_or_skip([python, "-m", "pip", "install", "--quiet", *TORCH, *PYTHON_PACKAGES],
+    run_or_skip([python, "-m", "pip", "install", "--quiet", *packages],
                 "packages cannot be installed", timeout=1500)
     mark.touch()
     return python
@@ -67,7 +68,7 @@ def node_folder(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("subject", choices=["transformers", "llama_cpp"])
+    parser.add_argument("subject", choices=["transformers", "llama_cpp", "gguf"])
     parser.add_argument("--tool", required=True)
     parser.add_argument("--work", required=True, type=pathlib.Path)
     options = parser.parse_args()
@@ -76,7 +77,10 @@ def main():
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     if options.subject == "transformers":
-        command = [python_environment(work / "python"), HERE / "check_transformers.py", options.tool, scratch]
+        command = [python_environment(work / "python", TORCH + PYTHON_PACKAGES, is_large=True), HERE / "check_transformers.py", options.tool, scratch]
+    elif options.subject == "gguf":
+        command = [python_environment(work / "gguf", GGUF_PACKAGES, is_large=False), HERE / "check_gguf.py",
+                   options.tool, scratch]
     else:
         command = [sys.executable, HERE / "check_llama_cpp.py", options.tool, scratch, node_folder(work / "node")]
     code = subprocess.run(command, check=False).returncode
