@@ -52,8 +52,9 @@ Status run_cost(const CostOptions& options) {
   DOVETAIL_TRY(const std::string chip_file, data_file("chips", options.chip));
   DOVETAIL_TRY(const chip::Chip chip, chip::load_chip(chip_file));
   DOVETAIL_TRY_STATUS(silicon::check_known(chip, technology, chip_file));
-  DOVETAIL_TRY(const model::ModelShape shape, model::resolve_shape(options.model));
-  DOVETAIL_TRY(const recipe::Recipe recipe, recipe::parse_uniform_recipe(shape, options.treatment));
+  DOVETAIL_TRY(const model::ModelShape whole, model::resolve_shape(options.model));
+  DOVETAIL_TRY(const recipe::Recipe recipe, recipe::parse_uniform_recipe(whole, options.treatment));
+  const model::ModelShape shape = recipe::pruned_shape(whole, recipe.pruning);
   DOVETAIL_TRY(const std::string workload_file, data_file("workloads", options.workload));
   DOVETAIL_TRY(const recipe::Workload workload, read_config<recipe::Workload>(workload_file));
   DOVETAIL_TRY(const silicon::CostReport report,

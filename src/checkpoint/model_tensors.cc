@@ -45,6 +45,14 @@ Result<std::vector<ModelTensor>> model_tensors(const model::ModelShape& shape,
     return invalid_argument(fmt::format("the recipe has {} layers, want the {} of {}",
                                         recipe.layers.size(), shape.num_layers, shape.name));
   }
+  if (recipe::prunes(recipe.pruning, shape)) {
+    const model::ModelShape after = recipe::pruned_shape(shape, recipe.pruning);
+    return invalid_argument(fmt::format(
+        "the recipe leaves MLP width {}, {} query and {} key heads of {}, want that shape here, "
+        "not {}, {} and {}",
+        after.intermediate_size, after.num_heads, after.num_kv_heads, shape.name,
+        shape.intermediate_size, shape.num_heads, shape.num_kv_heads));
+  }
   const ModelTensor head = {.name = kHeadName,
                             .rows = shape.vocab_size,
                             .cols = shape.hidden_size,

@@ -28,7 +28,8 @@ struct ModelTensor {
 
 // All that a writer must be given, in the order of the model. A tied head that is treated is one
 // tensor, lm_head.weight, and takes the place of the embedding; one that is not treated is
-// model.embed_tokens.weight. Errors: kInvalidArgument if the recipe has other layers.
+// model.embed_tokens.weight. shape: what pruning leaves. Errors: kInvalidArgument if the recipe has
+// other layers or prunes this shape.
 [[nodiscard]] Result<std::vector<ModelTensor>> model_tensors(const model::ModelShape& shape,
                                                              const recipe::Recipe& recipe);
 

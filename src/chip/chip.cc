@@ -213,6 +213,13 @@ Status check_priced(const model::ModelShape& shape, const recipe::Recipe& recipe
     DOVETAIL_TRY_STATUS(check_priced(layer.kv));
   }
   DOVETAIL_TRY_STATUS(check_priced(recipe.head));
+  if (recipe::prunes(recipe.pruning, shape)) {
+    const model::ModelShape pruned = recipe::pruned_shape(shape, recipe.pruning);
+    return invalid_argument(
+        fmt::format("pruning to MLP width {}, {} query and {} key heads: the model that is priced "
+                    "here is whole, want a recipe without pruning",
+                    pruned.intermediate_size, pruned.num_heads, pruned.num_kv_heads));
+  }
   if (recipe.rotation == recipe::Rotation::kNone || !shape.tied_embedding) return {};
   return invalid_argument(
       fmt::format("rotation {}: chips have no price for the embedding of {}, which it unties",

@@ -16,6 +16,7 @@
 #include "checkpoint/model_tensors.h"
 #include "compress/compress_model.h"
 #include "compress/model_source.h"
+#include "compress/prune.h"
 #include "compress/round_matrix.h"
 #include "compress/saved_block.h"
 #include "compress/work_folder.h"
@@ -223,10 +224,10 @@ class Assembly {
   Json sites_ = Json::array();
 };
 
-checkpoint::WriteRequest write_request(const CompressRequest& request, const ModelSource& source,
-                                       const std::string& digest) {
+checkpoint::WriteRequest write_request(const CompressRequest& request,
+                                       const model::ModelShape& shape, const std::string& digest) {
   return {.out = request.out,
-          .shape = source.shape,
+          .shape = shape,
           .source = request.model,
           .recipe = request.recipe,
           .provenance = {.source = request.model_name,
@@ -255,8 +256,8 @@ PlanInputs plan_inputs(const CompressRequest& request) {
 }
 
 struct Opened {
-  ModelSource original;  // off its grid if asked
-  ModelSource source;    // and turned as the recipe asks
+  ModelSource original;     // off its grid if asked
+  model::ModelShape shape;  // after the recipe's passes
   CompressPlan plan;
 };
 
@@ -267,12 +268,23 @@ Result<Opened> open(const CompressRequest& request) {
   opened.original =
       off_grid(source_of(std::make_shared<const model::WeightsReader>(std::move(reader))),
                request.off_grid_seed);
-  DOVETAIL_TRY(opened.source, rotated(opened.original, request.recipe));
+  DOVETAIL_TRY(opened.shape, shape_after(opened.original.shape, request.recipe));
   if (request.tokens.batch == 0 && recipe::needs_calibration(request.recipe))
     return invalid_argument("the recipe's algorithms need calibration text, which is not given");
   DOVETAIL_TRY(opened.plan,
-               plan_compression(opened.source.shape, request.recipe, plan_inputs(request)));
+               plan_compression(opened.original.shape, request.recipe, plan_inputs(request)));
   return opened;
+}
+
+// What an earlier run kept, or chosen now.
+Result<Kept> settle_kept(const CompressRequest& request, const ModelSource& original,
+                         const LayerParams& params, WorkFolder& work,
+                         const ProgressSink& progress) {
+  if (const Json earlier = work.kept(); !earlier.is_null()) return kept_from_json(earlier);
+  DOVETAIL_TRY(Kept kept, choose_kept(original, request.recipe, request.tokens,
+                                      {params.rows_at_once, params.spill_folder}, progress));
+  if (!kept.layers.empty()) DOVETAIL_TRY_STATUS(work.save_kept(to_json(kept)));
+  return kept;
 }
 
 }  // namespace
@@ -297,7 +309,7 @@ Result<CompressStats> compress_to_checkpoint(const CompressRequest& given,
       if (!writer.has_value()) return std::unexpected(writer.error());
       return {};
     };
-    const checkpoint::WriteRequest wanted = write_request(request, opened.source, "");
+    const checkpoint::WriteRequest wanted = write_request(request, opened.shape, "");
     DOVETAIL_TRY_STATUS(request.container == Container::kFolder
                             ? check(checkpoint::FolderWriter::create(wanted))
                             : check(checkpoint::GgufWriter::create(wanted)));
@@ -309,21 +321,28 @@ Result<CompressStats> compress_to_checkpoint(const CompressRequest& given,
                WorkFolder::open(request.out + ".work", identity_of(request, params, digest)));
   if (opened.plan.spills) params.spill_folder = work.path();
   stats.resumed_layers = work.num_finished_layers();
-  DOVETAIL_TRY_STATUS(write_pieces(request, opened.source, params, work, progress));
+  DOVETAIL_TRY(const Kept kept, settle_kept(request, opened.original, params, work, progress));
+  if (!recipe::sites_need_calibration(request.recipe)) request.tokens = {};  // pruning had them
+  DOVETAIL_TRY(const ModelSource source,
+               rotated(pruned(opened.original, request.recipe.pruning, kept), request.recipe));
+  DOVETAIL_TRY_STATUS(write_pieces(request, source, params, work, progress));
 
   report_progress(progress, "writing the checkpoint", 0);
-  const checkpoint::WriteRequest wanted = write_request(request, opened.source, digest);
+  const checkpoint::WriteRequest wanted = write_request(request, opened.shape, digest);
   if (request.container == Container::kFolder) {
     DOVETAIL_TRY(auto writer, checkpoint::FolderWriter::create(wanted));
-    DOVETAIL_TRY_STATUS(
-        put_together(std::move(writer), request, opened.source, params, work, stats));
+    DOVETAIL_TRY_STATUS(put_together(std::move(writer), request, source, params, work, stats));
   } else {
     DOVETAIL_TRY(auto writer, checkpoint::GgufWriter::create(wanted));
-    DOVETAIL_TRY_STATUS(
-        put_together(std::move(writer), request, opened.source, params, work, stats));
+    DOVETAIL_TRY_STATUS(put_together(std::move(writer), request, source, params, work, stats));
   }
   DOVETAIL_TRY_STATUS(std::move(work).remove());
-  stats.bits_per_weight = recipe::bits_per_weight(opened.source.shape, request.recipe);
+  Json sites = Json::array();
+  for (const SiteReport& report : pruning_reports(request.recipe.pruning, kept))
+    sites.push_back(to_json(report));
+  sites.insert(sites.end(), stats.sites.begin(), stats.sites.end());
+  stats.sites = std::move(sites);
+  stats.bits_per_weight = recipe::bits_per_weight(opened.shape, request.recipe);
   stats.duration_s =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return stats;

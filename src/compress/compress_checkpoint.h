@@ -1,9 +1,9 @@
 // A model and a recipe to a checkpoint on disk, in bounded memory, going on where it was stopped.
 //
-// Passes, in order: read and digest the source (off its grid if asked), plan, write head and layers
-// piece by piece beside the output (OUT.work, work_folder.h), put the pieces together as the
-// checkpoint, remove them. Stopped at any moment and started again with the same request, the
-// result is the same to the bit.
+// Passes, in order: read and digest the source (off its grid if asked), plan, choose what pruning
+// leaves, write head and layers piece by piece beside the output (OUT.work, work_folder.h), put the
+// pieces together as the checkpoint, remove them. Stopped at any moment and started again with the
+// same request, the result is the same to the bit.
 #pragma once
 
 #include <cstdint>

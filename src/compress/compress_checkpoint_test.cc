@@ -68,8 +68,9 @@ std::string digest_of_folder(const std::string& folder) {
 }
 
 TEST_F(CompressCheckpointTest, HoldsWhatIsCompressedInMemory) {
-  for (const std::string treatment : {"int4_g32_gptq+head:int8", "nvfp4_imatrix+a:int8_token",
-                                      "mxfp4+head:int4_g32_gptq", "int3_asym_g32_gptq+r:r1r2"}) {
+  for (const std::string treatment :
+       {"int4_g32_gptq+head:int8", "nvfp4_imatrix+a:int8_token", "mxfp4+head:int4_g32_gptq",
+        "int3_asym_g32_gptq+r:r1r2", "bf16+mlp:64", "int4_g32_gptq+mlp:64+heads:2+r:r1r2"}) {
     CompressRequest request = request_in(folder_.string(), treatment, "out");
     request.off_grid_seed = 5;
     const auto stats = compress_to_checkpoint(request);
@@ -108,9 +109,11 @@ TEST(CompressChild, Run) {
   const char* folder = std::getenv("DOVETAIL_COMPRESS_CHILD");
   if (folder == nullptr) GTEST_SKIP() << "only as a child of CompressCheckpointTest";
   const double stop = std::atof(std::getenv("DOVETAIL_COMPRESS_STOP"));
-  const CompressRequest request = request_in(folder, "int4_g32_gptq+head:int8", "killed");
+  const CompressRequest request =
+      request_in(folder, std::getenv("DOVETAIL_COMPRESS_TREATMENT"), "killed");
+  const std::string stop_in = std::getenv("DOVETAIL_COMPRESS_STOP_IN");
   const ProgressSink progress = [&](const Progress& heard) {
-    if (heard.what == "compressing" && heard.done_frac >= stop) ::raise(SIGKILL);
+    if (heard.what == stop_in && heard.done_frac >= stop) ::raise(SIGKILL);
   };
   ASSERT_TRUE(compress_to_checkpoint(request, progress).has_value());
 }
@@ -134,31 +137,44 @@ TEST_F(CompressCheckpointTest, GoesOnFromTheLastStreamThatWasKept) {
   EXPECT_EQ(digest_of_folder(at("out")), digest_of_folder(at("other")));
 }
 
-TEST_F(CompressCheckpointTest, KilledAtAnyLayerItGoesOnToTheSameBits) {
-  ASSERT_TRUE(
-      compress_to_checkpoint(request_in(folder_.string(), "int4_g32_gptq+head:int8", "whole"))
-          .has_value());
-  ::setenv("DOVETAIL_COMPRESS_CHILD", folder_.c_str(), 1);
-  for (const char* stop : {"0.1", "0.4", "0.8"}) {
-    ::setenv("DOVETAIL_COMPRESS_STOP", stop, 1);
-    std::string program = fs::read_symlink("/proc/self/exe").string();
-    std::string filter = "--gtest_filter=CompressChild.Run";
-    char* argv[] = {program.data(), filter.data(), nullptr};
-    pid_t child = 0;
-    ASSERT_EQ(::posix_spawn(&child, program.c_str(), nullptr, nullptr, argv, environ), 0);
-    int state = 0;
-    ::waitpid(child, &state, 0);
-    EXPECT_TRUE(WIFSIGNALED(state)) << stop;
-    EXPECT_FALSE(fs::exists(at("killed"))) << stop;
-  }
+// Runs CompressChild until it is killed.
+void run_killed(const std::string& folder, const std::string& treatment, const char* stop_in,
+                const char* stop) {
+  ::setenv("DOVETAIL_COMPRESS_CHILD", folder.c_str(), 1);
+  ::setenv("DOVETAIL_COMPRESS_TREATMENT", treatment.c_str(), 1);
+  ::setenv("DOVETAIL_COMPRESS_STOP_IN", stop_in, 1);
+  ::setenv("DOVETAIL_COMPRESS_STOP", stop, 1);
+  std::string program = fs::read_symlink("/proc/self/exe").string();
+  std::string filter = "--gtest_filter=CompressChild.Run";
+  char* argv[] = {program.data(), filter.data(), nullptr};
+  pid_t child = 0;
+  ASSERT_EQ(::posix_spawn(&child, program.c_str(), nullptr, nullptr, argv, environ), 0);
+  int state = 0;
+  ::waitpid(child, &state, 0);
+  EXPECT_TRUE(WIFSIGNALED(state)) << stop_in << " " << stop;
+  EXPECT_FALSE(fs::exists(folder + "/killed")) << stop_in << " " << stop;
   ::unsetenv("DOVETAIL_COMPRESS_CHILD");
-  const auto stats =
-      compress_to_checkpoint(request_in(folder_.string(), "int4_g32_gptq+head:int8", "killed"));
-  ASSERT_TRUE(stats.has_value()) << stats.error().message;
-  EXPECT_EQ(stats->resumed_layers, 2);
-  fs::remove(at("whole/dovetail.json"));
-  fs::remove(at("killed/dovetail.json"));
-  EXPECT_EQ(digest_of_folder(at("killed")), digest_of_folder(at("whole")));
+}
+
+TEST_F(CompressCheckpointTest, KilledAtAnyLayerItGoesOnToTheSameBits) {
+  for (const std::string treatment : {"int4_g32_gptq+head:int8", "int4_g32_gptq+mlp:64+heads:2"}) {
+    ASSERT_TRUE(
+        compress_to_checkpoint(request_in(folder_.string(), treatment, "whole")).has_value());
+    if (treatment.find("mlp:") != std::string::npos) {
+      for (const char* stop : {"0.2", "0.7"})
+        run_killed(folder_.string(), treatment, "scoring channels and heads", stop);
+    }
+    for (const char* stop : {"0.1", "0.4", "0.8"})
+      run_killed(folder_.string(), treatment, "compressing", stop);
+    const auto stats = compress_to_checkpoint(request_in(folder_.string(), treatment, "killed"));
+    ASSERT_TRUE(stats.has_value()) << stats.error().message;
+    EXPECT_EQ(stats->resumed_layers, 2);
+    fs::remove(at("whole/dovetail.json"));
+    fs::remove(at("killed/dovetail.json"));
+    EXPECT_EQ(digest_of_folder(at("killed")), digest_of_folder(at("whole")));
+    fs::remove_all(at("whole"));
+    fs::remove_all(at("killed"));
+  }
 }
 
 TEST_F(CompressCheckpointTest, SpillingChangesNoBit) {

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "compress/prune.h"
 #include "compress/round_matrix.h"
 
 namespace dovetail::compress {
@@ -113,8 +114,12 @@ Status compress_model(const ModelSource& source, const recipe::Recipe& recipe,
 Result<Compressed> compress_in_memory(const std::shared_ptr<const model::Weights>& weights,
                                       const recipe::Recipe& recipe, const host::TokenBatch& tokens,
                                       const LayerParams& params, const ProgressSink& progress) {
-  DOVETAIL_TRY(const ModelSource source, rotated(source_of(weights), recipe));
+  const ModelSource original = source_of(weights);
+  DOVETAIL_TRY(const Kept kept, choose_kept(original, recipe, tokens,
+                                            {params.rows_at_once, params.spill_folder}, progress));
+  DOVETAIL_TRY(const ModelSource source, rotated(pruned(original, recipe.pruning, kept), recipe));
   Compressed made;
+  made.reports = pruning_reports(recipe.pruning, kept);
   made.weights.shape = source.shape;
   DOVETAIL_TRY(made.weights.embedding, source.embedding());
   DOVETAIL_TRY(made.weights.head, source.head());
@@ -133,7 +138,9 @@ Result<Compressed> compress_in_memory(const std::shared_ptr<const model::Weights
     made.reports.push_back(std::move(head.report));
     return {};
   };
-  DOVETAIL_TRY_STATUS(compress_model(source, recipe, tokens, params, sink, {}, progress));
+  const bool pruned_alone = !kept.layers.empty() && !recipe::sites_need_calibration(recipe);
+  DOVETAIL_TRY_STATUS(compress_model(source, recipe, pruned_alone ? host::TokenBatch{} : tokens,
+                                     params, sink, {}, progress));
   return made;
 }
 

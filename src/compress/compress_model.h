@@ -53,8 +53,8 @@ struct Compressed {
   std::vector<SiteReport> reports;  // of sites that were treated, in the order of treatment
 };
 
-// All in memory, turned as the recipe asks: the model that it makes, to be run. A static scale of
-// the head is left to with_static_scales. Errors: as compress_model.
+// All in memory, pruned and turned as the recipe asks: the model that it makes, to be run. A static
+// scale of the head is left to with_static_scales. Errors: as compress_model and choose_kept.
 [[nodiscard]] Result<Compressed> compress_in_memory(
     const std::shared_ptr<const model::Weights>& weights, const recipe::Recipe& recipe,
     const host::TokenBatch& tokens, const LayerParams& params = {},

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "compress/learned_rounding.h"
+#include "compress/model_source.h"
 #include "compress/round_matrix.h"
 
 namespace dovetail::compress {
@@ -54,10 +55,15 @@ int64_t packed_bytes(const recipe::LinearTreatment& treatment, int64_t n, int64_
   return (n * formats::stored_bits_per_row(treatment.weight, k) + 7) / 8;
 }
 
+double all_flops(const CompressPlan& plan) {
+  return plan.scoring_flops + plan.forward_flops + plan.moment_flops + plan.solve_flops;
+}
+
 class Planner {
  public:
-  Planner(const model::ModelShape& shape, const recipe::Recipe& recipe, const PlanInputs& inputs)
-      : shape_(shape), recipe_(recipe), inputs_(inputs) {}
+  Planner(const model::ModelShape& whole, const model::ModelShape& shape,
+          const recipe::Recipe& recipe, const PlanInputs& inputs)
+      : whole_(whole), shape_(shape), recipe_(recipe), inputs_(inputs) {}
 
   [[nodiscard]] CompressPlan plan(bool spills, int64_t rows_at_once) const {
     CompressPlan plan{.inputs = inputs_, .spills = spills, .rows_at_once = rows_at_once};
@@ -66,25 +72,54 @@ class Planner {
     plan.peak_step = peak.name;
     count_disk(plan);
     count_work(plan);
-    if (inputs_.fp32_flops_per_s > 0) {
-      plan.duration_s =
-          (plan.forward_flops + plan.moment_flops + plan.solve_flops) / inputs_.fp32_flops_per_s;
-    }
+    if (scores()) count_scoring(plan);
+    if (inputs_.fp32_flops_per_s > 0) plan.duration_s = all_flops(plan) / inputs_.fp32_flops_per_s;
     return plan;
   }
 
  private:
-  [[nodiscard]] int64_t tokens() const { return inputs_.sequences * inputs_.seq; }
+  // Of the text that the pass reads; pruning may be all that asks for one.
+  [[nodiscard]] int64_t scored_tokens() const { return inputs_.sequences * inputs_.seq; }
+  [[nodiscard]] int64_t tokens() const {
+    return recipe::sites_need_calibration(recipe_) ? scored_tokens() : 0;
+  }
   [[nodiscard]] const recipe::LinearTreatment& treatment(size_t layer, size_t kind) const {
     return recipe_.layers[layer].linear[kind];
   }
 
+  [[nodiscard]] bool scores() const { return recipe::prunes(recipe_.pruning, whole_); }
+  [[nodiscard]] int64_t rows_side_by_side(int64_t rows_at_once) const {
+    if (inputs_.seq == 0) return 0;
+    return std::clamp<int64_t>(rows_at_once / inputs_.seq, 1, inputs_.sequences) * inputs_.seq;
+  }
+  [[nodiscard]] int64_t stream_bytes() const {
+    return (whole_.num_layers + 1) * scored_tokens() * whole_.hidden_size * kFloat;
+  }
+
+  // Scratch of a layer forward, what it saves, scratch of its way back, two streams; behind the
+  // head every piece holds 256 rows of logits (mask_fisher.h).
+  [[nodiscard]] Step scoring_step(bool spills, int64_t rows_at_once) const {
+    const model::ModelShape& s = whole_;
+    const int64_t widest = std::max({s.hidden_size, s.q_size(), s.intermediate_size});
+    const int64_t row =
+        6 * s.hidden_size + 5 * s.q_size() + 6 * s.kv_size() + 7 * s.intermediate_size + widest;
+    const int64_t beside = kProgramBytes + (spills ? 0 : stream_bytes());
+    const int64_t layer = 2 * layer_bytes(s) + rows_side_by_side(rows_at_once) * row * kFloat;
+    const int64_t pieces = std::max<int64_t>(rows_side_by_side(rows_at_once) / kPieceRows, 1);
+    const int64_t logits = pieces * 256 * (s.vocab_size + 4 * s.hidden_size);
+    const int64_t head = (2 * s.num_head_weights() + logits) * kFloat;
+    return {beside + std::max(layer, head), "scoring channels and heads"};
+  }
+
   [[nodiscard]] Step largest_step(bool spills, int64_t rows_at_once) const {
+    Step largest = largest_writing_step(spills, rows_at_once);
+    if (scores()) keep_larger(largest, scoring_step(spills, rows_at_once));
+    return largest;
+  }
+
+  [[nodiscard]] Step largest_writing_step(bool spills, int64_t rows_at_once) const {
     const model::ModelShape& s = shape_;
-    const int64_t rows =
-        inputs_.seq == 0
-            ? 0
-            : std::clamp<int64_t>(rows_at_once / inputs_.seq, 1, inputs_.sequences) * inputs_.seq;
+    const int64_t rows = tokens() == 0 ? 0 : rows_side_by_side(rows_at_once);
     // Of all pieces that run side by side, and a site's inputs of one.
     const int64_t scratch =
         rows * kFloat *
@@ -153,6 +188,21 @@ class Planner {
     if (plan.spills)
       plan.work_disk_bytes +=
           tokens() * (s.hidden_size + std::max(s.q_size(), s.intermediate_size)) * kFloat;
+    // Gone before the first piece is written.
+    if (plan.spills && scores())
+      plan.work_disk_bytes = std::max(plan.work_disk_bytes, stream_bytes());
+  }
+
+  // Three forward passes over the layers (forward, again, back), attention's way back two and a
+  // half times as much as forward; the head twice.
+  void count_scoring(CompressPlan& plan) const {
+    const model::ModelShape& s = whole_;
+    const auto rows = static_cast<double>(scored_tokens());
+    const double linears = 2 * rows * static_cast<double>(s.num_block_linear_weights());
+    const double attention = 2 * rows * static_cast<double>(inputs_.seq) *
+                             static_cast<double>(s.q_size()) * static_cast<double>(s.num_layers);
+    plan.scoring_flops =
+        3 * linears + 4.5 * attention + 4 * rows * static_cast<double>(s.num_head_weights());
   }
 
   void count_work(CompressPlan& plan) const {
@@ -208,7 +258,8 @@ class Planner {
       plan.solve_flops += 4 * (2 * n * k * k + 2 * 30 * n * k * kGroup);
   }
 
-  const model::ModelShape& shape_;
+  const model::ModelShape& whole_;  // of the source
+  const model::ModelShape& shape_;  // after its passes
   const recipe::Recipe& recipe_;
   const PlanInputs& inputs_;
 };
@@ -219,9 +270,10 @@ double gib(int64_t bytes) {
 
 }  // namespace
 
-Result<CompressPlan> plan_compression(const model::ModelShape& shape, const recipe::Recipe& recipe,
+Result<CompressPlan> plan_compression(const model::ModelShape& whole, const recipe::Recipe& recipe,
                                       const PlanInputs& inputs) {
-  const Planner planner(shape, recipe, inputs);
+  DOVETAIL_TRY(const model::ModelShape shape, shape_after(whole, recipe));
+  const Planner planner(whole, shape, recipe, inputs);
   CompressPlan plan;
   // First what is quickest; disk before smaller pieces.
   for (const bool spills : {false, true}) {
@@ -248,10 +300,14 @@ std::string to_text(const CompressPlan& plan) {
                       plan.spills ? " (activations included)" : "");
   if (inputs.sequences == 0) return text + "work    rounding alone, no calibration text\n";
   text += fmt::format(
-      "work    {:.2f} TFLOP: forward {:.2f}, second moments {:.2f}, solving {:.2f}; {} x {} "
+      "work    {:.2f} TFLOP: {}forward {:.2f}, second moments {:.2f}, solving {:.2f}; {} x {} "
       "tokens\n",
-      (plan.forward_flops + plan.moment_flops + plan.solve_flops) / tera, plan.forward_flops / tera,
-      plan.moment_flops / tera, plan.solve_flops / tera, inputs.sequences, inputs.seq);
+      all_flops(plan) / tera,
+      plan.scoring_flops > 0
+          ? fmt::format("scoring what is pruned {:.2f}, ", plan.scoring_flops / tera)
+          : "",
+      plan.forward_flops / tera, plan.moment_flops / tera, plan.solve_flops / tera,
+      inputs.sequences, inputs.seq);
   if (plan.duration_s > 0) {
     text += fmt::format(
         "time    {:.0f} s of arithmetic at {:.0f} GFLOP/s, as measured now; expect up to {:.0f} "

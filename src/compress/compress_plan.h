@@ -31,14 +31,15 @@ struct CompressPlan {
   std::string peak_step = {};   // "mlp_down: second moments of 8960 inputs and their factor"
   int64_t work_disk_bytes = 0;  // finished pieces and activations, gone at the end
   int64_t out_disk_bytes = 0;   // the checkpoint
+  double scoring_flops = 0;     // of what pruning keeps
   double forward_flops = 0;
   double moment_flops = 0;
   double solve_flops = 0;  // in FP32 operations; one in double counts as two
   double duration_s = 0;   // 0 if the rate is not known
 };
 
-// The cheapest plan within the memory. Errors: kInvalidArgument: what is needed at least, for which
-// step, and what was allowed.
+// The cheapest plan within the memory. shape: of the source, before it is pruned. Errors:
+// kInvalidArgument: what is needed at least, for which step, and what was allowed.
 [[nodiscard]] Result<CompressPlan> plan_compression(const model::ModelShape& shape,
                                                     const recipe::Recipe& recipe,
                                                     const PlanInputs& inputs);

@@ -52,6 +52,36 @@ TEST(CompressPlan, CountsTheArithmeticOfAKnownModel) {
               1e-6);
 }
 
+// Sizes of what is left; scoring is three times a forward pass and more, over what was there.
+TEST(CompressPlan, CountsThePrunedModelAndWhatItTakesToPruneIt) {
+  model::ModelShape s = shape(30, 576, 1536, 9, 3, 49152);
+  s.head_dim = 64;
+  const PlanInputs inputs{
+      .sequences = 64, .seq = 512, .memory_bytes = 20 * kGib, .fp32_flops_per_s = 1e11};
+  const auto plan = plan_compression(s, uniform(s, "int4_g64_gptq+mlp:1344"), inputs).value();
+  model::ModelShape left = s;
+  left.intermediate_size = 1344;
+  const auto small = plan_compression(left, uniform(left, "int4_g64_gptq"), inputs).value();
+  EXPECT_EQ(plan.out_disk_bytes, small.out_disk_bytes);
+  EXPECT_EQ(plan.moment_flops, small.moment_flops);
+  EXPECT_EQ(small.scoring_flops, 0);
+  const double linears = 576.0 * (576 + 2 * 192) + 576.0 * 576 + 3.0 * 576 * 1536;
+  EXPECT_NEAR(plan.scoring_flops,
+              32768.0 * (30 * (3 * 2 * linears + 4.5 * 2 * 512.0 * 576) + 4 * 49152.0 * 576), 1e6);
+  EXPECT_GE(plan.peak_bytes, 31 * 32768 * int64_t{576} * 4);
+  EXPECT_NE(to_text(plan).find("scoring what is pruned"), std::string::npos);
+  // On disk the streams of all layers are no longer memory's.
+  PlanInputs tight = inputs;
+  tight.memory_bytes = 2 * kGib;
+  const auto spilled = plan_compression(s, uniform(s, "int4_g64_gptq+mlp:1344"), tight).value();
+  EXPECT_TRUE(spilled.spills);
+  EXPECT_GE(spilled.work_disk_bytes, 31 * 32768 * int64_t{576} * 4);
+  // Pruning alone asks nothing of the text afterwards.
+  const auto alone = plan_compression(s, uniform(s, "bf16+mlp:1344"), inputs).value();
+  EXPECT_EQ(alone.forward_flops, 0);
+  EXPECT_EQ(alone.scoring_flops, plan.scoring_flops);
+}
+
 TEST(CompressPlan, SpillsBeforeItRefuses) {
   const auto s = shape(28, 1536, 8960, 12, 2, 151936);
   const recipe::Recipe recipe = uniform(s, "int4_g128_gptq");

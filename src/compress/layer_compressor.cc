@@ -172,7 +172,7 @@ Result<LayerCompressor> LayerCompressor::create(const model::ModelShape& shape,
                                         recipe.layers.size(), shape.name, shape.num_layers));
   }
   // Rounding alone asks nothing of a text.
-  if (tokens.batch != 0 || recipe::needs_calibration(recipe))
+  if (tokens.batch != 0 || recipe::sites_need_calibration(recipe))
     DOVETAIL_TRY_STATUS(host::check_tokens(shape, tokens));
   host::configure_math_threads();
   LayerCompressor compressor(shape, recipe, tokens, params);

@@ -52,7 +52,8 @@ struct LayerParams {
 // What was done to a site (with formats that have blocks of rows: to one matrix of it). Learned
 // rounding adds one for the layer, "layers.3": its errors are losses of the layer's output before
 // and after (learned_rounding.h). A fold adds one for its site, with the errors of rounding to
-// nearest before and after.
+// nearest before and after. Pruning adds one for the MLP and one for the attention of a layer whose
+// error_frac is the part of the Fisher scores that went (prune.h).
 struct SiteReport {
   std::string site;  // "layers.3.mlp_down"
   std::string treatment;

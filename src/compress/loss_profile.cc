@@ -288,6 +288,8 @@ Result<double> predict_loss(const LossProfile& profile, const recipe::Recipe& re
     return invalid_argument(fmt::format("recipe has {} layers, the loss profile {}",
                                         recipe.layers.size(), profile.num_layers));
   }
+  if (recipe.pruning != recipe::Pruning{})
+    return invalid_argument("recipe: a loss profile knows nothing of pruning");
   double sum = 0;
   for (int64_t layer = 0; layer < profile.num_layers; ++layer) {
     const recipe::LayerRecipe& choice = recipe.layers[static_cast<size_t>(layer)];

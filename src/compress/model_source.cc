@@ -73,13 +73,21 @@ ModelSource off_grid(ModelSource from, uint64_t seed) {
   return source;
 }
 
-Result<ModelSource> rotated(ModelSource from, const recipe::Recipe& recipe) {
-  if (std::ssize(recipe.layers) != from.shape.num_layers) {
+Result<model::ModelShape> shape_after(const model::ModelShape& shape,
+                                      const recipe::Recipe& recipe) {
+  if (std::ssize(recipe.layers) != shape.num_layers) {
     return invalid_argument(fmt::format("recipe has {} layers, the model {} has {}",
-                                        recipe.layers.size(), from.shape.name,
-                                        from.shape.num_layers));
+                                        recipe.layers.size(), shape.name, shape.num_layers));
   }
-  DOVETAIL_TRY_STATUS(recipe::check_recipe(from.shape, recipe));
+  DOVETAIL_TRY_STATUS(recipe::check_recipe(shape, recipe));
+  model::ModelShape after = recipe::pruned_shape(shape, recipe.pruning);
+  if (recipe.rotation != recipe::Rotation::kNone) after.tied_embedding = false;
+  return after;
+}
+
+Result<ModelSource> rotated(ModelSource from, const recipe::Recipe& recipe) {
+  DOVETAIL_TRY([[maybe_unused]] const model::ModelShape after, shape_after(from.shape, recipe));
+  DOVETAIL_CHECK(!recipe::prunes(recipe.pruning, from.shape));
   if (!recipe::needs_rotation(recipe)) return from;
   const auto rotator = std::make_shared<const Rotator>(from.shape, recipe.rotation);
   const auto base = std::make_shared<const ModelSource>(std::move(from));

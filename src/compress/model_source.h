@@ -30,8 +30,12 @@ struct ModelSource {
 // Off the grid of its release (model/off_grid.h). seed 0: as it is.
 [[nodiscard]] ModelSource off_grid(ModelSource from, uint64_t seed);
 
-// Turned as the recipe asks (rotate.h). Errors: kInvalidArgument (layers of the recipe,
-// recipe::check_recipe).
+// The shape that a recipe's passes leave: pruned, and untied where it rotates. Errors:
+// kInvalidArgument (layers of the recipe, recipe::check_recipe).
+[[nodiscard]] Result<model::ModelShape> shape_after(const model::ModelShape& shape,
+                                                    const recipe::Recipe& recipe);
+
+// Turned as the recipe asks (rotate.h), after it was pruned (prune.h). Errors: as shape_after.
 [[nodiscard]] Result<ModelSource> rotated(ModelSource from, const recipe::Recipe& recipe);
 
 // All of it. Errors: the source's.

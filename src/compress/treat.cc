@@ -18,8 +18,11 @@ Status check_applies(const model::ModelShape& shape, const recipe::Recipe& recip
                      bool has_versions = false) {
   if (recipe::needs_calibration(recipe) && !has_versions) {
     return invalid_argument(
-        "recipe: an algorithm or a static activation format needs calibration text, which is not "
-        "given here");
+        "recipe: pruning, an algorithm or a static activation format needs calibration text, which "
+        "is not given here");
+  }
+  if (recipe.pruning != recipe::Pruning{}) {
+    return invalid_argument("recipe: pruning goes through compress_model: it changes the shape");
   }
   if (recipe::needs_calibration(recipe) && recipe::needs_rotation(recipe)) {
     return invalid_argument(

@@ -28,6 +28,7 @@ constexpr int64_t kMaxIdentityBytes = 1 << 24;
 constexpr const char* kIdentityFile = "/compression.json";
 constexpr const char* kHiddenFile = "/hidden";
 constexpr const char* kHeadFile = "/head";
+constexpr const char* kKeptFile = "/kept";
 
 Result<int> take_lock(const std::string& folder) {
   const std::string name = folder + "/lock";
@@ -137,6 +138,17 @@ Status WorkFolder::save_hidden(int64_t layers, const ActivationStore& hidden) {
     return io_error(fmt::format("{}: writing failed: {}", name, reason));
   }
   return publish_file(name + ".part", name);
+}
+
+Status WorkFolder::save_kept(const Json& kept) {
+  SavedBlock block;
+  block.notes = kept;
+  return save_block(path_ + kKeptFile, block);
+}
+
+Json WorkFolder::kept() const {
+  const auto block = load_block(path_ + kKeptFile);
+  return block.has_value() ? block->notes : Json();
 }
 
 Status WorkFolder::save_head(const SavedBlock& block) {

@@ -1,8 +1,8 @@
 // The finished pieces of one compression, so that it goes on where it was stopped.
 //
-// Files: compression.json (what is compressed, and how), layer_NNNN, head (saved_block.h), hidden
-// (the residual stream behind a finished layer, from where it goes on), lock (held by the process
-// that works here).
+// Files: compression.json (what is compressed, and how), kept (what pruning leaves), layer_NNNN,
+// head (saved_block.h), hidden (the residual stream behind a finished layer, from where it goes
+// on), lock (held by the process that works here).
 #pragma once
 
 #include <cstdint>
@@ -33,10 +33,13 @@ class WorkFolder {
   [[nodiscard]] const std::string& path() const { return path_; }
 
   // Errors: kIo naming the file.
+  [[nodiscard]] Status save_kept(const Json& kept);
   [[nodiscard]] Status save_layer(int64_t index, const SavedBlock& block);
   // The stream behind the first `layers`, which are saved.
   [[nodiscard]] Status save_hidden(int64_t layers, const ActivationStore& hidden);
   [[nodiscard]] Status save_head(const SavedBlock& block);
+  // Null if it was not saved or is damaged: who chooses anew chooses the same.
+  [[nodiscard]] Json kept() const;
   // Errors: kIo, kInvalidArgument (damaged since it was opened).
   [[nodiscard]] Result<SavedBlock> layer(int64_t index) const;
   [[nodiscard]] Result<SavedBlock> head() const;

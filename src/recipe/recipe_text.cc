@@ -1,6 +1,8 @@
 // Treatment names, uniform recipes and recipe files.
 #include <algorithm>
+#include <charconv>
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -72,6 +74,7 @@ struct UniformParts {
   LinearTreatment head;
   bool has_head = false;
   Rotation rotation = Rotation::kNone;
+  Pruning pruning;
 };
 
 // One part of a kv treatment: "kv:int4", "k:int4_c32", "q:int8_token". False: it is none.
@@ -105,6 +108,22 @@ Result<bool> parse_linear_part(std::string_view piece, LinearTreatment& treatmen
   return true;
 }
 
+// "mlp:1344": what is pruned and how much stays. False: the piece is none.
+Result<bool> parse_pruning_part(std::string_view piece, Pruning& pruning) {
+  const std::array<std::pair<std::string_view, int64_t*>, 3> parts = {
+      {{"mlp:", &pruning.mlp_width}, {"heads:", &pruning.heads}, {"kv_heads:", &pruning.kv_heads}}};
+  for (const auto& [key, stays] : parts) {
+    const auto text = value_of(piece, key);
+    if (!text.has_value()) continue;
+    const char* end = text->data() + text->size();
+    const auto [stop, error] = std::from_chars(text->data(), end, *stays);
+    if (error == std::errc{} && stop == end && *stays > 0) return true;
+    return invalid_argument(
+        fmt::format("'{}': '{}', want how many stay, a positive number", key, *text));
+  }
+  return false;
+}
+
 // A part of a uniform treatment that is neither of a linear nor of kv.
 Result<bool> parse_model_part(std::string_view piece, UniformParts& parts) {
   if (const auto block = value_of(piece, "h_down:")) {
@@ -115,7 +134,7 @@ Result<bool> parse_model_part(std::string_view piece, UniformParts& parts) {
     DOVETAIL_TRY_STATUS(parse_weight(*head, parts.head));
     parts.has_head = true;
   } else {
-    return false;
+    return parse_pruning_part(piece, parts.pruning);
   }
   return true;
 }
@@ -154,7 +173,7 @@ Result<UniformParts> parse_parts(std::string_view name) {
     if (!known) {
       return invalid_argument(fmt::format(
           "treatment '{}': '{}' is unknown, want a:, kv:, k:, v:, q: or head:FORMAT, h:, h_down: "
-          "or qkh:BLOCK, or r:ROTATION",
+          "or qkh:BLOCK, r:ROTATION, mlp:WIDTH, heads: or kv_heads:NUMBER",
           name, piece));
     }
   }
@@ -218,6 +237,7 @@ Result<Recipe> recipe_from_file(const model::ModelShape& shape, Result<RecipeFil
   const auto rotation = parse_rotation(file.rotation);
   if (!rotation.has_value()) return with_context(rotation.error(), name + ": rotation");
   recipe.rotation = *rotation;
+  recipe.pruning = {.mlp_width = file.mlp_width, .heads = file.heads, .kv_heads = file.kv_heads};
   recipe.layers.resize(file.layers.size());
   for (size_t i = 0; i < file.layers.size(); ++i) {
     const Status status = parse_layer_line(file.layers[i], recipe.layers[i]);
@@ -307,6 +327,7 @@ Result<Recipe> parse_uniform_recipe(const model::ModelShape& shape, std::string_
   Recipe recipe;
   recipe.head = parts.head;
   recipe.rotation = parts.rotation;
+  recipe.pruning = parts.pruning;
   LayerRecipe layer;
   layer.linear.fill(parts.linear);
   LinearTreatment& down = layer.linear[static_cast<size_t>(SiteKind::kMlpDown)];
@@ -325,6 +346,12 @@ std::string recipe_to_toml(const Recipe& recipe) {
   if (recipe.rotation != Rotation::kNone) {
     text += fmt::format("rotation = \"{}\"\n", rotation_name(recipe.rotation));
   }
+  const auto stays = [&](const char* key, int64_t count) {
+    if (count != 0) text += fmt::format("{} = {}\n", key, count);
+  };
+  stays("mlp_width", recipe.pruning.mlp_width);
+  stays("heads", recipe.pruning.heads);
+  stays("kv_heads", recipe.pruning.kv_heads);
   text += "layers = [\n";
   for (const LayerRecipe& layer : recipe.layers) {
     text += "  \"";

@@ -59,6 +59,10 @@ std::string_view fold_name(Fold fold) {
 }
 
 bool needs_calibration(const Recipe& recipe) {
+  return recipe.pruning != Pruning{} || sites_need_calibration(recipe);
+}
+
+bool sites_need_calibration(const Recipe& recipe) {
   const auto calibrated = [](const LinearTreatment& t) {
     return t.algorithm != Algorithm::kNearest || t.fold != Fold::kNone ||
            formats::is_static(t.activation);
@@ -103,6 +107,36 @@ Status check_block(int64_t block, std::string_view what, int64_t size) {
       "{} Hadamard block {}, want 16, 32, 64 or 128 and a divisor of {}", what, block, size));
 }
 
+std::vector<int64_t> multiples(int64_t step, int64_t up_to) {
+  std::vector<int64_t> values;
+  for (int64_t value = step; value <= up_to; value += step) values.push_back(value);
+  return values;
+}
+
+Status check_pruning(const model::ModelShape& shape, const Pruning& pruning) {
+  const auto [width, heads, kv_heads] = pruning;
+  const bool width_is_legal = width >= 0 && width <= shape.intermediate_size &&
+                              (width % kMlpWidthGranule == 0 || width == shape.intermediate_size);
+  if (!width_is_legal) {
+    return invalid_argument(
+        fmt::format("pruning: mlp width {}, want a multiple of {} up to {}{}", width,
+                    kMlpWidthGranule, shape.intermediate_size,
+                    shape.intermediate_size % kMlpWidthGranule == 0 ? "" : ", or that itself"));
+  }
+  if (kv_heads < 0 || kv_heads > shape.num_kv_heads) {
+    return invalid_argument(
+        fmt::format("pruning: {} key heads, want 1 to {}", kv_heads, shape.num_kv_heads));
+  }
+  const int64_t keys = kv_heads == 0 ? shape.num_kv_heads : kv_heads;
+  const int64_t most = keys * (shape.num_heads / shape.num_kv_heads);
+  if (heads < 0 || heads > most || heads % keys != 0) {
+    return invalid_argument(
+        fmt::format("pruning: {} query heads, want {}: as many of each of {} key heads", heads,
+                    fmt::join(multiples(keys, most), ", "), keys));
+  }
+  return {};
+}
+
 Status check_kv(const KvTreatment& kv, int64_t head_dim) {
   if (formats::is_per_channel(kv.values)) {
     return invalid_argument(
@@ -115,7 +149,23 @@ Status check_kv(const KvTreatment& kv, int64_t head_dim) {
 
 }  // namespace
 
-Status check_recipe(const model::ModelShape& shape, const Recipe& recipe) {
+model::ModelShape pruned_shape(model::ModelShape shape, const Pruning& pruning) {
+  const int64_t group = shape.num_heads / shape.num_kv_heads;
+  if (pruning.mlp_width != 0) shape.intermediate_size = pruning.mlp_width;
+  if (pruning.kv_heads != 0) shape.num_kv_heads = pruning.kv_heads;
+  shape.num_heads = pruning.heads != 0 ? pruning.heads : group * shape.num_kv_heads;
+  return shape;
+}
+
+bool prunes(const Pruning& pruning, const model::ModelShape& shape) {
+  const model::ModelShape after = pruned_shape(shape, pruning);
+  return after.intermediate_size != shape.intermediate_size || after.num_heads != shape.num_heads ||
+         after.num_kv_heads != shape.num_kv_heads;
+}
+
+Status check_recipe(const model::ModelShape& unpruned, const Recipe& recipe) {
+  DOVETAIL_TRY_STATUS(check_pruning(unpruned, recipe.pruning));
+  const model::ModelShape shape = pruned_shape(unpruned, recipe.pruning);
   for (size_t layer = 0; layer < recipe.layers.size(); ++layer) {
     const LayerRecipe& at = recipe.layers[layer];
     const auto site = [&](SiteKind kind) {
@@ -160,7 +210,8 @@ Recipe make_recipe(const model::ModelShape& shape, const Menu& menu,
   return recipe;
 }
 
-double bits_per_weight(const model::ModelShape& shape, const Recipe& recipe) {
+double bits_per_weight(const model::ModelShape& unpruned, const Recipe& recipe) {
+  const model::ModelShape shape = pruned_shape(unpruned, recipe.pruning);
   const auto is_bf16 = [](const LinearTreatment& t) {
     return t.weight.element == formats::Element::kBf16;
   };

@@ -88,6 +88,18 @@ enum class Rotation : uint8_t {
 [[nodiscard]] std::string_view rotation_name(Rotation rotation);  // "none", "r1", "r1r2"
 [[nodiscard]] Result<Rotation> parse_rotation(std::string_view name);
 
+// What stays of every layer's structure, the same in all of them; which channels and heads that
+// are, calibration text says (compress/prune.h). 0: all of the model's.
+struct Pruning {
+  int64_t mlp_width = 0;  // MLP channels (a row of gate and up, a column of down)
+  int64_t heads = 0;      // query heads, as many of each key head
+  int64_t kv_heads = 0;   // key heads, each with its query heads
+  bool operator==(const Pruning&) const = default;
+};
+// Pruned widths are multiples of it: whole columns of an array of 8 or 16, whole NVFP4 blocks.
+// Wider arrays and groups want larger multiples; the grammar leaves that to whoever names one.
+inline constexpr int64_t kMlpWidthGranule = 16;
+
 // Bits that one token takes in the cache of one head: a key and a value.
 [[nodiscard]] int64_t stored_bits_per_cached_token(const KvTreatment& treatment, int64_t head_dim);
 
@@ -119,6 +131,7 @@ struct Recipe {
   std::vector<LayerRecipe> layers;
   LinearTreatment head;
   Rotation rotation = Rotation::kNone;
+  Pruning pruning = {};
   bool operator==(const Recipe&) const = default;
 };
 
@@ -130,28 +143,39 @@ struct Recipe {
 //   kv:FORMAT            keys and values; or apart: k:FORMAT, v:FORMAT
 //   q:FORMAT, qkh:BLOCK  queries and probabilities; online Hadamard of queries and keys
 //   r:r1 | r:r1r2        rotation of the whole model
+//   mlp:WIDTH            MLP channels that stay in every layer
+//   heads:N, kv_heads:N  query heads that stay, as many of each key head; key heads that stay
 //   head:WEIGHTS         the head, which takes the activation of `a:` with it
 // A block that divides not is an error, and so is a fold at the head.
 [[nodiscard]] Result<Recipe> parse_uniform_recipe(const model::ModelShape& shape,
                                                   std::string_view name);
-// Hadamard blocks that divide what they turn, none at the head, keys alone per channel. Errors:
-// kInvalidArgument naming site, value and what was wanted. The parsers check it.
+// Widths and heads that the model has, Hadamard blocks that divide what they turn (after pruning),
+// none at the head, keys alone per channel. `shape`: of the model before or after it was pruned.
+// Errors: kInvalidArgument naming site, value and what was wanted. The parsers check it.
 [[nodiscard]] Status check_recipe(const model::ModelShape& shape, const Recipe& recipe);
-// True if any site's algorithm or static activation needs calibration text.
+// What a model of this shape is after pruning; of one that was pruned: the same. Needs
+// check_recipe.
+[[nodiscard]] model::ModelShape pruned_shape(model::ModelShape shape, const Pruning& pruning);
+// True if a model of this shape loses something.
+[[nodiscard]] bool prunes(const Pruning& pruning, const model::ModelShape& shape);
+// True if pruning, any site's algorithm or static activation needs calibration text.
 [[nodiscard]] bool needs_calibration(const Recipe& recipe);
+// The same without pruning: whether the sites themselves need it.
+[[nodiscard]] bool sites_need_calibration(const Recipe& recipe);
 // True if weights must be turned before the recipe's formats apply (compress/rotate.h).
 [[nodiscard]] bool needs_rotation(const Recipe& recipe);
 // From indices into a menu, one per site.
 [[nodiscard]] Recipe make_recipe(const model::ModelShape& shape, const Menu& menu,
                                  const std::vector<int32_t>& choice);
 
-// Mean stored bits over the weights that are not bf16 in `recipe` (all linears of the blocks if
-// none is): payload, scales, zeros.
+// Mean stored bits over the weights that stay and are not bf16 in `recipe` (all linears of the
+// blocks if none is): payload, scales, zeros.
 [[nodiscard]] double bits_per_weight(const model::ModelShape& shape, const Recipe& recipe);
 
 // Recipe files (TOML): read, write; one line per layer:
 //   head = "int8"
 //   rotation = "r1"
+//   mlp_width = 1344
 //   layers = [
 //     "attn_qkv=int4_g128 attn_o=int4_g128 mlp_gate_up=int4_g64 mlp_down=int6 kv=int8",
 //   ]

@@ -147,6 +147,55 @@ TEST(UniformRecipe, RefusesWhatDoesNotFitTheModel) {
   EXPECT_EQ(head.error().message, "r.toml: head: Hadamard block 64, want none at the head");
 }
 
+TEST(UniformRecipe, NamesWhatStaysOfEveryLayer) {
+  const auto shape = small_shape();
+  const auto recipe = parse_uniform_recipe(shape, "int4_g64_gptq+mlp:1344+heads:4+kv_heads:2");
+  ASSERT_TRUE(recipe.has_value()) << recipe.error().message;
+  EXPECT_EQ(recipe->pruning, (Pruning{.mlp_width = 1344, .heads = 4, .kv_heads = 2}));
+  const model::ModelShape after = pruned_shape(shape, recipe->pruning);
+  EXPECT_EQ(after.intermediate_size, 1344);
+  EXPECT_EQ(after.q_size(), 4 * 64);
+  EXPECT_EQ(after.kv_size(), 2 * 64);
+  EXPECT_EQ(pruned_shape(shape, {.kv_heads = 2}).num_heads, 6);  // three of each key head
+  const auto again = parse_recipe(shape, recipe_to_toml(*recipe), "r.toml");
+  ASSERT_TRUE(again.has_value()) << again.error().message;
+  EXPECT_EQ(*again, *recipe);
+  // A checkpoint that was pruned carries the recipe that pruned it.
+  EXPECT_TRUE(parse_recipe(after, recipe_to_toml(*recipe), "r.toml").has_value());
+  EXPECT_TRUE(needs_calibration(*parse_uniform_recipe(shape, "bf16+mlp:1344")));
+  EXPECT_FALSE(sites_need_calibration(*parse_uniform_recipe(shape, "bf16+mlp:1344")));
+  EXPECT_DOUBLE_EQ(bits_per_weight(shape, *recipe), bits_per_weight(after, *recipe));
+}
+
+TEST(UniformRecipe, RefusesWhatNoLayerCanKeep) {
+  auto shape = small_shape();
+  const auto message = [&](const char* name) {
+    const auto recipe = parse_uniform_recipe(shape, name);
+    return recipe.has_value() ? "" : recipe.error().message;
+  };
+  EXPECT_EQ(message("bf16+mlp:1340"),
+            "treatment 'bf16+mlp:1340': pruning: mlp width 1340, want a multiple of 16 up to 1536");
+  EXPECT_NE(message("bf16+mlp:1552"), "");
+  EXPECT_EQ(message("bf16+mlp:wide"), "'mlp:': 'wide', want how many stay, a positive number");
+  EXPECT_EQ(message("bf16+mlp:0"), "'mlp:': '0', want how many stay, a positive number");
+  EXPECT_EQ(message("bf16+heads:5"),
+            "treatment 'bf16+heads:5': pruning: 5 query heads, want 3, 6, 9: as many of each of 3 "
+            "key heads");
+  EXPECT_EQ(message("bf16+heads:3+kv_heads:2"),
+            "treatment 'bf16+heads:3+kv_heads:2': pruning: 3 query heads, want 2, 4, 6: as many of "
+            "each of 2 key heads");
+  EXPECT_EQ(message("bf16+kv_heads:4"),
+            "treatment 'bf16+kv_heads:4': pruning: 4 key heads, want 1 to 3");
+  // What a transform turns is what is left.
+  EXPECT_NE(message("int4+mlp:1344+h_down:128").find("a divisor of 1344"), std::string::npos);
+  EXPECT_EQ(message("int4+mlp:1280+h_down:128"), "");
+  EXPECT_EQ(
+      parse_recipe(shape, "mlp_width = 1000\nlayers = [\"\", \"\"]", "r.toml").error().message,
+      "r.toml: pruning: mlp width 1000, want a multiple of 16 up to 1536");
+  shape.intermediate_size = 1530;
+  EXPECT_EQ(message("bf16+mlp:1530"), "");
+}
+
 TEST(BitsPerWeight, CountsScalesOfShortGroups) {
   const auto shape = small_shape();
   const auto recipe = parse_uniform_recipe(shape, "int4_g128");

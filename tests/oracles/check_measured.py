@@ -10,7 +10,8 @@ import tempfile
 from check_llama_cpp import write_tokenizer
 
 TREATMENTS = ["int4_g64+a:int8_token", "nvfp4", "int4_asym_g32+kv:int8", "int4_g64+head:int8", "int4_g64+r:r1r2",
-              "int4_g64_gptq", "nvfp4_awq_gptq", "int8_smooth+a:int8_token", "int3_g64_gptq_cd", "int3_g64_signround"]
+              "int4_g64_gptq", "nvfp4_awq_gptq", "int8_smooth+a:int8_token", "int3_g64_gptq_cd", "int3_g64_signround",
+              "bf16+mlp:64", "int4_g64_gptq+mlp:64+heads:2", "int8+mlp:80+kv_heads:1"]
 CALIBRATION = ["README.md", "16", "32"]
 TEXT = ["--text", "README.md", "--windows", "2", "--context", "64", "--json"]
 
