@@ -197,5 +197,19 @@ TEST(CheckPriced, RefusesRotationsThatUntieAnEmbedding) {
   EXPECT_TRUE(check_priced(shape, recipe).has_value());
 }
 
+// Costs are of one shape: a recipe that leaves less of it would be priced as if it did not.
+TEST(CheckPriced, RefusesPruningOfTheShapeThatIsPriced) {
+  model::ModelShape shape;
+  shape.intermediate_size = 1536;
+  shape.num_heads = 9;
+  shape.num_kv_heads = 3;
+  recipe::Recipe recipe;
+  recipe.pruning.mlp_width = 1344;
+  EXPECT_EQ(check_priced(shape, recipe).error().message,
+            "pruning to MLP width 1344, 9 query and 3 key heads: the model that is priced here is "
+            "whole, want a recipe without pruning");
+  EXPECT_TRUE(check_priced(recipe::pruned_shape(shape, recipe.pruning), recipe).has_value());
+}
+
 }  // namespace
 }  // namespace dovetail::chip

@@ -114,6 +114,7 @@ std::vector<int64_t> multiples(int64_t step, int64_t up_to) {
 }
 
 Status check_pruning(const model::ModelShape& shape, const Pruning& pruning) {
+  if (pruning == Pruning{}) return {};
   const auto [width, heads, kv_heads] = pruning;
   const bool width_is_legal = width >= 0 && width <= shape.intermediate_size &&
                               (width % kMlpWidthGranule == 0 || width == shape.intermediate_size);
@@ -150,10 +151,12 @@ Status check_kv(const KvTreatment& kv, int64_t head_dim) {
 }  // namespace
 
 model::ModelShape pruned_shape(model::ModelShape shape, const Pruning& pruning) {
-  const int64_t group = shape.num_heads / shape.num_kv_heads;
   if (pruning.mlp_width != 0) shape.intermediate_size = pruning.mlp_width;
-  if (pruning.kv_heads != 0) shape.num_kv_heads = pruning.kv_heads;
-  shape.num_heads = pruning.heads != 0 ? pruning.heads : group * shape.num_kv_heads;
+  if (pruning.kv_heads != 0) {
+    shape.num_heads = shape.num_heads / shape.num_kv_heads * pruning.kv_heads;
+    shape.num_kv_heads = pruning.kv_heads;
+  }
+  if (pruning.heads != 0) shape.num_heads = pruning.heads;
   return shape;
 }
 

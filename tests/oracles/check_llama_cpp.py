@@ -11,7 +11,8 @@ import sys
 PROMPT, NEW = 16, 32
 EXACT = ["f32", "f16"]
 ROUNDED = ["q4_0", "q4_1", "q5_0", "q8_0", "q4_k", "q6_k", "mxfp4",  # encoded from the weights
-           "int4_g32", "int5_g32", "int8_g32", "int4_g64", "mxfp4+head:int8_g32"]  # code by code
+           "int4_g32", "int5_g32", "int8_g32", "int4_g64", "mxfp4+head:int8_g32",  # code by code
+           "int8_g32+mlp:320+heads:2", "int8_g32+kv_heads:1"]
 
 
 def write_tokenizer(folder):

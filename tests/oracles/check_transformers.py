@@ -69,7 +69,8 @@ def load(folder):
 # Every layout, every width, every granule.
 WEIGHTS = ["int2_g32", "int3_asym_g64", "int4_g64", "int4_asym_b128", "int4_asym_tensor", "int5", "int6_asym",
            "int7_g16", "int8_asym_g64", "fp8_e4m3fn", "fp8_e4m3fn_b128", "fp8_e4m3fn_g64", "mxfp8_e4m3fn",
-           "mxfp6_e2m3", "mxfp4", "nvfp4", "int4_g128+head:nvfp4", "int4_asym_g32+head:int8"]
+           "mxfp6_e2m3", "mxfp4", "nvfp4", "int4_g128+head:nvfp4", "int4_asym_g32+head:int8",
+           "bf16+mlp:160+heads:2", "int4_g32+mlp:320+kv_heads:1"]
 # Activations are rounded: a last bit of difference may flip a code, and later tokens see it.
 ACTIVATIONS = ["int8+a:int8_token", "int8_asym+a:int8_token", "fp8_e4m3fn_tensor+a:fp8_token",
                "int4_g64+a:int8_token"]

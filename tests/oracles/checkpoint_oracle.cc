@@ -1,6 +1,8 @@
 // Writes checkpoints of a small random model, and what Dovetail computes with them, for
 // check_transformers.py, check_llama_cpp.py and check_gguf.py.
 //
+// A treatment that prunes gives a model of the pruned shape.
+//
 //   checkpoint_oracle folder OUT TREATMENT [tied|untied] [SOURCE]
 //     OUT/model, OUT/logits.f32 (tokens, vocabulary), OUT/values/<tensor>.f32, OUT/tokens.json
 //   checkpoint_oracle gguf OUT TREATMENT|TYPE SOURCE
@@ -74,9 +76,10 @@ Status write_answers(const std::string& out, model::Weights weights, const recip
 
 Status write_folder(const std::string& out, const std::string& treatment, bool tied,
                     const std::string& source) {
-  const model::ModelShape shape = small_shape(tied, 256);
+  const model::ModelShape whole = small_shape(tied, 256);
+  DOVETAIL_TRY(const recipe::Recipe recipe, recipe::parse_uniform_recipe(whole, treatment));
+  const model::ModelShape shape = recipe::pruned_shape(whole, recipe.pruning);
   const model::Weights weights = small_weights(shape);
-  DOVETAIL_TRY(const recipe::Recipe recipe, recipe::parse_uniform_recipe(shape, treatment));
   fs::create_directories(out);
   DOVETAIL_TRY(FolderWriter writer,
                FolderWriter::create(request_for(out + "/model", shape, recipe, source)));
@@ -99,12 +102,13 @@ Status write_encoded(GgufWriter& writer, model::Weights weights, model::TensorTy
 }
 
 Status write_gguf(const std::string& out, const std::string& what, const std::string& source) {
-  const model::ModelShape shape = small_shape(true, 256);
-  const model::Weights weights = small_weights(shape);
-  fs::create_directories(out);
+  const model::ModelShape whole = small_shape(true, 256);
   const auto type = parse_gguf_type(what);
   DOVETAIL_TRY(const recipe::Recipe recipe,
-               recipe::parse_uniform_recipe(shape, type.has_value() ? "bf16" : what));
+               recipe::parse_uniform_recipe(whole, type.has_value() ? "bf16" : what));
+  const model::ModelShape shape = recipe::pruned_shape(whole, recipe.pruning);
+  const model::Weights weights = small_weights(shape);
+  fs::create_directories(out);
   DOVETAIL_TRY(GgufWriter writer,
                GgufWriter::create(request_for(out + "/model.gguf", shape, recipe, source)));
   if (type.has_value()) {
