@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "base/test_folder.h"
 #include "compress/tiny_model.h"
 #include "model/reference_forward.h"
 
@@ -104,7 +105,7 @@ TEST(MaskFisher, NeitherDiskNorPiecesChangeTheScores) {
   const host::TokenBatch tokens = random_tokens(5, 24, 101, 6);
   const auto memory = mask_fisher(source_of(weights), tokens, {.rows_at_once = 48}).value();
   const auto disk = mask_fisher(source_of(weights), tokens,
-                                {.rows_at_once = 48, .spill_folder = testing::TempDir()})
+                                {.rows_at_once = 48, .spill_folder = test_folder().string()})
                         .value();
   const auto whole = mask_fisher(source_of(weights), tokens).value();
   for (size_t layer = 0; layer < memory.size(); ++layer) {

@@ -115,6 +115,8 @@ std::vector<int64_t> multiples(int64_t step, int64_t up_to) {
 
 Status check_pruning(const model::ModelShape& shape, const Pruning& pruning) {
   if (pruning == Pruning{}) return {};
+  if (shape.num_kv_heads < 1)
+    return invalid_argument("pruning: a shape without key heads, want at least one");
   const auto [width, heads, kv_heads] = pruning;
   const bool width_is_legal = width >= 0 && width <= shape.intermediate_size &&
                               (width % kMlpWidthGranule == 0 || width == shape.intermediate_size);

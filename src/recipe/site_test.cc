@@ -194,6 +194,8 @@ TEST(UniformRecipe, RefusesWhatNoLayerCanKeep) {
       "r.toml: pruning: mlp width 1000, want a multiple of 16 up to 1536");
   shape.intermediate_size = 1530;
   EXPECT_EQ(message("bf16+mlp:1530"), "");
+  shape.num_kv_heads = 0;
+  EXPECT_NE(message("bf16+heads:3").find("a shape without key heads"), std::string::npos);
 }
 
 TEST(BitsPerWeight, CountsScalesOfShortGroups) {

@@ -265,13 +265,14 @@ def recipe_file_seeds():
     yield "sound_named", (b'head = "int8+a:int8_token"\nlayers = [\n'
                           b'  "attn_qkv=int4_g128+a:fp8_token attn_o=int3_asym_g32 mlp_gate_up=mxfp4 '
                           b'mlp_down=nvfp4 kv=int4+q:int8_token",\n  "kv=int8 mlp_down=fp8_e4m3fn",\n]\n')
+    yield "sound_pruned", (b'mlp_width = 48\nheads = 2\nkv_heads = 1\nlayers = ["kv=int8", "attn_o=int8"]\n')
 
 
 def treatment_seeds():
     for index, name in enumerate(
             ("bf16", "int4_g128+a:int8_token", "int8+q:int8_token", "int2_asym_g32",
              "int5_g64+a:fp8_token+kv:int8+q:int8_token+head:int8", "mxfp4", "nvfp4+head:fp8_e4m3fn",
-             "int4_g128_gptq")):
+             "int4_g128_gptq", "int4_g64_gptq+mlp:48+heads:1+kv_heads:1+r:r1r2")):
         yield f"name_{index}", name.encode()
 
 
