@@ -23,8 +23,8 @@ namespace dovetail::host::amx {
 
 namespace {
 
-constexpr int64_t kSide = 16;         // lines of a tile
-constexpr int64_t kStep = 32;         // depth of a tile
+constexpr int64_t kSide = 16;          // lines of a tile
+constexpr int64_t kStep = 32;          // depth of a tile
 constexpr int64_t kPanel = 2 * kSide;  // lines that are packed together
 constexpr int64_t kParts = 3;
 constexpr int64_t kTileBytes = 1024;
@@ -83,8 +83,8 @@ Parts split(__m512 x) {
 
 // The even lanes' low halves below the odd ones': 32 of them from two vectors in order.
 __m512i join_neighbours(__m512i low, __m512i high) {
-  return std::bit_cast<__m512i>(_mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(low)),
-                                                   _mm512_cvtepi32_epi16(high), 1));
+  return std::bit_cast<__m512i>(_mm512_inserti64x4(
+      _mm512_castsi256_si512(_mm512_cvtepi32_epi16(low)), _mm512_cvtepi32_epi16(high), 1));
 }
 
 void transpose(Square& square) {
@@ -286,7 +286,7 @@ void multiply(const Lines& left, const Lines& right, float* c, int64_t c_stride,
 }
 
 void add_gram(int64_t rows, int64_t k, const float* x, float* sum) {
-  constexpr int64_t kRows = 512;                      // packed at a time
+  constexpr int64_t kRows = 512;                    // packed at a time
   constexpr int64_t kBlock = kBlockLines / kPanel;  // panels of a block that a core multiplies
   const int64_t panels = round_up(k, kPanel) / kPanel;
   const int64_t blocks = (panels + kBlock - 1) / kBlock;

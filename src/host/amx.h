@@ -1,9 +1,9 @@
 // Matrix products on the processor's tile unit (AMX), which multiplies bfloat16 some sixteen times
-// faster than the vector units multiply FP32. A float is the sum of three bfloat16 (8 + 8 + 8 bits of
-// mantissa); of the nine products of two such sums the six largest are kept, so that what is left out
-// is below 2^-24 of each product, and sums are kept in FP32: as exact as FP32 arithmetic, at more
-// than twice its speed. Numbers below 2^-126 count as zero, and where an operand is not finite the
-// sums that it enters are not.
+// faster than the vector units multiply FP32. A float is the sum of three bfloat16 (8 + 8 + 8 bits
+// of mantissa); of the nine products of two such sums the six largest are kept, so that what is
+// left out is below 2^-24 of each product, and sums are kept in FP32: as exact as FP32 arithmetic,
+// at more than twice its speed. Numbers below 2^-126 count as zero, and where an operand is not
+// finite the sums that it enters are not.
 //
 // Source: Henry, Tang, Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For
 // Higher-Precision Computations", arXiv:1904.06376.
@@ -19,7 +19,8 @@ namespace dovetail::host::amx {
 [[nodiscard]] bool available();
 
 // Lines of a matrix (rows of the left operand, columns of the right one), each `depth` values that
-// are summed over: value d of line i is values[i * line_stride + d * depth_stride]; one stride is 1.
+// are summed over: value d of line i is values[i * line_stride + d * depth_stride]; one stride
+// is 1.
 struct Lines {
   const float* values = nullptr;
   int64_t count = 0;

@@ -54,8 +54,8 @@ double worst_error(const Lines& left, const Lines& right, const std::vector<doub
         sum += product;
         size += std::fabs(product);
       }
-      worst = std::max(worst,
-                       std::fabs(static_cast<double>(c[at]) - sum) / (size * std::exp2(-24.0)));
+      worst =
+          std::max(worst, std::fabs(static_cast<double>(c[at]) - sum) / (size * std::exp2(-24.0)));
     }
   }
   return worst;
