@@ -215,7 +215,7 @@ TEST_F(StudyTest, ChoosesAmongAlgorithms) {
   std::string text = read_text_file(at("study.toml"), 1 << 20).value();
   const std::string menu = "\"int4_g32\", ";
   text.replace(text.find(menu), menu.size(), "\"int4_g32\", \"int4_g32_gptq\", ");
-  text.replace(text.find("kl_caps_nats = [0.02]"), 21, "kl_caps_nats = [0.05]");
+  text.replace(text.find("kl_caps_nats = [0.02]"), 21, "kl_caps_nats = [0.1]");
   write("algorithms.toml", text);
   const auto record = run(at("algorithms.toml"), at("out"));
   ASSERT_TRUE(record.has_value()) << record.error().message;
