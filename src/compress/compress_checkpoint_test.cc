@@ -157,7 +157,8 @@ void run_killed(const std::string& folder, const std::string& treatment, const c
 }
 
 TEST_F(CompressCheckpointTest, KilledAtAnyLayerItGoesOnToTheSameBits) {
-  for (const std::string treatment : {"int4_g32_gptq+head:int8", "int4_g32_gptq+mlp:64+heads:2"}) {
+  for (const std::string treatment :
+       {"int4_g32_gptq+qep:0.5+head:int8", "int4_g32_gptq+mlp:64+heads:2"}) {
     ASSERT_TRUE(
         compress_to_checkpoint(request_in(folder_.string(), treatment, "whole")).has_value());
     if (treatment.find("mlp:") != std::string::npos) {

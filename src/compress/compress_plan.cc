@@ -137,7 +137,10 @@ class Planner {
     });
     const int64_t learning =
         learns ? 2 * tokens() * s.hidden_size * kFloat + 2 * layer_bytes(s) : 0;
-    const int64_t beside = kProgramBytes + layer_bytes(s) + scratch + text + learning;
+    // Carried error runs the original beside: its weights, its text.
+    const bool carries = recipe_.carried_frac > 0;
+    const int64_t original = carries ? text + layer_bytes(s) : 0;
+    const int64_t beside = kProgramBytes + layer_bytes(s) + scratch + text + learning + original;
     Step largest{beside + (learns ? 5 * layer_bytes(s) : 0), "one layer"};
     // Reading a matrix off the grid holds it twice.
     keep_larger(largest,
@@ -147,7 +150,8 @@ class Planner {
         if (!is_treated(treatment(layer, kind))) continue;
         const auto [n, k] = recipe::linear_shape(s, static_cast<SiteKind>(kind));
         keep_larger(largest,
-                    {beside + site_bytes(treatment(layer, kind), n, k),
+                    {beside + site_bytes(treatment(layer, kind), n, k) +
+                         (carries ? (n + k) * k * kFloat : 0),
                      fmt::format("{} ({})", recipe::site_kind_name(static_cast<SiteKind>(kind)),
                                  recipe::weight_treatment_name(treatment(layer, kind)))});
       }
@@ -236,6 +240,7 @@ class Planner {
     const bool learns = std::ranges::any_of(
         recipe.linear, [](const auto& t) { return t.algorithm == recipe::Algorithm::kSignround; });
     if (folds) plan.forward_flops += forward;
+    if (recipe_.carried_frac > 0) plan.forward_flops += forward;
     if (!learns) return;
     const LearnedParams learned;
     const double batch_frac = static_cast<double>(std::min(learned.batch, inputs_.sequences)) /
@@ -246,13 +251,19 @@ class Planner {
 
   // Moments: the half that symmetry leaves. GPTQ: factor and inverse 2/3 k^3 in double, moving the
   // rest n k^2, three output errors of n k^2 each.
-  static void add_site(const recipe::LinearTreatment& treatment, double n, double k, double rows,
-                       CompressPlan& plan) {
+  void add_site(const recipe::LinearTreatment& treatment, double n, double k, double rows,
+                CompressPlan& plan) const {
     if (!needs_moments(treatment)) return;
     plan.moment_flops += rows * k * k;
     plan.solve_flops += 2 * n * k * k;
     if (treatment.algorithm == recipe::Algorithm::kImatrix) return;
     plan.solve_flops += 2 * (2.0 / 3) * k * k * k + 2 * n * k * k;
+    // Moments between the original's inputs and these, all of them; three products with the weights
+    // and another factor.
+    if (recipe_.carried_frac > 0) {
+      plan.moment_flops += 2 * rows * k * k;
+      plan.solve_flops += 2 * (2.0 / 3) * k * k * k + 6 * n * k * k;
+    }
     // Four sweeps of 2 n k^2 and 30 groups' products.
     if (treatment.algorithm != recipe::Algorithm::kGptq)
       plan.solve_flops += 4 * (2 * n * k * k + 2 * 30 * n * k * kGroup);

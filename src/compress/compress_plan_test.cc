@@ -52,6 +52,17 @@ TEST(CompressPlan, CountsTheArithmeticOfAKnownModel) {
               1e-6);
 }
 
+TEST(CompressPlan, CountsTheOriginalThatRunsBeside) {
+  const model::ModelShape s = shape(30, 1536, 8960, 12, 2, 151936);
+  const PlanInputs inputs{.sequences = 64, .seq = 512, .memory_bytes = 20 * kGib};
+  const auto alone = plan_compression(s, uniform(s, "int4_g64_gptq"), inputs).value();
+  const auto beside = plan_compression(s, uniform(s, "int4_g64_gptq+qep:0.5"), inputs).value();
+  EXPECT_EQ(beside.forward_flops, 2 * alone.forward_flops);
+  EXPECT_NEAR(beside.moment_flops, 3 * alone.moment_flops, 1e-6 * alone.moment_flops);
+  // Its text and its layer at least.
+  EXPECT_GT(beside.peak_bytes - alone.peak_bytes, 4 * 32768 * (1536 + 8960));
+}
+
 // Sizes of what is left; scoring is three times a forward pass and more, over what was there.
 TEST(CompressPlan, CountsThePrunedModelAndWhatItTakesToPruneIt) {
   model::ModelShape s = shape(30, 576, 1536, 9, 3, 49152);

@@ -9,8 +9,10 @@
 #include <fmt/format.h>
 
 #include "base/parallel.h"
+#include "compress/carried_error.h"
 #include "compress/round_matrix.h"
 #include "formats/activation.h"
+#include "host/matmul.h"
 #include "host/symmetric.h"
 
 namespace dovetail::compress {
@@ -44,6 +46,10 @@ bool learns(const recipe::LayerRecipe& recipe) {
   return std::ranges::any_of(recipe.linear, [](const recipe::LinearTreatment& treatment) {
     return treatment.algorithm == recipe::Algorithm::kSignround;
   });
+}
+bool corrects_inputs(const recipe::LinearTreatment& treatment) {
+  return treatment.algorithm == recipe::Algorithm::kGptq ||
+         treatment.algorithm == recipe::Algorithm::kGptqCd;
 }
 bool folds(const recipe::LayerRecipe& recipe) {
   return std::ranges::any_of(recipe.linear, [](const recipe::LinearTreatment& treatment) {
@@ -161,7 +167,8 @@ LayerCompressor::LayerCompressor(const model::ModelShape& shape, const recipe::R
                                              num_threads())),
       hidden_(ActivationStore::create(0, 0, "").value()),
       inner_(ActivationStore::create(0, 0, "").value()),
-      original_(ActivationStore::create(0, 0, "").value()) {}
+      original_(ActivationStore::create(0, 0, "").value()),
+      original_inner_(ActivationStore::create(0, 0, "").value()) {}
 
 Result<LayerCompressor> LayerCompressor::create(const model::ModelShape& shape,
                                                 const recipe::Recipe& recipe,
@@ -182,9 +189,14 @@ Result<LayerCompressor> LayerCompressor::create(const model::ModelShape& shape,
       compressor.inner_,
       ActivationStore::create(tokens.rows(), std::max(shape.q_size(), shape.intermediate_size),
                               params.spill_folder));
-  if (std::ranges::any_of(recipe.layers, learns)) {
+  if (recipe.carried_frac > 0 || std::ranges::any_of(recipe.layers, learns)) {
     DOVETAIL_TRY(compressor.original_,
                  ActivationStore::create(tokens.rows(), shape.hidden_size, params.spill_folder));
+  }
+  if (recipe.carried_frac > 0) {
+    DOVETAIL_TRY(
+        compressor.original_inner_,
+        ActivationStore::create(tokens.rows(), compressor.inner_.width(), params.spill_folder));
   }
   return compressor;
 }
@@ -238,18 +250,26 @@ Result<CompressedLayer> LayerCompressor::compress(int64_t index, model::LayerWei
   current.layer.numerics = numerics_.layers[static_cast<size_t>(index)];
   const recipe::LayerRecipe& recipe = recipe_->layers[static_cast<size_t>(index)];
   if (folds(recipe)) DOVETAIL_TRY_STATUS(fold_sites(current));
+  if (recipe_->carried_frac > 0) {
+    const model::LayerWeights weights_before = current.layer.weights;
+    const host::LayerNumerics plain = without_rounding(current.layer.numerics);
+    const Side original{weights_before, plain, original_, original_inner_};
+    DOVETAIL_TRY_STATUS(run_half(current, attention_half(), &original));
+    DOVETAIL_TRY_STATUS(run_half(current, mlp_half(), &original));
+    return std::move(current.layer);
+  }
   if (!learns(recipe)) {
     if (follows_original()) DOVETAIL_TRY_STATUS(follow(index, current.layer.weights));
-    DOVETAIL_TRY_STATUS(run_half(current, attention_half()));
-    DOVETAIL_TRY_STATUS(run_half(current, mlp_half()));
+    DOVETAIL_TRY_STATUS(run_half(current, attention_half(), nullptr));
+    DOVETAIL_TRY_STATUS(run_half(current, mlp_half(), nullptr));
     return std::move(current.layer);
   }
   DOVETAIL_TRY_STATUS(check_learns(recipe, index));
   const model::LayerWeights original = current.layer.weights;
   DOVETAIL_TRY(const std::vector<float> inputs, all_rows(hidden_));
   DOVETAIL_TRY_STATUS(follow(index, original));
-  DOVETAIL_TRY_STATUS(run_half(current, attention_half()));
-  DOVETAIL_TRY_STATUS(run_half(current, mlp_half()));
+  DOVETAIL_TRY_STATUS(run_half(current, attention_half(), nullptr));
+  DOVETAIL_TRY_STATUS(run_half(current, mlp_half(), nullptr));
   DOVETAIL_TRY_STATUS(learn(current, original, inputs));
   return std::move(current.layer);
 }
@@ -364,59 +384,92 @@ Status LayerCompressor::observe(int64_t index, model::LayerWeights weights,
   Current current{.index = index, .layer = {}, .done_frac = nobody, .look = &look};
   current.layer.weights = std::move(weights);
   current.layer.numerics = numerics_.layers[static_cast<size_t>(index)];
-  DOVETAIL_TRY_STATUS(run_half(current, attention_half()));
-  return run_half(current, mlp_half());
+  DOVETAIL_TRY_STATUS(run_half(current, attention_half(), nullptr));
+  return run_half(current, mlp_half(), nullptr);
 }
 
-Status LayerCompressor::run_half(Current& current, const Half& half) {
-  const model::LayerWeights& weights = current.layer.weights;
-  const host::LayerNumerics& numerics = current.layer.numerics;
-  const int64_t h = shape_.hidden_size;
-  const int64_t width = half.inner_width(shape_);
-  const host::InputNumerics& inner_numerics = numerics.linear[static_cast<size_t>(half.second)];
-  const ForInputs first_inputs = [&](const UseInputs& use) -> Status {
-    const Buffer hidden = host::make_buffer(per_piece_ * tokens_->seq * h);
-    const Buffer normed = host::make_buffer(per_piece_ * tokens_->seq * h);
-    for (int64_t at = 0; at < tokens_->batch; at += per_piece_) {
-      const host::LayerRun run = run_of(weights, numerics, at, per_piece_);
-      DOVETAIL_TRY(const float* const x,
-                   hidden_.fetch(at * tokens_->seq, run.rows(), hidden.get()));
-      half.norm(run, x, normed.get());
-      use(run.rows(), normed.get());
-    }
-    return {};
+Result<const float*> LayerCompressor::first_inputs(const Half& half, const Side& side,
+                                                   int64_t sequence, Buffer& scratch) {
+  const int64_t size = per_piece_ * tokens_->seq * shape_.hidden_size;
+  if (scratch == nullptr) scratch = host::make_buffer(2 * size);  // stream, normed
+  const host::LayerRun run = run_of(side.weights, side.numerics, sequence, per_piece_);
+  DOVETAIL_TRY(const float* const x,
+               side.stream.fetch(sequence * tokens_->seq, run.rows(), scratch.get()));
+  half.norm(run, x, scratch.get() + size);
+  return scratch.get() + size;
+}
+
+Result<const float*> LayerCompressor::second_inputs(const Half& half, const Side& side,
+                                                    int64_t sequence, Buffer& scratch) {
+  if (scratch == nullptr)
+    scratch = host::make_buffer(per_piece_ * tokens_->seq * half.inner_width(shape_));
+  const host::LayerRun run = run_of(side.weights, side.numerics, sequence, per_piece_);
+  return inputs_of(side.inner, side.numerics.linear[static_cast<size_t>(half.second)],
+                   sequence * tokens_->seq, run.rows(), scratch.get());
+}
+
+Status LayerCompressor::make_inner(const Half& half, const Side& side) {
+  side.inner.reuse(half.inner_width(shape_));
+  return for_pieces(side.weights, side.numerics,
+                    [&](const host::LayerRun& run, int64_t row, PieceScratch& scratch) -> Status {
+                      DOVETAIL_TRY(const float* const x,
+                                   side.stream.fetch(row, run.rows(), scratch.hidden.get()));
+                      half.norm(run, x, scratch.layer.normed.get());
+                      half.make(run, scratch.layer);
+                      return side.inner.write(row, run.rows(), (scratch.layer.*half.made).get());
+                    });
+}
+
+Status LayerCompressor::add_inner(const Half& half, const Side& side) {
+  const host::InputNumerics& numerics = side.numerics.linear[static_cast<size_t>(half.second)];
+  return for_pieces(
+      side.weights, side.numerics,
+      [&](const host::LayerRun& run, int64_t row, PieceScratch& scratch) -> Status {
+        DOVETAIL_TRY(float* const stream, side.stream.fetch(row, run.rows(), scratch.hidden.get()));
+        DOVETAIL_TRY(const float* const x, inputs_of(side.inner, numerics, row, run.rows(),
+                                                     (scratch.layer.*half.made).get()));
+        half.add(run, x, stream);
+        return side.stream.write(row, run.rows(), stream);
+      });
+}
+
+Status LayerCompressor::run_half(Current& current, const Half& half, const Side* original) {
+  const Side side{current.layer.weights, current.layer.numerics, hidden_, inner_};
+  using InputsOfPiece =
+      Result<const float*> (LayerCompressor::*)(const Half&, const Side&, int64_t, Buffer&);
+  const auto compress = [&](SiteKind kind, int64_t k, InputsOfPiece inputs) {
+    const auto for_each = [&](const auto& use_piece) -> Status {
+      Buffer scratch;
+      for (int64_t at = 0; at < tokens_->batch; at += per_piece_) {
+        DOVETAIL_TRY(const float* const x, (this->*inputs)(half, side, at, scratch));
+        DOVETAIL_TRY_STATUS(
+            use_piece(at, std::min(per_piece_, tokens_->batch - at) * tokens_->seq, x));
+      }
+      return {};
+    };
+    const ForInputs for_inputs = [&](const UseInputs& use) {
+      return for_each([&](int64_t, int64_t rows, const float* x) -> Status {
+        use(rows, x);
+        return {};
+      });
+    };
+    if (original == nullptr) return compress_site(current, kind, k, for_inputs, nullptr);
+    return compress_site(current, kind, k, for_inputs, [&](const UsePairs& use) {
+      Buffer scratch;
+      return for_each([&](int64_t at, int64_t rows, const float* x) -> Status {
+        DOVETAIL_TRY(const float* const wanted, (this->*inputs)(half, *original, at, scratch));
+        use(rows, wanted, x);
+        return {};
+      });
+    });
   };
-  DOVETAIL_TRY_STATUS(compress_site(current, half.first, h, first_inputs));
-  inner_.reuse(width);
-  const auto make_piece = [&](const host::LayerRun& run, int64_t row,
-                              PieceScratch& scratch) -> Status {
-    DOVETAIL_TRY(const float* const x, hidden_.fetch(row, run.rows(), scratch.hidden.get()));
-    half.norm(run, x, scratch.layer.normed.get());
-    half.make(run, scratch.layer);
-    return inner_.write(row, run.rows(), (scratch.layer.*half.made).get());
-  };
-  DOVETAIL_TRY_STATUS(for_pieces(weights, numerics, make_piece));
-  const ForInputs second_inputs = [&](const UseInputs& use) -> Status {
-    const int64_t piece = per_piece_ * tokens_->seq;
-    const Buffer scratch = host::make_buffer(piece * width);
-    for (int64_t row = 0; row < tokens_->rows(); row += piece) {
-      const int64_t rows = std::min(piece, tokens_->rows() - row);
-      DOVETAIL_TRY(const float* const x,
-                   inputs_of(inner_, inner_numerics, row, rows, scratch.get()));
-      use(rows, x);
-    }
-    return {};
-  };
-  DOVETAIL_TRY_STATUS(compress_site(current, half.second, width, second_inputs));
-  const auto add_piece = [&](const host::LayerRun& run, int64_t row,
-                             PieceScratch& scratch) -> Status {
-    DOVETAIL_TRY(float* const stream, hidden_.fetch(row, run.rows(), scratch.hidden.get()));
-    DOVETAIL_TRY(const float* const x, inputs_of(inner_, inner_numerics, row, run.rows(),
-                                                 (scratch.layer.*half.made).get()));
-    half.add(run, x, stream);
-    return hidden_.write(row, run.rows(), stream);
-  };
-  return for_pieces(weights, numerics, add_piece);
+  DOVETAIL_TRY_STATUS(compress(half.first, shape_.hidden_size, &LayerCompressor::first_inputs));
+  DOVETAIL_TRY_STATUS(make_inner(half, side));
+  if (original != nullptr) DOVETAIL_TRY_STATUS(make_inner(half, *original));
+  DOVETAIL_TRY_STATUS(
+      compress(half.second, half.inner_width(shape_), &LayerCompressor::second_inputs));
+  if (original != nullptr) DOVETAIL_TRY_STATUS(add_inner(half, *original));
+  return add_inner(half, side);
 }
 
 Result<SiteInputs> LayerCompressor::inputs_of_site(int64_t k, const ForInputs& for_inputs) {
@@ -454,7 +507,7 @@ Status LayerCompressor::settle_scale(host::InputNumerics& input, int64_t k,
 }
 
 Status LayerCompressor::compress_site(Current& current, SiteKind kind, int64_t k,
-                                      const ForInputs& for_inputs) {
+                                      const ForInputs& for_inputs, const ForPairs& for_pairs) {
   const recipe::LinearTreatment& treatment =
       recipe_->layers[static_cast<size_t>(current.index)].linear[static_cast<size_t>(kind)];
   if (current.done_frac) current.done_frac(static_cast<double>(kind) / 4);
@@ -471,11 +524,19 @@ Status LayerCompressor::compress_site(Current& current, SiteKind kind, int64_t k
     DOVETAIL_TRY_STATUS(for_inputs([&](int64_t rows, const float* x) { gram.add(rows, x); }));
     moments = std::move(gram).take_mean();
   }
+  std::vector<float> cross;
+  if (for_pairs && corrects_inputs(treatment)) {
+    cross.resize(static_cast<size_t>(k * k));
+    const double share = 1.0 / static_cast<double>(tokens_->rows());
+    DOVETAIL_TRY_STATUS(for_pairs([&](int64_t rows, const float* original, const float* x) {
+      host::matmul({original, rows, k, true}, {x, rows, k}, cross.data(), true, share);
+    }));
+  }
   const auto parts = site_parts(kind, treatment.weight);
   for (const std::vector<SiteMember>& members : parts) {
     std::string name = recipe::site_name({.kind = kind, .layer = current.index});
     if (parts.size() > 1) name += fmt::format(".{}", members.front().name);
-    const Status status = compress_part(current, kind, members, name, moments);
+    const Status status = compress_part(current, kind, members, name, moments, cross);
     if (!status.has_value()) return with_context(status.error(), name);
   }
   return {};
@@ -483,14 +544,21 @@ Status LayerCompressor::compress_site(Current& current, SiteKind kind, int64_t k
 
 Status LayerCompressor::compress_part(Current& current, SiteKind kind,
                                       const std::vector<SiteMember>& members,
-                                      const std::string& name, const std::vector<float>& moments) {
+                                      const std::string& name, const std::vector<float>& moments,
+                                      const std::vector<float>& cross) {
   const auto start = std::chrono::steady_clock::now();
   const recipe::LinearTreatment& treatment =
       recipe_->layers[static_cast<size_t>(current.index)].linear[static_cast<size_t>(kind)];
-  const model::Matrix w = stacked(current.layer.weights, members);
+  model::Matrix w = stacked(current.layer.weights, members);
   for (const SiteMember& member : members)
     DOVETAIL_TRY_STATUS(
         check_finite(current.layer.weights.*member.matrix, std::string(member.name)));
+  if (!cross.empty()) {
+    const CarriedErrorParams params{.fraction = recipe_->carried_frac,
+                                    .damping_frac = params_.gptq.damping_frac};
+    DOVETAIL_TRY(CarriedError corrected, correct_carried_error(params, w, moments, cross));
+    w = std::move(corrected.target);
+  }
   DOVETAIL_TRY(const GptqResult written, round_matrix(treatment, params_.gptq, w, moments));
   unstack(written.values, members, current.layer.weights);
   const std::vector<SiteMember> all = site_members(kind);

@@ -100,8 +100,9 @@ class LayerCompressor {
   using LookAtSite = std::function<Status(recipe::SiteKind kind, const SiteInputs& inputs)>;
   [[nodiscard]] Status observe(int64_t index, model::LayerWeights weights, const LookAtSite& look);
 
-  // Learned rounding compares with the original model: its residual stream is to be written before
-  // the first layer as well, and moved through original layers that are not compressed here.
+  // Learned rounding and carried error compare with the original model: its residual stream is to
+  // be written before the first layer as well, and moved through original layers that are not
+  // compressed here.
   [[nodiscard]] bool follows_original() const { return original_.rows() > 0; }
   [[nodiscard]] ActivationStore& original() { return original_; }
   [[nodiscard]] Status follow(int64_t index, const model::LayerWeights& original);
@@ -136,24 +137,44 @@ class LayerCompressor {
   Status run_layer(const model::LayerWeights& weights, const host::LayerNumerics& numerics,
                    ActivationStore& stream);
   struct Half;
+  // One model's way through a half: the compressed one, or the original where carried error is made
+  // good.
+  struct Side {
+    const model::LayerWeights& weights;
+    const host::LayerNumerics& numerics;
+    ActivationStore& stream;
+    ActivationStore& inner;  // inputs of the second site
+  };
   static const Half& attention_half();
   static const Half& mlp_half();
-  // Both linear sites of attention, or of the MLP.
-  Status run_half(Current& current, const Half& half);
+  // Both linear sites of attention, or of the MLP. original: null unless carried error is made
+  // good.
+  Status run_half(Current& current, const Half& half, const Side* original);
+  Status make_inner(const Half& half, const Side& side);
+  Status add_inner(const Half& half, const Side& side);
+  // A piece of a site's inputs, where it lies or in scratch.
+  Result<const float*> first_inputs(const Half& half, const Side& side, int64_t sequence,
+                                    host::Buffer& scratch);
+  Result<const float*> second_inputs(const Half& half, const Side& side, int64_t sequence,
+                                     host::Buffer& scratch);
   // Gives the inputs of a site piece by piece, x (rows, k).
   using UseInputs = std::function<void(int64_t rows, const float* x)>;
   using ForInputs = std::function<Status(const UseInputs& use)>;
+  // The same beside those of the original model, both (rows, k).
+  using UsePairs = std::function<void(int64_t rows, const float* original, const float* x)>;
+  using ForPairs = std::function<Status(const UsePairs& use)>;
   static Result<SiteInputs> inputs_of_site(int64_t k, const ForInputs& for_inputs);
   Status fold_sites(Current& current);
   Status fold_site(Current& current, recipe::SiteKind kind, const SiteInputs& inputs);
   Status learn(Current& current, const model::LayerWeights& original,
                const std::vector<float>& inputs);
   static Status settle_scale(host::InputNumerics& input, int64_t k, const ForInputs& for_inputs);
+  // for_pairs: null unless carried error is made good.
   Status compress_site(Current& current, recipe::SiteKind kind, int64_t k,
-                       const ForInputs& for_inputs);
+                       const ForInputs& for_inputs, const ForPairs& for_pairs);
   Status compress_part(Current& current, recipe::SiteKind kind,
                        const std::vector<SiteMember>& members, const std::string& name,
-                       const std::vector<float>& moments);
+                       const std::vector<float>& moments, const std::vector<float>& cross);
 
   model::ModelShape shape_;
   const recipe::Recipe* recipe_;
@@ -165,8 +186,9 @@ class LayerCompressor {
   int64_t num_workers_ = 1;
   std::vector<PieceScratch> scratch_;  // of every worker
   ActivationStore hidden_;
-  ActivationStore inner_;     // inputs of attn_o, then of mlp_down
-  ActivationStore original_;  // no rows unless a site learns
+  ActivationStore inner_;           // inputs of attn_o, then of mlp_down
+  ActivationStore original_;        // no rows unless a site learns or carried error is made good
+  ActivationStore original_inner_;  // no rows unless carried error is made good
 };
 
 }  // namespace dovetail::compress

@@ -13,6 +13,7 @@ struct RecipeFile {
   int64_t mlp_width = 0;
   int64_t heads = 0;
   int64_t kv_heads = 0;
+  double qep = 0;
   std::vector<std::string> layers;
   template <typename V, typename S>
   static void visit(V& v, S& s) {
@@ -27,6 +28,10 @@ struct RecipeFile {
     v.number("kv_heads", s.kv_heads,
              {.min = 0,
               .help = "key heads that stay in every layer, each with its query heads; 0: all"});
+    v.number("qep", s.qep,
+             {.min = 0,
+              .max = 1,
+              .help = "error carried from compressed layers that sites with gptq make good"});
     v.texts("layers", s.layers,
             {.required = true,
              .help = "one text per layer: attn_qkv=TREATMENT attn_o=.. mlp_gate_up=.. mlp_down=.. "

@@ -75,6 +75,7 @@ struct UniformParts {
   bool has_head = false;
   Rotation rotation = Rotation::kNone;
   Pruning pruning;
+  double carried_frac = 0;
 };
 
 // One part of a kv treatment: "kv:int4", "k:int4_c32", "q:int8_token". False: it is none.
@@ -124,12 +125,22 @@ Result<bool> parse_pruning_part(std::string_view piece, Pruning& pruning) {
   return false;
 }
 
+Result<double> parse_fraction(std::string_view text) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error == std::errc{} && stop == end && value > 0 && value <= 1) return value;
+  return invalid_argument(fmt::format("'qep:': '{}', want a number above 0, at most 1", text));
+}
+
 // A part of a uniform treatment that is neither of a linear nor of kv.
 Result<bool> parse_model_part(std::string_view piece, UniformParts& parts) {
   if (const auto block = value_of(piece, "h_down:")) {
     DOVETAIL_TRY(parts.down_hadamard, parse_block(*block));
   } else if (const auto rotation = value_of(piece, "r:")) {
     DOVETAIL_TRY(parts.rotation, parse_rotation(*rotation));
+  } else if (const auto fraction = value_of(piece, "qep:")) {
+    DOVETAIL_TRY(parts.carried_frac, parse_fraction(*fraction));
   } else if (const auto head = value_of(piece, "head:")) {
     DOVETAIL_TRY_STATUS(parse_weight(*head, parts.head));
     parts.has_head = true;
@@ -173,7 +184,7 @@ Result<UniformParts> parse_parts(std::string_view name) {
     if (!known) {
       return invalid_argument(fmt::format(
           "treatment '{}': '{}' is unknown, want a:, kv:, k:, v:, q: or head:FORMAT, h:, h_down: "
-          "or qkh:BLOCK, r:ROTATION, mlp:WIDTH, heads: or kv_heads:NUMBER",
+          "or qkh:BLOCK, r:ROTATION, mlp:WIDTH, heads: or kv_heads:NUMBER, qep:FRACTION",
           name, piece));
     }
   }
@@ -237,6 +248,7 @@ Result<Recipe> recipe_from_file(const model::ModelShape& shape, Result<RecipeFil
   const auto rotation = parse_rotation(file.rotation);
   if (!rotation.has_value()) return with_context(rotation.error(), name + ": rotation");
   recipe.rotation = *rotation;
+  recipe.carried_frac = file.qep;
   recipe.pruning = {.mlp_width = file.mlp_width, .heads = file.heads, .kv_heads = file.kv_heads};
   recipe.layers.resize(file.layers.size());
   for (size_t i = 0; i < file.layers.size(); ++i) {
@@ -328,6 +340,7 @@ Result<Recipe> parse_uniform_recipe(const model::ModelShape& shape, std::string_
   recipe.head = parts.head;
   recipe.rotation = parts.rotation;
   recipe.pruning = parts.pruning;
+  recipe.carried_frac = parts.carried_frac;
   LayerRecipe layer;
   layer.linear.fill(parts.linear);
   LinearTreatment& down = layer.linear[static_cast<size_t>(SiteKind::kMlpDown)];
@@ -352,6 +365,7 @@ std::string recipe_to_toml(const Recipe& recipe) {
   stays("mlp_width", recipe.pruning.mlp_width);
   stays("heads", recipe.pruning.heads);
   stays("kv_heads", recipe.pruning.kv_heads);
+  if (recipe.carried_frac != 0) text += fmt::format("qep = {}\n", recipe.carried_frac);
   text += "layers = [\n";
   for (const LayerRecipe& layer : recipe.layers) {
     text += "  \"";

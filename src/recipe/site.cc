@@ -168,8 +168,30 @@ bool prunes(const Pruning& pruning, const model::ModelShape& shape) {
          after.num_kv_heads != shape.num_kv_heads;
 }
 
+namespace {
+
+Status check_carried(const Recipe& recipe) {
+  if (recipe.carried_frac == 0) return {};
+  if (!(recipe.carried_frac > 0) || recipe.carried_frac > 1) {
+    return invalid_argument(fmt::format("qep: {}, want above 0, at most 1", recipe.carried_frac));
+  }
+  const auto some = [&](auto holds) {
+    return std::ranges::any_of(recipe.layers, [&](const LayerRecipe& layer) {
+      return std::ranges::any_of(layer.linear, [&](const auto& t) { return holds(t.algorithm); });
+    });
+  };
+  if (some([](Algorithm a) { return a == Algorithm::kSignround; }))
+    return invalid_argument("qep: not beside signround, which follows the original model itself");
+  if (!some([](Algorithm a) { return a == Algorithm::kGptq || a == Algorithm::kGptqCd; }))
+    return invalid_argument("qep: no site of the blocks has gptq or gptq_cd, want one");
+  return {};
+}
+
+}  // namespace
+
 Status check_recipe(const model::ModelShape& unpruned, const Recipe& recipe) {
   DOVETAIL_TRY_STATUS(check_pruning(unpruned, recipe.pruning));
+  DOVETAIL_TRY_STATUS(check_carried(recipe));
   const model::ModelShape shape = pruned_shape(unpruned, recipe.pruning);
   for (size_t layer = 0; layer < recipe.layers.size(); ++layer) {
     const LayerRecipe& at = recipe.layers[layer];

@@ -132,6 +132,9 @@ struct Recipe {
   LinearTreatment head;
   Rotation rotation = Rotation::kNone;
   Pruning pruning = {};
+  // How much of what compressed layers did to a site's inputs its weights make good before GPTQ
+  // rounds them (compress/carried_error.h), 0..1.
+  double carried_frac = 0;
   bool operator==(const Recipe&) const = default;
 };
 
@@ -145,13 +148,15 @@ struct Recipe {
 //   r:r1 | r:r1r2        rotation of the whole model
 //   mlp:WIDTH            MLP channels that stay in every layer
 //   heads:N, kv_heads:N  query heads that stay, as many of each key head; key heads that stay
+//   qep:FRACTION         carried error that GPTQ's sites make good, above 0, at most 1
 //   head:WEIGHTS         the head, which takes the activation of `a:` with it
 // A block that divides not is an error, and so is a fold at the head.
 [[nodiscard]] Result<Recipe> parse_uniform_recipe(const model::ModelShape& shape,
                                                   std::string_view name);
 // Widths and heads that the model has, Hadamard blocks that divide what they turn (after pruning),
-// none at the head, keys alone per channel. `shape`: of the model before or after it was pruned.
-// Errors: kInvalidArgument naming site, value and what was wanted. The parsers check it.
+// none at the head, keys alone per channel, GPTQ where carried error is made good. `shape`: of the
+// model before or after it was pruned. Errors: kInvalidArgument naming site, value and what was
+// wanted. The parsers check it.
 [[nodiscard]] Status check_recipe(const model::ModelShape& shape, const Recipe& recipe);
 // What a model of this shape is after pruning; of one that was pruned: the same. Needs
 // check_recipe.

@@ -131,6 +131,25 @@ TEST(UniformRecipe, NamesRotationsAndTransforms) {
   EXPECT_EQ(*again, *recipe);
 }
 
+TEST(UniformRecipe, NamesCarriedErrorWhereGptqTakesIt) {
+  const auto shape = small_shape();
+  const auto recipe = parse_uniform_recipe(shape, "int4_g64_gptq+r:r1+qep:0.25");
+  ASSERT_TRUE(recipe.has_value()) << recipe.error().message;
+  EXPECT_EQ(recipe->carried_frac, 0.25);
+  EXPECT_EQ(*parse_recipe(shape, recipe_to_toml(*recipe), "r.toml"), *recipe);
+  const auto message = [&](std::string_view name) {
+    return parse_uniform_recipe(shape, name).error().message;
+  };
+  EXPECT_EQ(message("int4_gptq+qep:1.5"), "'qep:': '1.5', want a number above 0, at most 1");
+  EXPECT_EQ(message("int4_gptq+qep:half"), "'qep:': 'half', want a number above 0, at most 1");
+  EXPECT_EQ(message("int4_imatrix+qep:1"),
+            "treatment 'int4_imatrix+qep:1': qep: no site of the blocks has gptq or gptq_cd, want "
+            "one");
+  EXPECT_EQ(message("int4_signround+qep:1"),
+            "treatment 'int4_signround+qep:1': qep: not beside signround, which follows the "
+            "original model itself");
+}
+
 TEST(UniformRecipe, RefusesWhatDoesNotFitTheModel) {
   const auto shape = small_shape();
   EXPECT_EQ(parse_uniform_recipe(shape, "int4+h:128").error().message,
