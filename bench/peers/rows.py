@@ -51,6 +51,14 @@ def integer(bits, group, symmetric=True, **more):
     return {"bits": bits, "group": group, "symmetric": symmetric, **more}
 
 
+# The best of Dovetail's algorithms at the same stored bits, (bits, group, symmetric).
+BEST = {
+    (4, 64, True): ("lut4_g64_gptq_cd+r:r1r2",),
+    (3, 64, True): ("lut3_g64_gptq_cd+r:r1r2+qep:0.5",),
+    (2, 64, True): ("int2_g64_gptq_cd+r:r1r2+qep:0.5",),
+}
+
+
 def gptq_row(bits, group, symmetric=True):
     """llm-compressor wants groups that divide every width; 128 does not divide SmolLM2's 576. Its
     stand-in is 96, the largest that does and is not coarser."""
@@ -72,7 +80,7 @@ def gptq_row(bits, group, symmetric=True):
                            integer(bits, group, symmetric)))
     base = f"int{bits}_{infix}g{group}"
     return Row(name, f"GPTQ W{bits} g{group} {shape}", tuple(peers),
-               (base + "_gptq",))
+               (base + "_gptq",) + BEST.get((bits, group, symmetric), ()))
 
 
 def auto_round_row(bits, symmetric):
@@ -122,7 +130,7 @@ ROWS = (
     awq_row(64),
     awq_row(128),
     scheme_row("smoothquant_w8a8", "SmoothQuant W8A8", "W8A8", "smoothquant",
-               ("int8_smoothquant+a:int8_token",), "int8_token", smoothing_strength=0.8),
+               ("int8_smooth+a:int8_token",), "int8_token", smoothing_strength=0.8),
     scheme_row("smoothquant_gptq_w8a8", "SmoothQuant and GPTQ W8A8", "W8A8", "smoothquant_gptq",
                ("int8_gptq+a:int8_token",), "int8_token", smoothing_strength=0.8),
     scheme_row("nvfp4", "NVFP4 round to nearest", "NVFP4A16", "rtn", ("nvfp4",)),
