@@ -64,12 +64,12 @@ class Pool {
   int64_t workers_ = 0;
 };
 
-std::atomic<Pool*> the_pool = nullptr;
 thread_local bool within_loop = false;
 
 // A forked process has only the thread that forked: it makes threads of its own.
 Pool& pool() {
   static std::mutex making;
+  static Pool* the_pool = nullptr;
   static const int registered = pthread_atfork([] { making.lock(); }, [] { making.unlock(); },
                                                [] {
                                                  the_pool = nullptr;

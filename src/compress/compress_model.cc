@@ -35,25 +35,6 @@ Result<model::Matrix> head_of(const ModelSource& source) {
   return source.shape.tied_embedding ? source.embedding() : source.head();
 }
 
-// The residual stream that enters the first layer; `embedding` if it is not the source's.
-Status embed(const ModelSource& source, const model::Matrix* embedding,
-             const host::TokenBatch& tokens, ActivationStore& hidden) {
-  const int64_t h = source.shape.hidden_size;
-  for (int64_t first = 0; first < tokens.rows(); first += tokens.seq) {
-    const auto begin = tokens.ids.begin() + first;
-    const std::vector<int32_t> ids(begin, begin + tokens.seq);
-    if (embedding == nullptr) {
-      DOVETAIL_TRY(const model::Matrix rows, source.embedding_of(ids));
-      DOVETAIL_TRY_STATUS(hidden.write(first, tokens.seq, rows.values.data()));
-      continue;
-    }
-    for (int64_t i = 0; i < tokens.seq; ++i)
-      DOVETAIL_TRY_STATUS(hidden.write(
-          first + i, 1, embedding->values.data() + int64_t{ids[static_cast<size_t>(i)]} * h));
-  }
-  return {};
-}
-
 // The head without an algorithm, then the embedding.
 Status write_beginning(const ModelSource& source, const recipe::Recipe& recipe,
                        const host::TokenBatch& tokens, const LayerParams& params,

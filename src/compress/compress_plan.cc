@@ -131,9 +131,8 @@ class Planner {
         spills ? 0
                : tokens() * (s.hidden_size + std::max(s.q_size(), s.intermediate_size)) * kFloat;
     // Learned rounding holds its inputs and targets, and about 20 bytes a weight.
-    const bool learns = std::ranges::any_of(recipe_.layers, [](const auto& layer) {
-      return std::ranges::any_of(
-          layer.linear, [](const auto& t) { return t.algorithm == recipe::Algorithm::kSignround; });
+    const bool learns = std::ranges::any_of(recipe_.layers, [](const recipe::LayerRecipe& layer) {
+      return recipe::has_algorithm(layer, recipe::Algorithm::kSignround);
     });
     const int64_t learning =
         learns ? 2 * tokens() * s.hidden_size * kFloat + 2 * layer_bytes(s) : 0;
@@ -237,8 +236,7 @@ class Planner {
                           CompressPlan& plan) const {
     const bool folds = std::ranges::any_of(
         recipe.linear, [](const auto& t) { return t.fold != recipe::Fold::kNone; });
-    const bool learns = std::ranges::any_of(
-        recipe.linear, [](const auto& t) { return t.algorithm == recipe::Algorithm::kSignround; });
+    const bool learns = recipe::has_algorithm(recipe, recipe::Algorithm::kSignround);
     if (folds) plan.forward_flops += forward;
     if (recipe_.carried_frac > 0) plan.forward_flops += forward;
     if (!learns) return;

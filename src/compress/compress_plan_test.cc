@@ -26,6 +26,16 @@ recipe::Recipe uniform(const model::ModelShape& s, std::string_view name) {
 
 constexpr int64_t kGib = int64_t{1} << 30;
 
+model::ModelShape smollm2_shape() {
+  model::ModelShape s = shape(30, 576, 1536, 9, 3, 49152);
+  s.head_dim = 64;
+  return s;
+}
+
+PlanInputs text_of_64_x_512() {
+  return {.sequences = 64, .seq = 512, .memory_bytes = 20 * kGib, .fp32_flops_per_s = 1e11};
+}
+
 TEST(CompressPlan, MemoryDoesNotGrowWithTheLayers) {
   const PlanInputs inputs{.sequences = 64, .seq = 512, .memory_bytes = 400 * kGib};
   const auto few = shape(2, 8192, 28672, 64, 8, 128256);
@@ -39,10 +49,8 @@ TEST(CompressPlan, MemoryDoesNotGrowWithTheLayers) {
 
 // Counted by hand for one linear shape: SmolLM2-135M, 64 x 512 tokens.
 TEST(CompressPlan, CountsTheArithmeticOfAKnownModel) {
-  model::ModelShape s = shape(30, 576, 1536, 9, 3, 49152);
-  s.head_dim = 64;
-  const PlanInputs inputs{
-      .sequences = 64, .seq = 512, .memory_bytes = 20 * kGib, .fp32_flops_per_s = 1e11};
+  const model::ModelShape s = smollm2_shape();
+  const PlanInputs inputs = text_of_64_x_512();
   const auto plan = plan_compression(s, uniform(s, "int4_g64_gptq"), inputs).value();
   const double linears = 576.0 * (576 + 2 * 192) + 576.0 * 576 + 3.0 * 576 * 1536;
   EXPECT_NEAR(plan.forward_flops, 30 * 32768.0 * (2 * linears + 2 * 512.0 * 576), 1e6);
@@ -65,10 +73,8 @@ TEST(CompressPlan, CountsTheOriginalThatRunsBeside) {
 
 // Sizes of what is left; scoring is three times a forward pass and more, over what was there.
 TEST(CompressPlan, CountsThePrunedModelAndWhatItTakesToPruneIt) {
-  model::ModelShape s = shape(30, 576, 1536, 9, 3, 49152);
-  s.head_dim = 64;
-  const PlanInputs inputs{
-      .sequences = 64, .seq = 512, .memory_bytes = 20 * kGib, .fp32_flops_per_s = 1e11};
+  const model::ModelShape s = smollm2_shape();
+  const PlanInputs inputs = text_of_64_x_512();
   const auto plan = plan_compression(s, uniform(s, "int4_g64_gptq+mlp:1344"), inputs).value();
   model::ModelShape left = s;
   left.intermediate_size = 1344;

@@ -1,14 +1,12 @@
 #include "compress/layer_compressor.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "base/parallel.h"
 #include "compress/carried_error.h"
 #include "compress/round_matrix.h"
 #include "formats/activation.h"
@@ -43,13 +41,7 @@ Status check_sizes(const model::ModelShape& shape, const model::LayerWeights& la
 }
 
 bool learns(const recipe::LayerRecipe& recipe) {
-  return std::ranges::any_of(recipe.linear, [](const recipe::LinearTreatment& treatment) {
-    return treatment.algorithm == recipe::Algorithm::kSignround;
-  });
-}
-bool corrects_inputs(const recipe::LinearTreatment& treatment) {
-  return treatment.algorithm == recipe::Algorithm::kGptq ||
-         treatment.algorithm == recipe::Algorithm::kGptqCd;
+  return recipe::has_algorithm(recipe, recipe::Algorithm::kSignround);
 }
 bool folds(const recipe::LayerRecipe& recipe) {
   return std::ranges::any_of(recipe.linear, [](const recipe::LinearTreatment& treatment) {
@@ -105,10 +97,6 @@ size_t first_matrix(SiteKind kind) {
 
 }  // namespace
 
-int64_t default_rows_at_once() {
-  return kPieceRows * num_threads();
-}
-
 // A layer is two halves alike: inputs of the first site, normed; what it makes of them, the inputs
 // of the second site, kept for the whole text; and that added to the stream.
 struct LayerCompressor::Half {
@@ -157,14 +145,7 @@ LayerCompressor::LayerCompressor(const model::ModelShape& shape, const recipe::R
       params_(params),
       numerics_(host::numerics_of(recipe)),
       rope_(tokens.seq, shape.head_dim, shape.rope_theta),
-      per_piece_(tokens.batch == 0
-                     ? 0
-                     : std::clamp<int64_t>(std::min(params.rows_at_once, kPieceRows) / tokens.seq,
-                                           1, tokens.batch)),
-      num_workers_(tokens.batch == 0
-                       ? 1
-                       : std::clamp<int64_t>(params.rows_at_once / (per_piece_ * tokens.seq), 1,
-                                             num_threads())),
+      pieces_(pieces_of(tokens, params.rows_at_once)),
       hidden_(ActivationStore::create(0, 0, "").value()),
       inner_(ActivationStore::create(0, 0, "").value()),
       original_(ActivationStore::create(0, 0, "").value()),
@@ -209,37 +190,28 @@ host::LayerRun LayerCompressor::run_of(const model::LayerWeights& weights,
 }
 
 template <typename Body>
-Status LayerCompressor::for_pieces(const model::LayerWeights& weights,
-                                   const host::LayerNumerics& numerics, const Body& body) {
-  if (tokens_->batch == 0) return {};
-  const int64_t piece_rows = per_piece_ * tokens_->seq;
-  while (std::ssize(scratch_) < num_workers_)
+Status LayerCompressor::for_runs(const model::LayerWeights& weights,
+                                 const host::LayerNumerics& numerics, const Body& body) {
+  const int64_t piece_rows = pieces_.sequences * tokens_->seq;
+  while (std::ssize(scratch_) < pieces_.workers)
     scratch_.push_back({host::LayerScratch(shape_, piece_rows),
                         host::make_buffer(piece_rows * shape_.hidden_size)});
-  const int64_t pieces = (tokens_->batch + per_piece_ - 1) / per_piece_;
-  std::vector<Status> results(static_cast<size_t>(pieces));
-  std::atomic<int64_t> next{0};
-  parallel_for(std::min(num_workers_, pieces), [&](int64_t worker, int64_t) {
-    for (int64_t piece = next++; piece < pieces; piece = next++) {
-      const host::LayerRun run = run_of(weights, numerics, piece * per_piece_, per_piece_);
-      results[static_cast<size_t>(piece)] =
-          body(run, piece * piece_rows, scratch_[static_cast<size_t>(worker)]);
-    }
-  });
-  for (Status& result : results)
-    if (!result.has_value()) return std::move(result);
-  return {};
+  return for_pieces(tokens_->batch, pieces_.sequences, pieces_.workers,
+                    [&](int64_t first, int64_t count, size_t worker) {
+                      return body(run_of(weights, numerics, first, count), first * tokens_->seq,
+                                  scratch_[worker]);
+                    });
 }
 
 Status LayerCompressor::run_layer(const model::LayerWeights& weights,
                                   const host::LayerNumerics& numerics, ActivationStore& stream) {
-  return for_pieces(weights, numerics,
-                    [&](const host::LayerRun& run, int64_t row, PieceScratch& scratch) -> Status {
-                      DOVETAIL_TRY(float* const hidden,
-                                   stream.fetch(row, run.rows(), scratch.hidden.get()));
-                      host::run_layer(run, hidden, scratch.layer);
-                      return stream.write(row, run.rows(), hidden);
-                    });
+  return for_runs(weights, numerics,
+                  [&](const host::LayerRun& run, int64_t row, PieceScratch& scratch) -> Status {
+                    DOVETAIL_TRY(float* const hidden,
+                                 stream.fetch(row, run.rows(), scratch.hidden.get()));
+                    host::run_layer(run, hidden, scratch.layer);
+                    return stream.write(row, run.rows(), hidden);
+                  });
 }
 
 Result<CompressedLayer> LayerCompressor::compress(int64_t index, model::LayerWeights weights,
@@ -254,22 +226,19 @@ Result<CompressedLayer> LayerCompressor::compress(int64_t index, model::LayerWei
     const model::LayerWeights weights_before = current.layer.weights;
     const host::LayerNumerics plain = without_rounding(current.layer.numerics);
     const Side original{weights_before, plain, original_, original_inner_};
-    DOVETAIL_TRY_STATUS(run_half(current, attention_half(), &original));
-    DOVETAIL_TRY_STATUS(run_half(current, mlp_half(), &original));
+    DOVETAIL_TRY_STATUS(run_halves(current, &original));
     return std::move(current.layer);
   }
   if (!learns(recipe)) {
     if (follows_original()) DOVETAIL_TRY_STATUS(follow(index, current.layer.weights));
-    DOVETAIL_TRY_STATUS(run_half(current, attention_half(), nullptr));
-    DOVETAIL_TRY_STATUS(run_half(current, mlp_half(), nullptr));
+    DOVETAIL_TRY_STATUS(run_halves(current, nullptr));
     return std::move(current.layer);
   }
   DOVETAIL_TRY_STATUS(check_learns(recipe, index));
   const model::LayerWeights original = current.layer.weights;
   DOVETAIL_TRY(const std::vector<float> inputs, all_rows(hidden_));
   DOVETAIL_TRY_STATUS(follow(index, original));
-  DOVETAIL_TRY_STATUS(run_half(current, attention_half(), nullptr));
-  DOVETAIL_TRY_STATUS(run_half(current, mlp_half(), nullptr));
+  DOVETAIL_TRY_STATUS(run_halves(current, nullptr));
   DOVETAIL_TRY_STATUS(learn(current, original, inputs));
   return std::move(current.layer);
 }
@@ -384,15 +353,14 @@ Status LayerCompressor::observe(int64_t index, model::LayerWeights weights,
   Current current{.index = index, .layer = {}, .done_frac = nobody, .look = &look};
   current.layer.weights = std::move(weights);
   current.layer.numerics = numerics_.layers[static_cast<size_t>(index)];
-  DOVETAIL_TRY_STATUS(run_half(current, attention_half(), nullptr));
-  return run_half(current, mlp_half(), nullptr);
+  return run_halves(current, nullptr);
 }
 
 Result<const float*> LayerCompressor::first_inputs(const Half& half, const Side& side,
                                                    int64_t sequence, Buffer& scratch) {
-  const int64_t size = per_piece_ * tokens_->seq * shape_.hidden_size;
+  const int64_t size = pieces_.sequences * tokens_->seq * shape_.hidden_size;
   if (scratch == nullptr) scratch = host::make_buffer(2 * size);  // stream, normed
-  const host::LayerRun run = run_of(side.weights, side.numerics, sequence, per_piece_);
+  const host::LayerRun run = run_of(side.weights, side.numerics, sequence, pieces_.sequences);
   DOVETAIL_TRY(const float* const x,
                side.stream.fetch(sequence * tokens_->seq, run.rows(), scratch.get()));
   half.norm(run, x, scratch.get() + size);
@@ -402,27 +370,27 @@ Result<const float*> LayerCompressor::first_inputs(const Half& half, const Side&
 Result<const float*> LayerCompressor::second_inputs(const Half& half, const Side& side,
                                                     int64_t sequence, Buffer& scratch) {
   if (scratch == nullptr)
-    scratch = host::make_buffer(per_piece_ * tokens_->seq * half.inner_width(shape_));
-  const host::LayerRun run = run_of(side.weights, side.numerics, sequence, per_piece_);
+    scratch = host::make_buffer(pieces_.sequences * tokens_->seq * half.inner_width(shape_));
+  const host::LayerRun run = run_of(side.weights, side.numerics, sequence, pieces_.sequences);
   return inputs_of(side.inner, side.numerics.linear[static_cast<size_t>(half.second)],
                    sequence * tokens_->seq, run.rows(), scratch.get());
 }
 
 Status LayerCompressor::make_inner(const Half& half, const Side& side) {
   side.inner.reuse(half.inner_width(shape_));
-  return for_pieces(side.weights, side.numerics,
-                    [&](const host::LayerRun& run, int64_t row, PieceScratch& scratch) -> Status {
-                      DOVETAIL_TRY(const float* const x,
-                                   side.stream.fetch(row, run.rows(), scratch.hidden.get()));
-                      half.norm(run, x, scratch.layer.normed.get());
-                      half.make(run, scratch.layer);
-                      return side.inner.write(row, run.rows(), (scratch.layer.*half.made).get());
-                    });
+  return for_runs(side.weights, side.numerics,
+                  [&](const host::LayerRun& run, int64_t row, PieceScratch& scratch) -> Status {
+                    DOVETAIL_TRY(const float* const x,
+                                 side.stream.fetch(row, run.rows(), scratch.hidden.get()));
+                    half.norm(run, x, scratch.layer.normed.get());
+                    half.make(run, scratch.layer);
+                    return side.inner.write(row, run.rows(), (scratch.layer.*half.made).get());
+                  });
 }
 
 Status LayerCompressor::add_inner(const Half& half, const Side& side) {
   const host::InputNumerics& numerics = side.numerics.linear[static_cast<size_t>(half.second)];
-  return for_pieces(
+  return for_runs(
       side.weights, side.numerics,
       [&](const host::LayerRun& run, int64_t row, PieceScratch& scratch) -> Status {
         DOVETAIL_TRY(float* const stream, side.stream.fetch(row, run.rows(), scratch.hidden.get()));
@@ -440,10 +408,10 @@ Status LayerCompressor::run_half(Current& current, const Half& half, const Side*
   const auto compress = [&](SiteKind kind, int64_t k, InputsOfPiece inputs) {
     const auto for_each = [&](const auto& use_piece) -> Status {
       Buffer scratch;
-      for (int64_t at = 0; at < tokens_->batch; at += per_piece_) {
+      for (int64_t at = 0; at < tokens_->batch; at += pieces_.sequences) {
         DOVETAIL_TRY(const float* const x, (this->*inputs)(half, side, at, scratch));
         DOVETAIL_TRY_STATUS(
-            use_piece(at, std::min(per_piece_, tokens_->batch - at) * tokens_->seq, x));
+            use_piece(at, std::min(pieces_.sequences, tokens_->batch - at) * tokens_->seq, x));
       }
       return {};
     };
@@ -470,6 +438,11 @@ Status LayerCompressor::run_half(Current& current, const Half& half, const Side*
       compress(half.second, half.inner_width(shape_), &LayerCompressor::second_inputs));
   if (original != nullptr) DOVETAIL_TRY_STATUS(add_inner(half, *original));
   return add_inner(half, side);
+}
+
+Status LayerCompressor::run_halves(Current& current, const Side* original) {
+  DOVETAIL_TRY_STATUS(run_half(current, attention_half(), original));
+  return run_half(current, mlp_half(), original);
 }
 
 Result<SiteInputs> LayerCompressor::inputs_of_site(int64_t k, const ForInputs& for_inputs) {
@@ -525,7 +498,7 @@ Status LayerCompressor::compress_site(Current& current, SiteKind kind, int64_t k
     moments = std::move(gram).take_mean();
   }
   std::vector<float> cross;
-  if (for_pairs && corrects_inputs(treatment)) {
+  if (for_pairs && recipe::runs_gptq(treatment.algorithm)) {
     cross.resize(static_cast<size_t>(k * k));
     const double share = 1.0 / static_cast<double>(tokens_->rows());
     DOVETAIL_TRY_STATUS(for_pairs([&](int64_t rows, const float* original, const float* x) {
@@ -587,7 +560,7 @@ Status LayerCompressor::compress_part(Current& current, SiteKind kind,
 Result<std::vector<float>> LayerCompressor::head_moments(const std::vector<float>& final_norm) {
   const int64_t h = shape_.hidden_size;
   host::Gram gram(h);
-  const int64_t piece = per_piece_ * tokens_->seq;
+  const int64_t piece = pieces_.sequences * tokens_->seq;
   const Buffer hidden = host::make_buffer(piece * h);
   const Buffer normed = host::make_buffer(piece * h);
   for (int64_t row = 0; row < hidden_.rows(); row += piece) {

@@ -26,6 +26,7 @@
 #include "compress/fold.h"
 #include "compress/gptq.h"
 #include "compress/learned_rounding.h"
+#include "compress/pieces.h"
 #include "compress/site_matrix.h"
 #include "formats/codec.h"
 #include "host/buffer.h"
@@ -35,11 +36,6 @@
 #include "recipe/site.h"
 
 namespace dovetail::compress {
-
-// Tokens of a piece, at least one sequence: products of fewer rows are slow, more gain nothing.
-inline constexpr int64_t kPieceRows = 1024;
-// One piece for every core.
-[[nodiscard]] int64_t default_rows_at_once();
 
 struct LayerParams {
   GptqParams gptq = {};
@@ -128,11 +124,10 @@ class LayerCompressor {
   [[nodiscard]] host::LayerRun run_of(const model::LayerWeights& weights,
                                       const host::LayerNumerics& numerics, int64_t first_sequence,
                                       int64_t sequences) const;
-  // Calls body(run, first row, scratch) for every piece, side by side. The first error in the order
-  // of rows is the answer.
+  // Calls body(run, first row, scratch) for every piece.
   template <typename Body>
-  Status for_pieces(const model::LayerWeights& weights, const host::LayerNumerics& numerics,
-                    const Body& body);
+  Status for_runs(const model::LayerWeights& weights, const host::LayerNumerics& numerics,
+                  const Body& body);
   // Moves a residual stream through a whole layer.
   Status run_layer(const model::LayerWeights& weights, const host::LayerNumerics& numerics,
                    ActivationStore& stream);
@@ -150,6 +145,7 @@ class LayerCompressor {
   // Both linear sites of attention, or of the MLP. original: null unless carried error is made
   // good.
   Status run_half(Current& current, const Half& half, const Side* original);
+  Status run_halves(Current& current, const Side* original);
   Status make_inner(const Half& half, const Side& side);
   Status add_inner(const Half& half, const Side& side);
   // A piece of a site's inputs, where it lies or in scratch.
@@ -182,8 +178,7 @@ class LayerCompressor {
   LayerParams params_;
   host::Numerics numerics_;
   host::RopeTable rope_;
-  int64_t per_piece_ = 1;  // sequences
-  int64_t num_workers_ = 1;
+  Pieces pieces_;
   std::vector<PieceScratch> scratch_;  // of every worker
   ActivationStore hidden_;
   ActivationStore inner_;           // inputs of attn_o, then of mlp_down

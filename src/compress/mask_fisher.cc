@@ -1,12 +1,10 @@
 #include "compress/mask_fisher.h"
 
 #include <algorithm>
-#include <atomic>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "base/parallel.h"
 #include "compress/activation_store.h"
 #include "host/attention.h"
 #include "host/buffer.h"
@@ -37,15 +35,12 @@ class FisherPass {
         shape_(source.shape),
         tokens_(tokens),
         progress_(progress),
-        per_piece_(std::clamp<int64_t>(std::min(params.rows_at_once, kPieceRows) / tokens.seq, 1,
-                                       tokens.batch)),
-        num_workers_(
-            std::clamp<int64_t>(params.rows_at_once / (per_piece_ * tokens.seq), 1, num_threads())),
+        pieces_(pieces_of(tokens, params.rows_at_once)),
         rope_(tokens.seq, shape_.head_dim, shape_.rope_theta),
         streams_(std::move(streams)) {}
 
   Result<std::vector<MaskScores>> run() {
-    DOVETAIL_TRY_STATUS(embed());
+    DOVETAIL_TRY_STATUS(embed(source_, nullptr, tokens_, streams_));
     for (int64_t layer = 0; layer < shape_.num_layers; ++layer) {
       report(.3, static_cast<double>(layer));
       DOVETAIL_TRY_STATUS(forward(layer));
@@ -71,38 +66,11 @@ class FisherPass {
     return layer * tokens_.rows() + first_sequence * tokens_.seq;
   }
 
-  // Calls body(first item, items, worker) for pieces of [0, items), a core each. The first error in
-  // their order is the answer.
-  template <typename Body>
-  Status for_pieces(int64_t items, int64_t piece, const Body& body) {
-    const int64_t pieces = (items + piece - 1) / piece;
-    std::vector<Status> results(static_cast<size_t>(pieces));
-    std::atomic<int64_t> next{0};
-    parallel_for(std::min(num_workers_, pieces), [&](int64_t worker, int64_t) {
-      for (int64_t i = next++; i < pieces; i = next++)
-        results[static_cast<size_t>(i)] =
-            body(i * piece, std::min(piece, items - i * piece), static_cast<size_t>(worker));
-    });
-    for (Status& result : results)
-      if (!result.has_value()) return std::move(result);
-    return {};
-  }
-
   [[nodiscard]] host::LayerRun run_of(const model::LayerWeights& weights, int64_t sequences) const {
     return {shape_, weights, exact_, rope_, sequences, tokens_.seq};
   }
   [[nodiscard]] Buffer stream_buffer(int64_t rows) const {
     return host::make_buffer(rows * shape_.hidden_size);
-  }
-
-  Status embed() {
-    for (int64_t sequence = 0; sequence < tokens_.batch; ++sequence) {
-      const auto begin = tokens_.ids.begin() + sequence * tokens_.seq;
-      DOVETAIL_TRY(const model::Matrix rows,
-                   source_.embedding_of(std::vector<int32_t>(begin, begin + tokens_.seq)));
-      DOVETAIL_TRY_STATUS(streams_.write(row_of(0, sequence), rows.rows, rows.values.data()));
-    }
-    return {};
   }
 
   Status forward(int64_t layer) {
@@ -112,11 +80,12 @@ class FisherPass {
       Buffer stream;
     };
     std::vector<Scratch> scratch;
-    const int64_t piece_rows = per_piece_ * tokens_.seq;
-    for (int64_t i = 0; i < num_workers_; ++i)
+    const int64_t piece_rows = pieces_.sequences * tokens_.seq;
+    for (int64_t i = 0; i < pieces_.workers; ++i)
       scratch.push_back({host::LayerScratch(shape_, piece_rows), stream_buffer(piece_rows)});
     return for_pieces(
-        tokens_.batch, per_piece_, [&](int64_t first, int64_t count, size_t worker) -> Status {
+        tokens_.batch, pieces_.sequences, pieces_.workers,
+        [&](int64_t first, int64_t count, size_t worker) -> Status {
           const host::LayerRun run = run_of(weights, count);
           float* const stream = scratch[worker].stream.get();
           DOVETAIL_TRY_STATUS(streams_.read(row_of(layer, first), run.rows(), stream));
@@ -135,26 +104,27 @@ class FisherPass {
       Buffer stream, normed, d_normed, gradient, logits;
     };
     std::vector<Scratch> scratch;
-    for (int64_t i = 0; i < num_workers_; ++i)
+    for (int64_t i = 0; i < pieces_.workers; ++i)
       scratch.push_back({stream_buffer(kLogitRows), stream_buffer(kLogitRows),
                          stream_buffer(kLogitRows), stream_buffer(kLogitRows),
                          host::make_buffer(kLogitRows * shape_.vocab_size)});
     const int64_t begin = row_of(shape_.num_layers, 0);
-    return for_pieces(
-        tokens_.rows(), kLogitRows, [&](int64_t first, int64_t rows, size_t worker) -> Status {
-          const Scratch& at = scratch[worker];
-          DOVETAIL_TRY_STATUS(streams_.read(begin + first, rows, at.stream.get()));
-          host::rms_norm(rows, h, at.stream.get(), norm.data(), shape_.rms_norm_eps,
-                         at.normed.get());
-          host::apply_linear(head, rows, at.normed.get(), at.logits.get());
-          to_loss_gradient(first, rows, at.logits.get());
-          host::matmul({at.logits.get(), rows, head.rows},
-                       {head.values.data(), head.rows, head.cols}, at.d_normed.get());
-          std::fill_n(at.gradient.get(), rows * h, 0.0F);
-          host::rms_norm_backward(rows, h, at.stream.get(), norm.data(), shape_.rms_norm_eps,
-                                  at.d_normed.get(), at.gradient.get());
-          return streams_.write(begin + first, rows, at.gradient.get());
-        });
+    return for_pieces(tokens_.rows(), kLogitRows, pieces_.workers,
+                      [&](int64_t first, int64_t rows, size_t worker) -> Status {
+                        const Scratch& at = scratch[worker];
+                        DOVETAIL_TRY_STATUS(streams_.read(begin + first, rows, at.stream.get()));
+                        host::rms_norm(rows, h, at.stream.get(), norm.data(), shape_.rms_norm_eps,
+                                       at.normed.get());
+                        host::apply_linear(head, rows, at.normed.get(), at.logits.get());
+                        to_loss_gradient(first, rows, at.logits.get());
+                        host::matmul({at.logits.get(), rows, head.rows},
+                                     {head.values.data(), head.rows, head.cols}, at.d_normed.get());
+                        std::fill_n(at.gradient.get(), rows * h, 0.0F);
+                        host::rms_norm_backward(rows, h, at.stream.get(), norm.data(),
+                                                shape_.rms_norm_eps, at.d_normed.get(),
+                                                at.gradient.get());
+                        return streams_.write(begin + first, rows, at.gradient.get());
+                      });
   }
 
   // Logits become the gradient of the sequence's mean loss; its last position has no next token.
@@ -182,9 +152,9 @@ class FisherPass {
       host::SavedLayer saved;
       Buffer stream, gradient;
     };
-    const int64_t piece_rows = per_piece_ * tokens_.seq;
+    const int64_t piece_rows = pieces_.sequences * tokens_.seq;
     std::vector<Scratch> scratch;
-    for (int64_t i = 0; i < num_workers_; ++i)
+    for (int64_t i = 0; i < pieces_.workers; ++i)
       scratch.push_back({host::LayerScratch(shape_, piece_rows),
                          host::BackwardScratch(shape_, piece_rows),
                          {},
@@ -194,7 +164,8 @@ class FisherPass {
     slopes.channels.resize(static_cast<size_t>(tokens_.batch * shape_.intermediate_size));
     slopes.attended.resize(static_cast<size_t>(tokens_.batch * shape_.q_size()));
     const Status walked = for_pieces(
-        tokens_.batch, per_piece_, [&](int64_t first, int64_t count, size_t worker) -> Status {
+        tokens_.batch, pieces_.sequences, pieces_.workers,
+        [&](int64_t first, int64_t count, size_t worker) -> Status {
           const host::LayerRun run = run_of(weights, count);
           Scratch& at = scratch[worker];
           DOVETAIL_TRY_STATUS(streams_.read(row_of(layer, first), run.rows(), at.stream.get()));
@@ -247,8 +218,7 @@ class FisherPass {
   const host::TokenBatch& tokens_;
   const ProgressSink& progress_;
   const host::LayerNumerics exact_ = {};
-  int64_t per_piece_ = 1;  // sequences
-  int64_t num_workers_ = 1;
+  Pieces pieces_;
   host::RopeTable rope_;
   ActivationStore streams_;  // (layers + 1, tokens, hidden); on the way back gradients
 };

@@ -9,7 +9,7 @@
 // One way forward and one back through the whole model, a layer at a time; the residual stream
 // before every layer is kept: 4 bytes * tokens * hidden * (layers + 1), which may go to disk.
 // Layers are computed once more on the way back, so the work is three forward passes and the head's
-// twice. Tokens run in pieces as in layer_compressor.h, so the number of cores changes no digit.
+// twice. Tokens run in pieces (pieces.h), so the number of cores changes no digit.
 // Source: Kwon et al., "A Fast Post-Training Pruning Framework for Transformers", arXiv:2204.09656.
 #pragma once
 
@@ -19,8 +19,8 @@
 
 #include "base/progress.h"
 #include "base/result.h"
-#include "compress/layer_compressor.h"
 #include "compress/model_source.h"
+#include "compress/pieces.h"
 #include "host/host_model.h"
 
 namespace dovetail::compress {

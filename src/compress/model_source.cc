@@ -122,6 +122,24 @@ Result<ModelSource> rotated(ModelSource from, const recipe::Recipe& recipe) {
   return source;
 }
 
+Status embed(const ModelSource& source, const model::Matrix* embedding,
+             const host::TokenBatch& tokens, ActivationStore& stream) {
+  const int64_t h = source.shape.hidden_size;
+  for (int64_t first = 0; first < tokens.rows(); first += tokens.seq) {
+    const auto begin = tokens.ids.begin() + first;
+    const std::vector<int32_t> ids(begin, begin + tokens.seq);
+    if (embedding == nullptr) {
+      DOVETAIL_TRY(const model::Matrix rows, source.embedding_of(ids));
+      DOVETAIL_TRY_STATUS(stream.write(first, tokens.seq, rows.values.data()));
+      continue;
+    }
+    for (int64_t i = 0; i < tokens.seq; ++i)
+      DOVETAIL_TRY_STATUS(stream.write(
+          first + i, 1, embedding->values.data() + int64_t{ids[static_cast<size_t>(i)]} * h));
+  }
+  return {};
+}
+
 Result<model::Weights> collect(const ModelSource& source) {
   model::Weights weights;
   weights.shape = source.shape;

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "compress/activation_store.h"
+#include "host/host_model.h"
 #include "model/model.h"
 #include "model/weights_reader.h"
 #include "recipe/site.h"
@@ -37,6 +39,12 @@ struct ModelSource {
 
 // Turned as the recipe asks (rotate.h), after it was pruned (prune.h). Errors: as shape_after.
 [[nodiscard]] Result<ModelSource> rotated(ModelSource from, const recipe::Recipe& recipe);
+
+// Writes the residual stream that enters the first layer, rows of the text's tokens, to the
+// beginning of `stream`; from `embedding` (vocab, hidden) unless it is null, else the source's.
+// Errors: the source's, kIo.
+[[nodiscard]] Status embed(const ModelSource& source, const model::Matrix* embedding,
+                           const host::TokenBatch& tokens, ActivationStore& stream);
 
 // All of it. Errors: the source's.
 [[nodiscard]] Result<model::Weights> collect(const ModelSource& source);

@@ -64,7 +64,7 @@ Status check_identity(const std::string& folder, const Json& identity) {
 
 // Where the stream was when it was saved: 8 bytes, the number of layers behind it; then the rows,
 // then 64 digits of SHA-256 over both.
-constexpr int64_t kPieceRows = 2048;
+constexpr int64_t kRowsAtOnce = 2048;
 
 }  // namespace
 
@@ -125,9 +125,9 @@ Status WorkFolder::save_hidden(int64_t layers, const ActivationStore& hidden) {
   };
   const auto count_behind = static_cast<uint64_t>(layers);
   put(&count_behind, sizeof(count_behind));
-  std::vector<float> piece(static_cast<size_t>(kPieceRows * hidden.width()));
-  for (int64_t row = 0; row < hidden.rows(); row += kPieceRows) {
-    const int64_t count = std::min(kPieceRows, hidden.rows() - row);
+  std::vector<float> piece(static_cast<size_t>(kRowsAtOnce * hidden.width()));
+  for (int64_t row = 0; row < hidden.rows(); row += kRowsAtOnce) {
+    const int64_t count = std::min(kRowsAtOnce, hidden.rows() - row);
     DOVETAIL_TRY_STATUS(hidden.read(row, count, piece.data()));
     put(piece.data(), static_cast<size_t>(count * hidden.width()) * sizeof(float));
   }
@@ -173,9 +173,9 @@ Status WorkFolder::load_hidden(ActivationStore& hidden) const {
     return invalid_argument(fmt::format("{}: holds another text", name));
   std::ifstream file(name, std::ios::binary);
   file.seekg(8);
-  std::vector<float> piece(static_cast<size_t>(kPieceRows * hidden.width()));
-  for (int64_t row = 0; row < hidden.rows(); row += kPieceRows) {
-    const int64_t count = std::min(kPieceRows, hidden.rows() - row);
+  std::vector<float> piece(static_cast<size_t>(kRowsAtOnce * hidden.width()));
+  for (int64_t row = 0; row < hidden.rows(); row += kRowsAtOnce) {
+    const int64_t count = std::min(kRowsAtOnce, hidden.rows() - row);
     file.read(reinterpret_cast<char*>(piece.data()), count * row_bytes);
     if (!file) return io_error(fmt::format("{}: reading failed", name));
     DOVETAIL_TRY_STATUS(hidden.write(row, count, piece.data()));

@@ -40,15 +40,19 @@ at::Tensor as_tensor(const float* values, int64_t rows, int64_t cols, int64_t st
 constexpr int64_t kTileUnitRows = 16;
 constexpr int64_t kTileUnitDepth = 32;
 
+int64_t stride_of(const Operand& a) {
+  return a.stride == 0 ? a.cols : a.stride;
+}
+
+// Rows begin..end of an operand as it is read, all columns.
 amx::Lines lines_of(const Operand& a, int64_t begin, int64_t end) {
-  const int64_t stride = a.stride == 0 ? a.cols : a.stride;
+  const int64_t stride = stride_of(a);
   if (a.transposed) return {a.values + begin, end - begin, a.rows, 1, stride};
   return {a.values + begin * stride, end - begin, a.cols, stride, 1};
 }
 
-// Rows begin..end of an operand as it is read, all columns.
 at::Tensor rows_of(const Operand& a, int64_t begin, int64_t end) {
-  const int64_t stride = a.stride == 0 ? a.cols : a.stride;
+  const int64_t stride = stride_of(a);
   if (a.transposed) return as_tensor(a.values + begin, a.rows, end - begin, stride).t();
   return as_tensor(a.values + begin * stride, end - begin, a.cols, stride);
 }

@@ -4,7 +4,6 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <functional>
 #include <numeric>
 #include <utility>
 
@@ -17,50 +16,9 @@
 namespace dovetail::host {
 namespace {
 
-// Sides of the tiles that a core computes at a time: as wide as packing them anew allows, and small
-// along the diagonal, where half of a tile is computed for nothing.
-constexpr int64_t kLargestTile = 384;
-constexpr int64_t kDiagonalTile = 96;
-constexpr int64_t kRowsPerProduct = 512;
-constexpr int64_t kRowsPerPass = 2048;  // what all tiles read stays in a cache
-
-struct Tile {
-  int64_t row = 0, col = 0, height = 0, width = 0;
-};
-
-void cut(const Tile& whole, std::vector<Tile>& tiles) {
-  const int64_t down = (whole.height + kLargestTile - 1) / kLargestTile;
-  const int64_t across = (whole.width + kLargestTile - 1) / kLargestTile;
-  for (int64_t i = 0; i < down; ++i) {
-    for (int64_t j = 0; j < across; ++j) {
-      const int64_t row = whole.height * i / down;
-      const int64_t col = whole.width * j / across;
-      tiles.push_back({whole.row + row, whole.col + col, whole.height * (i + 1) / down - row,
-                       whole.width * (j + 1) / across - col});
-    }
-  }
-}
-
-// The square begin..end on the diagonal: two smaller ones and the rectangle above between them.
-void cut_diagonal(int64_t begin, int64_t end, std::vector<Tile>& tiles) {
-  if (end - begin <= kDiagonalTile) {
-    tiles.push_back({begin, begin, end - begin, end - begin});
-    return;
-  }
-  const int64_t middle = (begin + end) / 2;
-  cut({begin, middle, middle - begin, end - middle}, tiles);
-  cut_diagonal(begin, middle, tiles);
-  cut_diagonal(middle, end, tiles);
-}
-
-// All on and above the diagonal, the largest first, so that the cores end together.
-std::vector<Tile> upper_tiles(int64_t k) {
-  std::vector<Tile> tiles;
-  if (k > 0) cut_diagonal(0, k, tiles);
-  std::ranges::stable_sort(tiles, std::greater{},
-                           [](const Tile& tile) { return tile.height * tile.width; });
-  return tiles;
-}
+// Where the processor has no tile unit:
+constexpr int64_t kTile = 192;          // a tile of each operand stays in the second cache
+constexpr int64_t kRowsPerPiece = 512;  // summed in FP32 at once
 
 at::Tensor view(const float* values, int64_t rows, int64_t cols, int64_t stride) {
   return at::from_blob(const_cast<float*>(values), {rows, cols}, {stride, 1},
@@ -141,20 +99,21 @@ Gram::Gram(int64_t k) : k_(k), sum_(static_cast<size_t>(k * k)) {}
 void Gram::add(int64_t rows, const float* x) {
   num_rows_ += rows;
   if (amx::available()) return amx::add_gram(rows, k_, x, sum_.data());
-  const std::vector<Tile> tiles = upper_tiles(k_);
-  for (int64_t first = 0; first < rows; first += kRowsPerPass) {
-    const int64_t end = std::min(first + kRowsPerPass, rows);
-    parallel_for(std::ssize(tiles), [&](int64_t t, int64_t) {
-      const c10::NoGradGuard no_grad;  // of this thread
-      const auto [i, j, height, width] = tiles[static_cast<size_t>(t)];
-      at::Tensor tile = view(sum_.data() + i * k_ + j, height, width, k_);
-      for (int64_t row = first; row < end; row += kRowsPerProduct) {
-        const int64_t count = std::min(kRowsPerProduct, end - row);
-        tile.addmm_(view(x + row * k_ + i, count, height, k_).t(),
-                    view(x + row * k_ + j, count, width, k_));
-      }
-    });
-  }
+  std::vector<std::pair<int64_t, int64_t>> tiles;
+  for (int64_t i = 0; i < k_; i += kTile)
+    for (int64_t j = i; j < k_; j += kTile) tiles.emplace_back(i, j);
+  parallel_for(std::ssize(tiles), [&](int64_t t, int64_t) {
+    const c10::NoGradGuard no_grad;  // of this thread
+    const auto [i, j] = tiles[static_cast<size_t>(t)];
+    const int64_t height = std::min(kTile, k_ - i);
+    const int64_t width = std::min(kTile, k_ - j);
+    at::Tensor tile = view(sum_.data() + i * k_ + j, height, width, k_);
+    for (int64_t row = 0; row < rows; row += kRowsPerPiece) {
+      const int64_t count = std::min(kRowsPerPiece, rows - row);
+      tile.addmm_(view(x + row * k_ + i, count, height, k_).t(),
+                  view(x + row * k_ + j, count, width, k_));
+    }
+  });
 }
 
 std::vector<float> Gram::take_mean() && {

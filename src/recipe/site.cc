@@ -73,6 +73,15 @@ bool sites_need_calibration(const Recipe& recipe) {
          });
 }
 
+bool runs_gptq(Algorithm algorithm) {
+  return algorithm == Algorithm::kGptq || algorithm == Algorithm::kGptqCd;
+}
+
+bool has_algorithm(const LayerRecipe& layer, Algorithm algorithm) {
+  return std::ranges::find(layer.linear, algorithm, &LinearTreatment::algorithm) !=
+         layer.linear.end();
+}
+
 bool needs_rotation(const Recipe& recipe) {
   return recipe.rotation != Rotation::kNone ||
          std::ranges::any_of(recipe.layers, [](const LayerRecipe& layer) {
@@ -175,14 +184,13 @@ Status check_carried(const Recipe& recipe) {
   if (!(recipe.carried_frac > 0) || recipe.carried_frac > 1) {
     return invalid_argument(fmt::format("qep: {}, want above 0, at most 1", recipe.carried_frac));
   }
-  const auto some = [&](auto holds) {
-    return std::ranges::any_of(recipe.layers, [&](const LayerRecipe& layer) {
-      return std::ranges::any_of(layer.linear, [&](const auto& t) { return holds(t.algorithm); });
-    });
+  const auto some_layer = [&](Algorithm algorithm) {
+    return std::ranges::any_of(
+        recipe.layers, [&](const LayerRecipe& layer) { return has_algorithm(layer, algorithm); });
   };
-  if (some([](Algorithm a) { return a == Algorithm::kSignround; }))
+  if (some_layer(Algorithm::kSignround))
     return invalid_argument("qep: not beside signround, which follows the original model itself");
-  if (!some([](Algorithm a) { return a == Algorithm::kGptq || a == Algorithm::kGptqCd; }))
+  if (!some_layer(Algorithm::kGptq) && !some_layer(Algorithm::kGptqCd))
     return invalid_argument("qep: no site of the blocks has gptq or gptq_cd, want one");
   return {};
 }

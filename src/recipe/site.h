@@ -167,6 +167,10 @@ struct Recipe {
 [[nodiscard]] bool needs_calibration(const Recipe& recipe);
 // The same without pruning: whether the sites themselves need it.
 [[nodiscard]] bool sites_need_calibration(const Recipe& recipe);
+// GPTQ, with or without what improves its codes.
+[[nodiscard]] bool runs_gptq(Algorithm algorithm);
+// At a linear site of the layer.
+[[nodiscard]] bool has_algorithm(const LayerRecipe& layer, Algorithm algorithm);
 // True if weights must be turned before the recipe's formats apply (compress/rotate.h).
 [[nodiscard]] bool needs_rotation(const Recipe& recipe);
 // From indices into a menu, one per site.

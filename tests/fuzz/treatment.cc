@@ -1,6 +1,7 @@
 // The grammar of treatments: what parses, printed, parses to the same.
 #include "fuzz_target.h"
 #include "recipe/site.h"
+#include "small_shape.h"
 
 namespace dovetail::fuzz {
 namespace {
@@ -25,14 +26,7 @@ void fuzz_treatment(std::string_view input) {
                    [](const recipe::KvTreatment& t) { return recipe::treatment_name(t); });
   require_identity(input, formats::parse_weight_format,
                    [](const formats::WeightFormat& f) { return formats::format_name(f); });
-  const model::ModelShape shape = {.name = "m",
-                                   .num_layers = 3,
-                                   .hidden_size = 96,
-                                   .intermediate_size = 100,
-                                   .num_heads = 4,
-                                   .num_kv_heads = 2,
-                                   .head_dim = 24,
-                                   .vocab_size = 50};
+  const model::ModelShape shape = small_shape(3);
   const auto recipe = recipe::parse_uniform_recipe(shape, input);
   if (!recipe.has_value()) {
     require_good_error(recipe.error());
