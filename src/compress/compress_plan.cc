@@ -92,6 +92,14 @@ class Planner {
     if (inputs_.seq == 0) return 0;
     return std::clamp<int64_t>(rows_at_once / inputs_.seq, 1, inputs_.sequences) * inputs_.seq;
   }
+  // Carried error runs the original beside.
+  [[nodiscard]] bool carries() const { return recipe_.carried_frac > 0; }
+  // Activations of the whole text: the stream, and the inputs of attn_o or mlp_down.
+  [[nodiscard]] int64_t text_bytes() const {
+    const model::ModelShape& s = shape_;
+    return (carries() ? 2 : 1) * tokens() *
+           (s.hidden_size + std::max(s.q_size(), s.intermediate_size)) * kFloat;
+  }
   [[nodiscard]] int64_t stream_bytes() const {
     return (whole_.num_layers + 1) * scored_tokens() * whole_.hidden_size * kFloat;
   }
@@ -126,19 +134,14 @@ class Planner {
             (2 * s.hidden_size + 2 * s.q_size() + 2 * s.kv_size() + 2 * s.intermediate_size) +
         std::min(rows, std::max(kPieceRows, inputs_.seq)) * kFloat *
             std::max({2 * s.hidden_size, s.q_size(), s.intermediate_size});
-    // Of the whole text: the stream, and the inputs of attn_o or mlp_down.
-    const int64_t text =
-        spills ? 0
-               : tokens() * (s.hidden_size + std::max(s.q_size(), s.intermediate_size)) * kFloat;
+    const int64_t text = spills ? 0 : text_bytes();
     // Learned rounding holds its inputs and targets, and about 20 bytes a weight.
     const bool learns = std::ranges::any_of(recipe_.layers, [](const recipe::LayerRecipe& layer) {
       return recipe::has_algorithm(layer, recipe::Algorithm::kSignround);
     });
     const int64_t learning =
         learns ? 2 * tokens() * s.hidden_size * kFloat + 2 * layer_bytes(s) : 0;
-    // Carried error runs the original beside: its weights, its text.
-    const bool carries = recipe_.carried_frac > 0;
-    const int64_t original = carries ? text + layer_bytes(s) : 0;
+    const int64_t original = carries() ? layer_bytes(s) : 0;
     const int64_t beside = kProgramBytes + layer_bytes(s) + scratch + text + learning + original;
     Step largest{beside + (learns ? 5 * layer_bytes(s) : 0), "one layer"};
     // Reading a matrix off the grid holds it twice.
@@ -150,7 +153,7 @@ class Planner {
         const auto [n, k] = recipe::linear_shape(s, static_cast<SiteKind>(kind));
         keep_larger(largest,
                     {beside + site_bytes(treatment(layer, kind), n, k) +
-                         (carries ? (n + k) * k * kFloat : 0),
+                         (carries() ? (n + k) * k * kFloat : 0),
                      fmt::format("{} ({})", recipe::site_kind_name(static_cast<SiteKind>(kind)),
                                  recipe::weight_treatment_name(treatment(layer, kind)))});
       }
@@ -188,9 +191,7 @@ class Planner {
                                ? head
                                : head + (s.tied_embedding ? head : 2 * s.num_head_weights());
     plan.work_disk_bytes += 2 * tokens() * s.hidden_size * kFloat;  // where it goes on
-    if (plan.spills)
-      plan.work_disk_bytes +=
-          tokens() * (s.hidden_size + std::max(s.q_size(), s.intermediate_size)) * kFloat;
+    if (plan.spills) plan.work_disk_bytes += text_bytes();
     // Gone before the first piece is written.
     if (plan.spills && scores())
       plan.work_disk_bytes = std::max(plan.work_disk_bytes, stream_bytes());
@@ -238,7 +239,7 @@ class Planner {
         recipe.linear, [](const auto& t) { return t.fold != recipe::Fold::kNone; });
     const bool learns = recipe::has_algorithm(recipe, recipe::Algorithm::kSignround);
     if (folds) plan.forward_flops += forward;
-    if (recipe_.carried_frac > 0) plan.forward_flops += forward;
+    if (carries()) plan.forward_flops += forward;
     if (!learns) return;
     const LearnedParams learned;
     const double batch_frac = static_cast<double>(std::min(learned.batch, inputs_.sequences)) /
@@ -258,7 +259,7 @@ class Planner {
     plan.solve_flops += 2 * (2.0 / 3) * k * k * k + 2 * n * k * k;
     // Moments between the original's inputs and these, all of them; three products with the weights
     // and another factor.
-    if (recipe_.carried_frac > 0) {
+    if (carries()) {
       plan.moment_flops += 2 * rows * k * k;
       plan.solve_flops += 2 * (2.0 / 3) * k * k * k + 6 * n * k * k;
     }

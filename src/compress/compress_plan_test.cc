@@ -69,6 +69,12 @@ TEST(CompressPlan, CountsTheOriginalThatRunsBeside) {
   EXPECT_NEAR(beside.moment_flops, 3 * alone.moment_flops, 1e-6 * alone.moment_flops);
   // Its text and its layer at least.
   EXPECT_GT(beside.peak_bytes - alone.peak_bytes, 4 * 32768 * (1536 + 8960));
+  // Both texts go to disk.
+  const PlanInputs little{.sequences = 64, .seq = 512, .memory_bytes = 3 * kGib};
+  const auto spilled = plan_compression(s, uniform(s, "int4_g64_gptq"), little).value();
+  const auto both = plan_compression(s, uniform(s, "int4_g64_gptq+qep:0.5"), little).value();
+  ASSERT_TRUE(spilled.spills && both.spills);
+  EXPECT_EQ(both.work_disk_bytes - spilled.work_disk_bytes, int64_t{4} * 32768 * (1536 + 8960));
 }
 
 // Sizes of what is left; scoring is three times a forward pass and more, over what was there.

@@ -17,9 +17,9 @@ Pieces pieces_of(const host::TokenBatch& tokens, int64_t rows_at_once) {
   if (tokens.batch == 0) return {};
   const int64_t sequences =
       std::clamp<int64_t>(std::min(rows_at_once, kPieceRows) / tokens.seq, 1, tokens.batch);
-  return {.sequences = sequences,
-          .workers =
-              std::clamp<int64_t>(rows_at_once / (sequences * tokens.seq), 1, num_threads())};
+  return {
+      .sequences = sequences,
+      .workers = std::clamp<int64_t>(rows_at_once / (sequences * tokens.seq), 1, num_threads())};
 }
 
 Status for_pieces(int64_t items, int64_t piece, int64_t workers,

@@ -1,5 +1,6 @@
-// How a calibration text is cut into work: pieces of whole sequences, a core each. Pieces follow from
-// the text and the rows that are allowed, never from the number of cores, so neither does any digit.
+// How a calibration text is cut into work: pieces of whole sequences, a core each. Pieces follow
+// from the text and the rows that are allowed, never from the number of cores, so neither does any
+// digit.
 #pragma once
 
 #include <cstdint>
