@@ -20,7 +20,7 @@ constexpr double kTie = 1e-9;
 constexpr size_t kMaxCachedSets = 512;
 
 Result<const MappingSets*> cached_sets(const CostModel::Impl& impl, const chip::Chip& chip,
-                                       double burst_bytes);
+                                       double burst_bytes, double working_bytes);
 
 double larger(double a, double b) {
   return a > b ? a : b;
@@ -36,53 +36,64 @@ void keep_better(double latency, double energy, double& best_latency, double& be
 // Cost of one op for every treatment, the best mapping so far: (row, treatment).
 enum CostRow : uint8_t { kLatency, kEnergy, kResidentLatency, kResidentEnergy, kNumCostRows };
 
-// What pricing a slot needs of the op and the chip.
-struct SlotRates {
-  ChipRates chip;
-  double overhead_ns = 0;
-  double inputs = 0;  // m * k
-  double output_bytes = 0;
-  double dram_ns = 0;             // per weight byte
-  double activation_dram_ns = 0;  // per activation byte; one of these two is 0
-  double activation_sram_ns = 0;
-  double activation_pj = 0;
+// What a linear costs on one unit of one chip under any mapping: a row per quantity.
+enum FixedRow : uint8_t {
+  kFixedNs,     // outside the overlap of load and work; kIllegal if the unit cannot
+  kStreamedNs,  // before the first sum: first weights from DRAM, first rows quantised
+  kResidentNs,  // the same from shared SRAM
+  kVectorNs,
+  kFixedPj,
+  kBlockPj,  // per block of tokens
+  kNumFixedRows,
 };
 
+void fill_fixed(const CostModel::Impl& impl, const LinearWork& work, const UnitMappings& unit,
+                const ChipRates& r, double dram_ns, std::vector<double>& fixed) {
+  const size_t count = work.treatments;
+  fixed.resize(kNumFixedRows * count);
+  const double* rows = unit.rows.data();
+  for (size_t t = 0; t < count; ++t) {
+    const auto of_unit = [&](UnitRow row) { return rows[row * count + t]; };
+    const auto at = [&](FixedRow row) -> double& { return fixed[row * count + t]; };
+    const double first_quantize_ns = of_unit(kFirstQuantizeCycles) * r.vector_ns_per_cycle;
+    const double first_bytes = of_unit(kFirstWeightBytes);
+    at(kFixedNs) = unit.legal[t] ? impl.constants.op_overhead_ns +
+                                       of_unit(kLastConvertCycles) * r.vector_ns_per_cycle
+                                 : static_cast<double>(kIllegal);
+    at(kStreamedNs) = first_quantize_ns + first_bytes * dram_ns;
+    at(kResidentNs) = first_quantize_ns + first_bytes * r.sram_ns_per_byte;
+    at(kVectorNs) = work.at(kVectorCycles, t) * r.vector_ns_per_cycle;
+    at(kFixedPj) = of_unit(kMacUm2) * r.mac_pj_per_um2 + work.at(kGranules, t) * r.granule_pj +
+                   work.at(kVectorCycles, t) * r.vector_pj_per_cycle +
+                   of_unit(kActivationBufferBytes) * r.activation_buffer_pj_per_byte;
+    at(kBlockPj) = of_unit(kBlockBufferBytes) * r.weight_buffer_pj_per_byte +
+                   of_unit(kBlockDecodedValues) * r.decode_pj_per_value;
+  }
+}
+
 // One flat loop over treatments, free of branches so that it becomes vector code.
-[[gnu::noinline]] void price_slot(size_t count, const double* __restrict weights,
-                                  const double* __restrict slot, const double* __restrict work,
-                                  const SlotRates& rates, double* __restrict out) {
-  const SlotRates x = rates;
-  const ChipRates& r = x.chip;
+[[gnu::noinline]] void price_slot(size_t count, const double* __restrict slot,
+                                  const double* __restrict fixed, FixedRow start_row,
+                                  double dram_ns, const ChipRates& rates,
+                                  double* __restrict best_latency, double* __restrict best_energy) {
+  const ChipRates r = rates;
+  const double dram_pj = r.dram_pj_per_byte + r.noc_pj_per_byte;
+  const double sram_pj = r.sram_pj_per_byte + r.noc_pj_per_byte;
+  const double* start = fixed + start_row * count;
   for (size_t t = 0; t < count; ++t) {
     const auto of_slot = [&](SlotRow row) { return slot[row * count + t]; };
-    const auto of_work = [&](WorkRow row) { return work[row * count + t]; };
-    const double vector_cycles = of_work(kVectorCycles);
-    const double w = weights[t] * of_slot(kWeightPasses);
-    const double a = x.inputs * of_work(kActivationBytes) * of_slot(kActivationPasses) +
-                     x.output_bytes + of_work(kQuantizeBytes);
+    const auto of_unit = [&](FixedRow row) { return fixed[row * count + t]; };
+    const double dram = of_slot(kDramBytes);
+    const double sram = of_slot(kSramBytes);
     const double work_ns = larger(larger(of_slot(kDecodedPerCore) * r.decode_ns_per_value,
                                          of_slot(kComputeCycles) * r.cycle_ns),
-                                  vector_cycles * r.vector_ns_per_cycle) +
-                           of_slot(kFirstQuantizeCycles) * r.vector_ns_per_cycle;
-    const double fixed_ns = x.overhead_ns + of_slot(kLastConvertCycles) * r.vector_ns_per_cycle;
-    const double fixed_pj =
-        of_slot(kMacUm2) * r.mac_pj_per_um2 + of_work(kGranules) * r.granule_pj +
-        of_slot(kDecodedValues) * r.decode_pj_per_value + vector_cycles * r.vector_pj_per_cycle +
-        of_slot(kWeightBufferBytes) * r.weight_buffer_pj_per_byte +
-        of_slot(kActivationBufferBytes) * r.activation_buffer_pj_per_byte +
-        (w + a) * r.noc_pj_per_byte + a * x.activation_pj;
-    const double a_dram = a * x.activation_dram_ns;
-    const double a_sram = a * x.activation_sram_ns;
-    const double first = of_slot(kFirstWeightBytes);
-    const double streamed =
-        fixed_ns + larger(larger(w * x.dram_ns + a_dram, a_sram), first * x.dram_ns + work_ns);
-    const double resident = fixed_ns + larger(larger(a_dram, w * r.sram_ns_per_byte + a_sram),
-                                              first * r.sram_ns_per_byte + work_ns);
-    keep_better(streamed, fixed_pj + w * r.dram_pj_per_byte + streamed * r.leakage_mw,
-                out[kLatency * count + t], out[kEnergy * count + t]);
-    keep_better(resident, fixed_pj + w * r.sram_pj_per_byte + resident * r.leakage_mw,
-                out[kResidentLatency * count + t], out[kResidentEnergy * count + t]);
+                                  of_unit(kVectorNs)) +
+                           start[t];
+    const double latency =
+        of_unit(kFixedNs) + larger(larger(dram * dram_ns, sram * r.sram_ns_per_byte), work_ns);
+    const double energy = of_unit(kFixedPj) + of_slot(kTokenBlocks) * of_unit(kBlockPj) +
+                          dram * dram_pj + sram * sram_pj + latency * r.leakage_mw;
+    keep_better(latency, energy, best_latency[t], best_energy[t]);
   }
 }
 
@@ -90,23 +101,24 @@ void price_linears(const CostModel::Impl& impl, const MappingSets& sets, const C
                    double working, CostTable& table) {
   const size_t count = impl.menu.linear.size();
   thread_local std::vector<double> best;
+  thread_local std::vector<double> fixed;
   for (size_t i = 0; i < impl.linears.size(); ++i) {
     const LinearWork& work = impl.linears[i];
     const LinearMappings& mappings = sets.linears[i];
     const bool spilled = 2 * work.m * (work.k + work.n) > working;
     const double dram_ns = spilled ? r.dram_mixed_ns_per_byte : r.dram_stream_ns_per_byte;
-    const SlotRates rates = {.chip = r,
-                             .overhead_ns = impl.constants.op_overhead_ns,
-                             .inputs = work.m * work.k,
-                             .output_bytes = work.m * work.n * 2,
-                             .dram_ns = dram_ns,
-                             .activation_dram_ns = spilled ? dram_ns : 0,
-                             .activation_sram_ns = spilled ? 0 : r.sram_ns_per_byte,
-                             .activation_pj = spilled ? r.dram_pj_per_byte : r.sram_pj_per_byte};
     best.assign(kNumCostRows * count, kIllegal);
-    for (const MappingSlot& slot : mappings.slots) {
-      price_slot(count, mappings.weight_bytes.data(), slot.data(), work.rows.data(), rates,
-                 best.data());
+    const auto price = [&](const MappingSlots& slots, FixedRow start, CostRow latency,
+                           CostRow energy) {
+      for (size_t s = 0; s < slots.count; ++s) {
+        price_slot(count, slots.values.data() + s * kNumSlotRows * count, fixed.data(), start,
+                   dram_ns, r, best.data() + latency * count, best.data() + energy * count);
+      }
+    };
+    for (const UnitMappings& unit : mappings.units) {
+      fill_fixed(impl, work, unit, r, dram_ns, fixed);
+      price(unit.streamed, kStreamedNs, kLatency, kEnergy);
+      price(unit.resident, kResidentNs, kResidentLatency, kResidentEnergy);
     }
     SiteCosts& site = table.sites[static_cast<size_t>(work.site)];
     const auto add = [&](std::vector<float>& sums, CostRow row) {
@@ -267,14 +279,14 @@ void mark_illegal(const MappingSets& sets, bool has_sram, CostTable& table) {
 }
 
 Result<const MappingSets*> cached_sets(const CostModel::Impl& impl, const chip::Chip& chip,
-                                       double burst_bytes) {
+                                       double burst_bytes, double working_bytes) {
   thread_local std::unordered_map<std::string, MappingSets> cache;
   thread_local std::string key;
   key.assign(reinterpret_cast<const char*>(&impl.id), sizeof(impl.id));
-  append_mapping_key(chip, burst_bytes, key);
+  append_mapping_key(chip, burst_bytes, working_bytes, key);
   const auto it = cache.find(key);
   if (it != cache.end()) return &it->second;
-  DOVETAIL_TRY(MappingSets sets, build_mapping_sets(impl.mapper, chip, burst_bytes));
+  DOVETAIL_TRY(MappingSets sets, build_mapping_sets(impl.mapper, chip, burst_bytes, working_bytes));
   if (cache.size() >= kMaxCachedSets) cache.clear();
   return &cache.emplace(key, std::move(sets)).first->second;
 }
@@ -286,8 +298,8 @@ Status CostModel::fill_table(const chip::Chip& chip, CostTable& table) const {
   DOVETAIL_TRY(const DramConstants* dram, dram_of(impl.constants, chip));
   DOVETAIL_TRY(const ChipArea area, estimate_area(impl.constants, chip));
   DOVETAIL_TRY(const ChipRates rates, chip_rates(impl.constants, chip, area));
-  DOVETAIL_TRY(const MappingSets* sets, cached_sets(impl, chip, dram->burst_bytes));
   const double working = impl.working(chip);
+  DOVETAIL_TRY(const MappingSets* sets, cached_sets(impl, chip, dram->burst_bytes, working));
   impl.reset(chip, table);
   impl.add_vectors(rates, working, table);
   price_linears(impl, *sets, rates, working, table);

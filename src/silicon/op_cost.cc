@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <vector>
+
+#include "silicon/mapping_sets.h"
 
 namespace dovetail::silicon {
 namespace {
@@ -69,42 +72,12 @@ struct LinearProblem {
   bool spilled = false;  // activations pass through DRAM
 };
 
-// One way to run it: cores split m by core_rows and n by the rest; blocks of block_m x block_n
-// tiles stay in the accumulators.
-struct Mapping {
-  double core_rows = 1;
-  double block_m = 1;
-  double block_n = 1;
-  bool weights_outer = true;
-};
-
 OpCost price_linear(const OpContext& x, const chip::MatrixUnit& unit, const Execution& run,
-                    const LinearProblem& p, const Mapping& map) {
+                    const LinearProblem& p, const MappingCost& mapped) {
   const auto rows = static_cast<double>(unit.rows);
   const auto cols = static_cast<double>(unit.cols);
   const auto cores = static_cast<double>(x.chip.cores);
-  const double core_m = ceil_div(p.m, map.core_rows);
-  const double core_n = ceil_div(p.n, cores / map.core_rows);
-  const double tiles_m = ceil_div(core_m, rows);
-  const double tiles_n = ceil_div(core_n, cols);
-  const double blocks_m = ceil_div(tiles_m, map.block_m);
-  const double blocks_n = ceil_div(tiles_n, map.block_n);
   const double weight_half_bytes = static_cast<double>(x.chip.weight_buffer_kib) * 1024 / 2;
-  const double activation_half_bytes = static_cast<double>(x.chip.activation_buffer_kib) * 1024 / 2;
-  const bool weights_stay = map.block_n * cols * p.row_bytes <= weight_half_bytes;
-  const bool activations_stay =
-      map.block_m * rows * p.k * p.activation_bytes <= activation_half_bytes;
-  const double weight_passes = map.weights_outer && weights_stay ? 1 : blocks_m;
-  const double activation_passes = !map.weights_outer && activations_stay ? 1 : blocks_n;
-  // Accumulators for two blocks let one drain while the next one sums.
-  const double tile_room =
-      std::floor(static_cast<double>(x.chip.accumulator_kib) * 256 / (rows * cols));
-  const double exposed_drains = tile_room >= 2 ? 1 : tiles_m * tiles_n;
-
-  const double weight_bytes = p.n * p.row_bytes * weight_passes;
-  double activation_bytes =
-      p.m * p.k * p.activation_bytes * activation_passes + p.m * p.n * kStoredActivationBytes;
-  if (p.quantizes) activation_bytes += p.m * p.k * (kStoredActivationBytes + p.activation_bytes);
   const double vector_cycles = (p.quantizes ? x.constants.quantize_cycles * p.m * p.k : 0) +
                                x.constants.convert_cycles * p.m * p.n;
   const double dram_rate =
@@ -112,16 +85,14 @@ OpCost price_linear(const OpContext& x, const chip::MatrixUnit& unit, const Exec
 
   OpCost cost;
   cost.macs = p.m * p.k * p.n;
-  cost.dram_bytes = (p.resident ? 0 : weight_bytes) + (p.spilled ? activation_bytes : 0);
-  cost.sram_bytes = (p.resident ? weight_bytes : 0) + (p.spilled ? 0 : activation_bytes);
+  cost.dram_bytes = mapped.dram_bytes;
+  cost.sram_bytes = mapped.sram_bytes;
   cost.dram_ns = cost.dram_bytes * dram_rate;
   cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
-  cost.compute_ns = x.rates.cycle_ns * (tiles_m * tiles_n * ceil_div(p.k, run.depth) +
-                                        blocks_m * blocks_n * x.constants.fill_cycles +
-                                        exposed_drains * std::min(core_m, rows));
+  cost.compute_ns = x.rates.cycle_ns * mapped.compute_cycles;
   if (run.needs_decoder) {
-    cost.decoder_ns = x.rates.decode_ns_per_value * core_n * p.k * blocks_m;
-    cost.energy.decoder_pj = x.rates.decode_pj_per_value * p.n * p.k * blocks_m;
+    cost.decoder_ns = x.rates.decode_ns_per_value * mapped.decoded_rows * p.k;
+    cost.energy.decoder_pj = x.rates.decode_pj_per_value * p.n * p.k * mapped.m_blocks;
   }
   cost.vector_ns = vector_cycles * x.rates.vector_ns_per_cycle;
   const double first_bytes =
@@ -137,34 +108,35 @@ OpCost price_linear(const OpContext& x, const chip::MatrixUnit& unit, const Exec
   cost.energy.mac_pj = cost.macs * run.mac_pj;
   cost.energy.scale_pj = p.m * p.n * p.granules_per_row * x.rates.granule_pj;
   cost.energy.vector_pj = vector_cycles * x.rates.vector_pj_per_cycle;
-  cost.energy.noc_pj = (weight_bytes + activation_bytes) * x.rates.noc_pj_per_byte;
+  cost.energy.noc_pj = (cost.dram_bytes + cost.sram_bytes) * x.rates.noc_pj_per_byte;
   cost.energy.buffer_pj =
-      p.n * p.row_bytes * blocks_m * x.rates.weight_buffer_pj_per_byte +
+      p.n * p.row_bytes * mapped.m_blocks * x.rates.weight_buffer_pj_per_byte +
       p.m * p.k * p.activation_bytes * ceil_div(p.n, cols) * x.rates.activation_buffer_pj_per_byte;
   finish(x, cost);
   return cost;
 }
 
-// Every mapping of a unit, each priced.
+// The Pareto set of a unit's mappings, each priced.
 void try_mappings(const OpContext& x, const chip::MatrixUnit& unit, const Execution& run,
                   const LinearProblem& p, std::optional<OpCost>& best) {
-  const auto rows = static_cast<double>(unit.rows);
-  const auto cols = static_cast<double>(unit.cols);
-  const double tile_room =
-      std::floor(static_cast<double>(x.chip.accumulator_kib) * 256 / (rows * cols));
-  const double usable = tile_room >= 2 ? std::floor(tile_room / 2) : 1;
-  for (int64_t core_rows = 1; core_rows <= x.chip.cores; ++core_rows) {
-    if (x.chip.cores % core_rows != 0) continue;
-    const auto split = static_cast<double>(core_rows);
-    const double tiles_m = ceil_div(ceil_div(p.m, split), rows);
-    const double tiles_n = ceil_div(ceil_div(p.n, static_cast<double>(x.chip.cores) / split), cols);
-    for (double block_m = 1; block_m <= std::min(usable, tiles_m); block_m *= 2) {
-      const double block_n = std::min(tiles_n, std::floor(usable / block_m));
-      for (const bool weights_outer : {true, false}) {
-        const Mapping map = {split, block_m, block_n, weights_outer};
-        keep_better(best, price_linear(x, unit, run, p, map));
-      }
-    }
+  double other_bytes = p.m * p.n * kStoredActivationBytes;
+  if (p.quantizes) other_bytes += p.m * p.k * (kStoredActivationBytes + p.activation_bytes);
+  const MapperProblem problem = {.m = static_cast<int64_t>(p.m),
+                                 .n = static_cast<int64_t>(p.n),
+                                 .tile_cycles = ceil_div(p.k, run.depth),
+                                 .weight_row_bytes = p.row_bytes,
+                                 .input_row_bytes = p.k * p.activation_bytes,
+                                 .inputs_in_dram = p.spilled,
+                                 .weights_in_sram = p.resident,
+                                 .decodes = run.needs_decoder,
+                                 .other_dram_bytes = p.spilled ? other_bytes : 0,
+                                 .other_sram_bytes = p.spilled ? 0 : other_bytes};
+  const MapperRoom room = mapper_room(x.constants, x.chip, unit,
+                                      kStoredActivationBytes * p.m * (p.k + p.n), x.working_bytes);
+  std::vector<MappedCost> set;
+  pareto_mappings(problem, room, set);
+  for (const MappedCost& mapped : set) {
+    keep_better(best, price_linear(x, unit, run, p, mapped.cost));
   }
 }
 

@@ -25,7 +25,10 @@ Result<ChipRates> chip_rates(const Constants& c, const chip::Chip& chip, const C
   rates.dram_mixed_ns_per_byte = 1 / (peak_gb_per_s * dram->efficiency_mixed_frac);
   rates.dram_pj_per_byte = 8 * dram->energy_pj_per_bit;
   if (chip.sram_mib > 0) {
-    rates.sram_ns_per_byte = rates.cycle_ns / (chip.sram_mib * c.sram_bytes_per_cycle_per_mib);
+    // Whatever comes from DRAM crosses the shared SRAM, so it is never narrower.
+    rates.sram_ns_per_byte =
+        std::min(rates.cycle_ns / (chip.sram_mib * c.sram_bytes_per_cycle_per_mib),
+                 rates.dram_stream_ns_per_byte);
     rates.sram_pj_per_byte = memory_pj(chip.sram_mib);
   }
   // Half the edge of the die between the shared SRAM and a core.
