@@ -51,7 +51,8 @@ void run(benchmark::State& state, int64_t m, bool spilled) {
   for (auto _ : state) {
     for (const Shape& shape : llama_linears(m)) {
       for (const double bits : {4.25, 8.0}) {
-        for (const MapperRoom& room : {edge_room(1, 16, 16), edge_room(2, 4, 32), edge_room(4, 8, 16)}) {
+        for (const MapperRoom& room :
+             {edge_room(1, 16, 16), edge_room(2, 4, 32), edge_room(4, 8, 16)}) {
           mappings += pareto_mappings(problem_of(shape, bits, spilled), room, set);
           ++sets;
           kept += set.size();
@@ -87,8 +88,8 @@ BENCHMARK(decode_batch_32);
 // least DRAM bytes over the compulsory ones.
 double least_traffic(const Shape& s, int64_t memory) {
   double least = INFINITY;
-  const double compulsory =
-      static_cast<double>(s.m * s.k) + static_cast<double>(s.k * s.n) + static_cast<double>(s.m * s.n);
+  const double compulsory = static_cast<double>(s.m * s.k) + static_cast<double>(s.k * s.n) +
+                            static_cast<double>(s.m * s.n);
   std::vector<MappedCost> set;
   constexpr int64_t kParts = 64;
   for (int64_t sums = 1; sums < kParts; ++sums) {

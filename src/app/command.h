@@ -18,6 +18,7 @@ using Action = std::function<Status()>;
 void add_pull_command(CLI::App& app, Action& action);
 void add_inspect_command(CLI::App& app, Action& action);
 void add_verify_command(CLI::App& app, Action& action);
+void add_chip_command(CLI::App& app, Action& action);
 void add_cost_command(CLI::App& app, Action& action);
 void add_explain_command(CLI::App& app, Action& action);
 void add_report_command(CLI::App& app, Action& action);

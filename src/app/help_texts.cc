@@ -145,6 +145,22 @@ std::vector<HelpText> make_texts() {
        .values = {{"path", "PATH"}},
        .examples = {{"a folder", "verify out/model"},
                     {"the record for a script", "verify out/model.gguf --json"}}},
+      {.verb = "chip",
+       .group = kLook,
+       .purpose = "What a chip is by itself.",
+       .exits = kExits,
+       .examples = {{"a chip of the class", "chip show reference_edge"}}},
+      {.verb = "chip show",
+       .group = "Shows",
+       .purpose = "Area by component, peak power, price, yield and peak rates of a chip, each with "
+                  "the range that the technology constants leave and the constant that moves it "
+                  "most.",
+       .notes = "Figures are analytical (tier T1). Ranges: each constant moved alone to either "
+                "end, deviations added as root of the sum of squares.",
+       .exits = kExits,
+       .values = {{"chip", "CHIP"}},
+       .examples = {{"a chip of the class", "chip show reference_edge"},
+                    {"the record for a script", "chip show reference_cloud --json"}}},
       {.verb = "cost",
        .group = kLook,
        .purpose = "Latency, energy, area, power and price of one model under one treatment on one "
@@ -160,6 +176,9 @@ std::vector<HelpText> make_texts() {
        .examples = {{"uncompressed, then 4-bit weights",
                      "cost --chip reference_edge --model llama-3-8b"},
                     {"", "cost --chip reference_edge --model llama-3-8b --treatment int4_g128"},
+                    {"which resource binds where, and what more of each is worth",
+                     "cost --chip reference_edge --model llama-3-8b --treatment int4_g128 "
+                     "--explain"},
                     {"weights, activations, KV and head all treated, another workload",
                      "cost --chip reference_cloud --model llama-3-70b --treatment "
                      "int4_g128+a:int8_token+kv:int8+head:int8 --workload cloud_2048_128_b16"}}},

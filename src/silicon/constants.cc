@@ -58,6 +58,7 @@ void resolve_nodes(Resolver& r, Constants& c) {
     r.read(p + "wafer_price_usd", node.wafer_price_usd);
     r.read(p + "defects_per_cm2", node.defects_per_cm2);
     r.read(p + "nominal_clock_mhz", node.nominal_clock_mhz);
+    r.read(p + "mask_set_usd", node.mask_set_usd);
   }
 }
 

@@ -22,6 +22,7 @@ struct NodeConstants {
   double wafer_price_usd = 0;
   double defects_per_cm2 = 0;
   double nominal_clock_mhz = 0;
+  double mask_set_usd = 0;
 };
 
 // Per channel (LPDDR x16, GDDR6 device, HBM stack).

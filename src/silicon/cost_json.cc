@@ -104,6 +104,7 @@ Json price_to_json(const ChipPrice& price) {
               {"die_usd", price.die_usd},
               {"package_usd", price.package_usd},
               {"dram_usd", price.dram_usd},
+              {"mask_set_usd", price.mask_set_usd},
               {"total_usd", price.die_usd + price.package_usd + price.dram_usd}};
 }
 

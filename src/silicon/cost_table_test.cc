@@ -209,7 +209,7 @@ TEST(CostTable, NamesUnknownNodesAndKinds) {
   chip.node = "n1";
   CostTable table;
   EXPECT_EQ(model->fill_table(chip, table).error().message,
-            "node = \"n1\", want one of n12, n16, n28, n3, n5, n7 (did you mean n12?)");
+            "node = \"n1\", want one of n10, n12, n16, n28, n3, n5, n7 (did you mean n10?)");
   chip = random_chip(random);
   chip.dram.kind = "ddr";
   EXPECT_FALSE(model->fill_bound(chip, table).has_value());

@@ -34,8 +34,8 @@ bool holds_inputs(Hold hold) {
 }
 
 Nest nest_of(const Mapping& map, int64_t m_blocks, int64_t n_blocks) {
-  Nest nest = {.m_blocks = m_blocks, .n_blocks = n_blocks, .m_inner = m_blocks,
-               .n_inner = n_blocks};
+  Nest nest = {
+      .m_blocks = m_blocks, .n_blocks = n_blocks, .m_inner = m_blocks, .n_inner = n_blocks};
   if (map.hold == Hold::kNothing) return nest;
   if (holds_inputs(map.hold)) {
     nest.m_inner = std::min(map.panel_blocks, nest.m_blocks);
@@ -104,8 +104,8 @@ MappingCost cost_of_nest(const MapperProblem& p, const MapperRoom& room, const M
       .other_panels = nest.m_panels,
       .outermost = !inputs_outermost,
       .outer_block = weights_stay,
-      .fits_buffer = static_cast<double>(map.block_n * room.cols) * p.weight_row_bytes <=
-                     room.weight_buffer};
+      .fits_buffer =
+          static_cast<double>(map.block_n * room.cols) * p.weight_row_bytes <= room.weight_buffer};
   const OperandLoops inputs = {
       .blocks = nest.m_blocks,
       .inner = nest.m_inner,
@@ -115,12 +115,12 @@ MappingCost cost_of_nest(const MapperProblem& p, const MapperRoom& room, const M
       .outer_block = !weights_stay,
       .fits_buffer =
           static_cast<double>(map.block_m * room.rows) * p.input_row_bytes <= room.input_buffer};
-  const Traffic w = operand_traffic(weights, static_cast<double>(p.n) * p.weight_row_bytes,
-                                    p.weights_in_sram,
-                                    map.hold != Hold::kNothing && map.hold != Hold::kInputs);
-  const Traffic a = operand_traffic(inputs, static_cast<double>(p.m) * p.input_row_bytes,
-                                    !p.inputs_in_dram,
-                                    map.hold != Hold::kNothing && map.hold != Hold::kWeights);
+  const Traffic w =
+      operand_traffic(weights, static_cast<double>(p.n) * p.weight_row_bytes, p.weights_in_sram,
+                      map.hold != Hold::kNothing && map.hold != Hold::kInputs);
+  const Traffic a =
+      operand_traffic(inputs, static_cast<double>(p.m) * p.input_row_bytes, !p.inputs_in_dram,
+                      map.hold != Hold::kNothing && map.hold != Hold::kWeights);
   const int64_t tiles = part.tiles_m * part.tiles_n;
   const int64_t drains = room.hides_drain ? 1 : tiles;
   return {.compute_cycles =
@@ -323,8 +323,8 @@ bool fits(const MapperProblem& p, const MapperRoom& room, const Mapping& map) {
   }
   if (map.hold != Hold::kInputs && p.weights_in_sram) return false;
   const CorePart part = core_part(p, room, map.split_m);
-  const Nest nest = nest_of(map, divide_up(part.tiles_m, map.block_m),
-                            divide_up(part.tiles_n, map.block_n));
+  const Nest nest =
+      nest_of(map, divide_up(part.tiles_m, map.block_m), divide_up(part.tiles_n, map.block_n));
   const int64_t block_m = map.block_m * room.rows * map.split_m;
   const int64_t block_n = map.block_n * room.cols * (room.cores / map.split_m);
   const auto inputs = [&](int64_t blocks) {
@@ -335,11 +335,20 @@ bool fits(const MapperProblem& p, const MapperRoom& room, const Mapping& map) {
   };
   double bytes = 0;
   switch (map.hold) {
-    case Hold::kNothing: break;
-    case Hold::kInputs: bytes = inputs(nest.m_inner); break;
-    case Hold::kWeights: bytes = weights(nest.n_inner); break;
-    case Hold::kInputsAndBlock: bytes = inputs(nest.m_inner) + weights(1); break;
-    case Hold::kWeightsAndBlock: bytes = weights(nest.n_inner) + inputs(1); break;
+    case Hold::kNothing:
+      break;
+    case Hold::kInputs:
+      bytes = inputs(nest.m_inner);
+      break;
+    case Hold::kWeights:
+      bytes = weights(nest.n_inner);
+      break;
+    case Hold::kInputsAndBlock:
+      bytes = inputs(nest.m_inner) + weights(1);
+      break;
+    case Hold::kWeightsAndBlock:
+      bytes = weights(nest.n_inner) + inputs(1);
+      break;
   }
   return bytes <= room.hold;
 }

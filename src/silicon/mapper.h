@@ -30,7 +30,7 @@ struct MapperProblem {
   double input_row_bytes = 0;   // one token as the unit reads it
   bool inputs_in_dram = false;  // else in shared SRAM
   bool weights_in_sram = false;
-  bool decodes = false;  // weights pass the decoder on their way to the unit
+  bool decodes = false;         // weights pass the decoder on their way to the unit
   double other_dram_bytes = 0;  // outputs, quantising: the same for every mapping
   double other_sram_bytes = 0;
 };
@@ -38,11 +38,11 @@ struct MapperProblem {
 struct MapperRoom {
   int64_t cores = 1;
   int64_t rows = 1, cols = 1;
-  int64_t block_tiles = 1;      // that the accumulators of a core hold for one block
-  bool hides_drain = false;     // accumulators hold a second block: one drains, one sums
-  double weight_buffer = 0;     // bytes of a core for one panel: half of a double buffer
-  double input_buffer = 0;      //
-  double hold = 0;              // bytes of shared SRAM free for panels
+  int64_t block_tiles = 1;       // that the accumulators of a core hold for one block
+  bool hides_drain = false;      // accumulators hold a second block: one drains, one sums
+  double weight_buffer = 0;      // bytes of a core for one panel: half of a double buffer
+  double input_buffer = 0;       //
+  double hold = 0;               // bytes of shared SRAM free for panels
   double block_fill_cycles = 0;  // pipeline fill per block
 };
 

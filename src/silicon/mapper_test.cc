@@ -125,7 +125,8 @@ class Walker {
     int64_t panel_n = blocks_n;
     const bool inputs_outer = map.hold == Hold::kInputs || map.hold == Hold::kInputsAndBlock;
     if (inputs_outer) panel_m = map.panel_blocks;
-    if (map.hold == Hold::kWeights || map.hold == Hold::kWeightsAndBlock) panel_n = map.panel_blocks;
+    if (map.hold == Hold::kWeights || map.hold == Hold::kWeightsAndBlock)
+      panel_n = map.panel_blocks;
     if (map.hold == Hold::kInputsAndBlock) panel_n = 1;
     if (map.hold == Hold::kWeightsAndBlock) panel_m = 1;
     map_ = map;
@@ -233,9 +234,8 @@ TEST(Mapper, CostIsWhatALiteralWalkFetches) {
       const MappingCost walked = Walker(c).walk(map);
       ASSERT_LE(walked.dram_bytes, cost.dram_bytes) << i;
       ASSERT_LE(walked.sram_bytes, cost.sram_bytes) << i;
-      const double last_drain = c.room.hides_drain
-                                    ? static_cast<double>(std::min(c.problem.m, c.room.rows))
-                                    : 0;
+      const double last_drain =
+          c.room.hides_drain ? static_cast<double>(std::min(c.problem.m, c.room.rows)) : 0;
       ASSERT_EQ(walked.compute_cycles + last_drain, cost.compute_cycles) << i;
       if (!even_panels(c, map)) return;
       ASSERT_EQ(walked.dram_bytes, cost.dram_bytes)

@@ -37,7 +37,7 @@ inline chip::MatrixUnit random_unit(Random& random) {
 inline chip::Chip random_chip(Random& random) {
   chip::Chip chip;
   chip.name = "random";
-  chip.node = pick<std::string>(random, {"n28", "n16", "n12", "n7", "n5", "n3"});
+  chip.node = pick<std::string>(random, {"n28", "n16", "n12", "n10", "n7", "n5", "n3"});
   chip.clock_mhz = pick<double>(random, {300, 800, 1000, 1700});
   chip.cores = pick<int64_t>(random, {1, 2, 3, 4, 6, 16});
   chip.units = {random_unit(random)};
@@ -49,7 +49,7 @@ inline chip::Chip random_chip(Random& random) {
   chip.accumulator_kib = pick<int64_t>(random, {8, 16, 64});
   chip.sram_mib = pick<double>(random, {0, 0.25, 2, 8, 64});
   chip.dram.kind = pick<std::string>(
-      random, {"lpddr4x", "lpddr5", "lpddr5x", "gddr6", "hbm2e", "hbm3", "hbm3e"});
+      random, {"lpddr4x", "lpddr5", "lpddr5x", "ddr5", "gddr6", "hbm2e", "hbm3", "hbm3e"});
   chip.dram.channels = pick<int64_t>(random, {1, 2, 4, 8});
   return chip;
 }
