@@ -311,7 +311,8 @@ MappingCost mapping_cost(const MapperProblem& problem, const MapperRoom& room,
 bool dominates(const MappingCost& a, const MappingCost& b, double weight_bytes) {
   return a.compute_cycles <= b.compute_cycles && a.decoded_rows <= b.decoded_rows &&
          a.dram_bytes <= b.dram_bytes && a.sram_bytes <= std::max(b.sram_bytes, b.dram_bytes) &&
-         a.dram_bytes + a.sram_bytes <= b.dram_bytes + b.sram_bytes &&
+         a.dram_bytes + kSramEnergyRel * a.sram_bytes <=
+             b.dram_bytes + kSramEnergyRel * b.sram_bytes &&
          a.dram_bytes + weight_bytes * a.m_blocks <= b.dram_bytes + weight_bytes * b.m_blocks;
 }
 

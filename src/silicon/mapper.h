@@ -83,11 +83,13 @@ struct MappedCost {
 [[nodiscard]] bool fits(const MapperProblem& problem, const MapperRoom& room,
                         const Mapping& mapping);
 
-// True if a takes at most b's latency and energy at the rates of any chip. Two facts of every chip
-// widen this beyond the comparison of each field (a test asserts both of every node and DRAM kind
-// that is shipped): a byte from shared SRAM is as quick and as cheap as one from DRAM, so that SRAM
-// bytes up to the DRAM bytes saved do not matter; and a byte from DRAM costs at least the energy of
-// a byte out of a buffer and through the decoder, so that m_blocks counts beside DRAM bytes alone.
+// True if a takes at most b's latency and energy at the rates of any chip. Three facts of every
+// chip widen this beyond the comparison of each field (a test asserts them of every node and DRAM
+// kind that is shipped): a byte from shared SRAM is as quick as one from DRAM, so that SRAM bytes
+// up to b's DRAM bytes cost no time; it takes at most kSramEnergyRel times the energy of one from
+// DRAM; a byte out of a weight buffer and through the decoder takes at most that of one from DRAM,
+// so that m_blocks counts beside DRAM bytes alone.
+inline constexpr double kSramEnergyRel = 2;
 [[nodiscard]] bool dominates(const MappingCost& a, const MappingCost& b, double weight_bytes);
 
 // The Pareto set over all mappings that fit, each cost once; never empty. Exact: no mapping of the

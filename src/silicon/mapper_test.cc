@@ -7,6 +7,9 @@
 #include <map>
 
 #include "base/random.h"
+#include "silicon/area.h"
+#include "silicon/constants.h"
+#include "silicon/power.h"
 #include "silicon/random_points.h"
 
 namespace dovetail::silicon {
@@ -247,6 +250,30 @@ TEST(Mapper, CostIsWhatALiteralWalkFetches) {
     if (HasFatalFailure()) return;
   }
   EXPECT_GT(even, 10000);
+}
+
+// What `dominates` takes for granted of every chip.
+TEST(Mapper, ADramByteIsTheDearest) {
+  const auto technology = Technology::load("data/technology");
+  ASSERT_TRUE(technology.has_value());
+  const auto constants = resolve_constants(*technology);
+  ASSERT_TRUE(constants.has_value());
+  Random random(3);
+  constexpr double kMostValuesPerByte = 5;  // ternary, five to a byte
+  for (int i = 0; i < 3000; ++i) {
+    const auto chip = testing::random_chip(random);
+    const auto area = estimate_area(*constants, chip);
+    ASSERT_TRUE(area.has_value());
+    const auto rates = chip_rates(*constants, chip, *area);
+    ASSERT_TRUE(rates.has_value());
+    ASSERT_LE(rates->sram_ns_per_byte, rates->dram_stream_ns_per_byte);
+    ASSERT_LE(rates->dram_stream_ns_per_byte, rates->dram_mixed_ns_per_byte);
+    ASSERT_LE(rates->sram_pj_per_byte, kSramEnergyRel * rates->dram_pj_per_byte)
+        << chip.node << " " << chip.sram_mib;
+    ASSERT_LE(rates->weight_buffer_pj_per_byte + kMostValuesPerByte * rates->decode_pj_per_value,
+              rates->dram_pj_per_byte)
+        << chip.node << " " << chip.clock_mhz;
+  }
 }
 
 }  // namespace
