@@ -123,6 +123,9 @@ std::vector<std::pair<std::string, chip::Chip>> doubled_chips(const chip::Chip& 
   });
   add("decoder width", [](chip::Chip& c) { c.decoder_values_per_cycle *= 2; });
   add("vector lanes", [](chip::Chip& c) { c.vector_lanes *= 2; });
+  if (chip.hadamard_lanes > 0) {
+    add("Hadamard lanes", [](chip::Chip& c) { c.hadamard_lanes *= 2; });
+  }
   add("weight buffer", [](chip::Chip& c) { c.weight_buffer_kib *= 2; });
   add("activation buffer", [](chip::Chip& c) { c.activation_buffer_kib *= 2; });
   add("accumulators", [](chip::Chip& c) { c.accumulator_kib *= 2; });

@@ -71,6 +71,7 @@ AxisValues largest_positions(const Space& space) {
   at(result, Axis::kCols) = position_of_largest(space.cols);
   at(result, Axis::kDepth) = position_of_largest(space.depth);
   at(result, Axis::kVectorLanes) = position_of_largest(space.vector_lanes);
+  at(result, Axis::kHadamardLanes) = position_of_largest(space.hadamard_lanes);
   at(result, Axis::kDecoder) = position_of_largest(space.decoder_values_per_cycle);
   at(result, Axis::kAccumulator) = position_of_largest(space.accumulator_kib);
   at(result, Axis::kWeightBuffer) = position_of_largest(space.weight_buffer_kib);

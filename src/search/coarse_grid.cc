@@ -62,6 +62,7 @@ CoarseGrid coarse_grid(const Space& space, int64_t max_chips) {
   thin(Axis::kAccumulator, grid.space.accumulator_kib);
   thin(Axis::kWeightBuffer, grid.space.weight_buffer_kib);
   thin(Axis::kVectorLanes, grid.space.vector_lanes);
+  thin(Axis::kHadamardLanes, grid.space.hadamard_lanes);
   thin(Axis::kDecoder, grid.space.decoder_values_per_cycle);
   thin(Axis::kActivationBuffer, grid.space.activation_buffer_kib);
   return grid;

@@ -79,6 +79,7 @@ Status check_space(const Space& space) {
   DOVETAIL_TRY_STATUS(check_list<int64_t>("cols", space.cols, 1));
   DOVETAIL_TRY_STATUS(check_list<int64_t>("depth", space.depth, 1));
   DOVETAIL_TRY_STATUS(check_list<int64_t>("vector_lanes", space.vector_lanes, 1));
+  DOVETAIL_TRY_STATUS(check_list<int64_t>("hadamard_lanes", space.hadamard_lanes, 0));
   DOVETAIL_TRY_STATUS(
       check_list<int64_t>("decoder_values_per_cycle", space.decoder_values_per_cycle, 1));
   DOVETAIL_TRY_STATUS(check_list<int64_t>("weight_buffer_kib", space.weight_buffer_kib, 1));

@@ -34,6 +34,7 @@ struct Space {
   std::vector<int64_t> cols;
   std::vector<int64_t> depth;
   std::vector<int64_t> vector_lanes;
+  std::vector<int64_t> hadamard_lanes = {0};
   std::vector<int64_t> decoder_values_per_cycle;
   std::vector<int64_t> weight_buffer_kib;
   std::vector<int64_t> activation_buffer_kib;
@@ -58,6 +59,11 @@ struct Space {
               {.min = 1, .max = 128, .required = true, .help = "reduction per cycle"});
     v.numbers("vector_lanes", s.vector_lanes,
               {.min = 1, .max = 4096, .required = true, .help = "FP32 lanes per core"});
+    v.numbers("hadamard_lanes", s.hadamard_lanes,
+              {.min = 0,
+               .max = 4096,
+               .help = "elements per cycle and core of the online Hadamard "
+                       "unit; 0: none"});
     v.numbers("decoder_values_per_cycle", s.decoder_values_per_cycle,
               {.min = 1, .max = 65536, .required = true, .help = "decoder width per core"});
     v.numbers("weight_buffer_kib", s.weight_buffer_kib,

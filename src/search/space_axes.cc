@@ -11,6 +11,7 @@ AxisValues axis_lengths(const Space& space) {
   set(Axis::kDramKind, space.dram_kinds.size());
   set(Axis::kDramChannels, space.dram_channels.size());
   set(Axis::kFormatSet, space.format_sets.size());
+  set(Axis::kHadamardLanes, space.hadamard_lanes.size());
   set(Axis::kClock, space.clock_mhz.size());
   set(Axis::kSram, space.sram_mib.size());
   set(Axis::kCores, space.cores.size());
@@ -57,6 +58,7 @@ chip::Chip chip_of(const Space& space, const AxisValues& position) {
                         .depth = pick(space.depth, Axis::kDepth),
                         .sharing = set.sharing,
                         .pairs = set.pairs});
+  chip.hadamard_lanes = pick(space.hadamard_lanes, Axis::kHadamardLanes);
   chip.sram_mib = pick(space.sram_mib, Axis::kSram);
   chip.dram = {.kind = pick(space.dram_kinds, Axis::kDramKind),
                .channels = pick(space.dram_channels, Axis::kDramChannels),

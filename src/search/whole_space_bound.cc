@@ -97,6 +97,7 @@ Bounding::Bounding(const ChipQuestions& questions, const Space& space, const Bud
   add(Axis::kAccumulator, space.accumulator_kib);
   add(Axis::kWeightBuffer, space.weight_buffer_kib);
   add(Axis::kVectorLanes, space.vector_lanes);
+  add(Axis::kHadamardLanes, space.hadamard_lanes);
   add(Axis::kDecoder, space.decoder_values_per_cycle);
   add(Axis::kActivationBuffer, space.activation_buffer_kib);
 }

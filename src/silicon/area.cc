@@ -96,7 +96,8 @@ Result<ChipArea> estimate_area(const Constants& c, const chip::Chip& chip) {
   area.buffers_mm2 = kMm2PerUm2 * buffers_um2 * cores;
   area.decoder_mm2 =
       placed * static_cast<double>(chip.decoder_values_per_cycle) * c.decoder_value_um2;
-  area.vector_mm2 = placed * static_cast<double>(chip.vector_lanes) * c.vector_lane_um2;
+  area.vector_mm2 = placed * (static_cast<double>(chip.vector_lanes) * c.vector_lane_um2 +
+                              static_cast<double>(chip.hadamard_lanes) * c.hadamard_lane_um2);
   area.control_mm2 = c.core_control_mm2 * node->logic_area_rel * cores;
   area.sram_mm2 =
       kMm2PerUm2 * chip.sram_mib * 1048576 * 8 * node->sram_um2_per_bit * c.sram_area_overhead_rel;

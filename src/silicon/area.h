@@ -14,7 +14,7 @@ struct ChipArea {
   double registers_mm2 = 0;    // operand registers of the lanes
   double scale_units_mm2 = 0;  // per-granule scaling and FP32 accumulation
   double decoder_mm2 = 0;
-  double vector_mm2 = 0;
+  double vector_mm2 = 0;   // vector and Hadamard units
   double buffers_mm2 = 0;  // weight, activation and accumulator buffers
   double control_mm2 = 0;  // sequencers and DMA of the cores
   double sram_mm2 = 0;

@@ -99,6 +99,8 @@ void resolve_arith(Resolver& r, Constants& c) {
   r.read("arith.decoder.value_energy_pj", c.decoder_value_energy_pj);
   r.read("arith.vector.lane_um2", c.vector_lane_um2);
   r.read("arith.vector.cycle_energy_pj", c.vector_cycle_energy_pj);
+  r.read("arith.hadamard.lane_um2", c.hadamard_lane_um2);
+  r.read("arith.hadamard.add_energy_pj", c.hadamard_add_energy_pj);
   const std::vector<std::string> kinds = {"embedding", "rms_norm",     "rope",     "softmax",
                                           "silu_mul",  "residual_add", "bias_add", "argmax"};
   for (size_t i = 0; i < kinds.size(); ++i) {

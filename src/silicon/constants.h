@@ -59,6 +59,8 @@ struct Constants {
   double decoder_value_energy_pj = 0;
   double vector_lane_um2 = 0;
   double vector_cycle_energy_pj = 0;
+  double hadamard_lane_um2 = 0;       // seven stages of adders: blocks of up to 128
+  double hadamard_add_energy_pj = 0;  // per element and stage
   std::array<double, recipe::kNumVectorKinds>
       vector_cycles{};  // by VectorKind, per element and lane
   double quantize_cycles = 0;

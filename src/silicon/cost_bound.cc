@@ -84,7 +84,7 @@ Status bound_linears(const CostModel::Impl& impl, const chip::Chip& chip, const 
       SiteCosts& site = table.sites[static_cast<size_t>(work.site)];
       const double bytes = work.n * std::ceil(work.at(kStoredRowBytes, t) / burst) * burst;
       site.bytes[t] = static_cast<float>(bytes);
-      if (!peak.legal) continue;
+      if (!peak.legal || !chip::can_turn(chip, treatment.hadamard)) continue;
       const double macs = work.m * work.k * work.n;
       add_op({.bytes = bytes,
               .work_ns = std::max(macs / peak.macs_per_ns,
@@ -96,7 +96,8 @@ Status bound_linears(const CostModel::Impl& impl, const chip::Chip& chip, const 
     }
     for (size_t kind = 0; kind < table.sites.size(); ++kind) {
       if (kind == static_cast<size_t>(recipe::SiteKind::kKv)) continue;
-      mark(peak.legal, chip.sram_mib > 0, t, table.sites[kind]);
+      mark(peak.legal && chip::can_turn(chip, treatment.hadamard), chip.sram_mib > 0, t,
+           table.sites[kind]);
     }
   }
   return {};
@@ -109,14 +110,19 @@ Status bound_attention(const CostModel::Impl& impl, const chip::Chip& chip, cons
   for (size_t t = 0; t < impl.kv.size(); ++t) {
     const recipe::KvTreatment& treatment = impl.menu.kv[t];
     const CostModel::Impl::KvWork& kv = impl.kv[t];
-    DOVETAIL_TRY(const Peak peak, peak_of(impl.constants, chip, r,
+    DOVETAIL_TRY(const Peak keys, peak_of(impl.constants, chip, r,
                                           chip::kv_as_weight(treatment.keys), treatment.query));
+    DOVETAIL_TRY(const Peak values, peak_of(impl.constants, chip, r,
+                                            chip::kv_as_weight(treatment.values), treatment.query));
+    const bool legal = keys.legal && values.legal && chip::can_turn(chip, treatment.hadamard);
     site.bytes[t] = static_cast<float>(kv.max_tokens_bytes);
-    if (peak.legal) {
+    if (legal) {
+      const double macs_ns = 0.5 / keys.macs_per_ns + 0.5 / values.macs_per_ns;
+      const double mac_pj = (keys.mac_pj + values.mac_pj) / 2;
       const auto add = [&](double tokens_read, double macs, double vector_cycles, double times) {
-        add_op({.bytes = impl.copies * 2 * tokens_read * kv.vector_bytes,
-                .work_ns = std::max(macs / peak.macs_per_ns, vector_cycles * r.vector_ns_per_cycle),
-                .work_pj = macs * peak.mac_pj + vector_cycles * r.vector_pj_per_cycle,
+        add_op({.bytes = impl.copies * tokens_read * kv.token_bytes,
+                .work_ns = std::max(macs * macs_ns, vector_cycles * r.vector_ns_per_cycle),
+                .work_pj = macs * mac_pj + vector_cycles * r.vector_pj_per_cycle,
                 .times = times},
                r, t, site);
       };
@@ -127,7 +133,7 @@ Status bound_attention(const CostModel::Impl& impl, const chip::Chip& chip, cons
             kv.decode_vector_cycles + node.tokens * kv.vector_cycles_per_context, node.steps);
       }
     }
-    mark(peak.legal, chip.sram_mib > 0, t, site);
+    mark(legal, chip.sram_mib > 0, t, site);
   }
   return {};
 }
@@ -153,9 +159,10 @@ Status CostModel::fill_bound(const chip::Chip& chip, CostTable& table) const {
 }
 
 std::string CostModel::bound_key(const chip::Chip& chip) {
-  std::string key = fmt::format("{}|{}|{}|{}|{}|{}|{}", chip.node, chip.clock_mhz, chip.dram.kind,
-                                chip.dram.channels, chip.dram.capacity_gib, chip.sram_mib,
-                                chip.vector_lanes * chip.cores);
+  std::string key =
+      fmt::format("{}|{}|{}|{}|{}|{}|{}|{}", chip.node, chip.clock_mhz, chip.dram.kind,
+                  chip.dram.channels, chip.dram.capacity_gib, chip.sram_mib,
+                  chip.vector_lanes * chip.cores, chip.hadamard_lanes > 0);
   for (const chip::MatrixUnit& unit : chip.units) {
     key += '/';
     for (const chip::NativePair& pair : unit.pairs) {

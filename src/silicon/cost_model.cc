@@ -28,15 +28,17 @@ LinearWork linear_work(const Constants& c, const recipe::Menu& menu, const recip
     const auto set = [&](WorkRow row, double value) {
       work.rows[row * work.treatments + t] = value;
     };
-    const double bytes = static_cast<double>(formats::element_bits(treatment.activation)) / 8;
+    const double bytes = activation_element_bytes(treatment.activation, op.k);
     const bool quantizes = treatment.activation != formats::ActivationFormat::kBf16;
-    const int64_t group = treatment.weight.group_size;
-    const int64_t granules = group > 0 ? (op.k + group - 1) / group : 1;
     set(kActivationBytes, bytes);
     set(kVectorCycles,
         (quantizes ? c.quantize_cycles * work.m * work.k : 0) + c.convert_cycles * work.m * work.n);
     set(kQuantizeBytes, quantizes ? work.m * work.k * (2 + bytes) : 0);
-    set(kGranules, work.m * work.n * static_cast<double>(granules));
+    if (treatment.hadamard > 0) {
+      set(kTurned, work.m * work.k);
+      set(kTurnAdds, work.m * work.k * hadamard_stages(treatment.hadamard));
+    }
+    set(kGranules, work.m * work.n * granules_per_output(treatment, op.k));
     set(kStoredRowBytes,
         static_cast<double>(formats::stored_bits_per_row(treatment.weight, op.k)) / 8);
   }
@@ -116,19 +118,25 @@ void add_kv(CostModel::Impl& impl) {
   for (const recipe::KvTreatment& treatment : impl.menu.kv) {
     const double quantize_query =
         treatment.query == formats::ActivationFormat::kBf16 ? 0 : c.quantize_cycles;
-    const double quantize_kv = treatment.keys == formats::KvFormat::kBf16 ? 0 : c.quantize_cycles;
-    const double per_token = impl.batch * (queries * (c.convert_cycles + quantize_query) +
-                                           2 * impl.kv_heads * impl.head_dim * quantize_kv);
+    const double treated_vectors = (treatment.keys == formats::KvFormat::kBf16 ? 0 : 1) +
+                                   (treatment.values == formats::KvFormat::kBf16 ? 0 : 1);
+    const double per_token =
+        impl.batch * (queries * (c.convert_cycles + quantize_query) +
+                      treated_vectors * impl.kv_heads * impl.head_dim * c.quantize_cycles);
     const double per_score = softmax + quantize_query;
     CostModel::Impl::KvWork work;
-    work.vector_bytes = static_cast<double>(formats::stored_bits_per_kv_vector(
-                            treatment.keys, static_cast<int64_t>(impl.head_dim))) /
-                        8;
+    work.token_bytes = static_cast<double>(recipe::stored_bits_per_cached_token(
+                           treatment, static_cast<int64_t>(impl.head_dim))) /
+                       8;
+    if (treatment.hadamard > 0) {
+      work.turned_per_token = impl.batch * (queries + impl.kv_heads * impl.head_dim);
+    }
+    work.turn_stages = hadamard_stages(treatment.hadamard);
     work.prefill_vector_cycles =
         impl.prompt * per_token + scores * impl.prompt * (impl.prompt + 1) / 2 * per_score;
     work.decode_vector_cycles = per_token;
     work.vector_cycles_per_context = scores * per_score;
-    work.max_tokens_bytes = impl.copies * 2 * last * work.vector_bytes;
+    work.max_tokens_bytes = impl.copies * last * work.token_bytes;
     impl.kv.push_back(work);
   }
 }

@@ -36,7 +36,9 @@ struct CostModel::Impl {
   double working_need_bytes = 0;  // of the largest linear, bf16
   double fixed_dram_bytes = 0;
   struct KvWork {
-    double vector_bytes = 0;  // of one cached vector
+    double token_bytes = 0;       // of a cached key and value of one head
+    double turned_per_token = 0;  // queries and keys through the Hadamard unit
+    double turn_stages = 0;
     double prefill_vector_cycles = 0;
     double decode_vector_cycles = 0;       // per step, without the part below
     double vector_cycles_per_context = 0;  // per step and token of context

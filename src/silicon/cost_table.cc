@@ -62,9 +62,11 @@ void fill_fixed(const CostModel::Impl& impl, const LinearWork& work, const UnitM
                                  : static_cast<double>(kIllegal);
     at(kStreamedNs) = first_quantize_ns + first_bytes * dram_ns;
     at(kResidentNs) = first_quantize_ns + first_bytes * r.sram_ns_per_byte;
-    at(kVectorNs) = work.at(kVectorCycles, t) * r.vector_ns_per_cycle;
+    at(kVectorNs) = std::max(work.at(kVectorCycles, t) * r.vector_ns_per_cycle,
+                             work.at(kTurned, t) * r.hadamard_ns_per_element);
     at(kFixedPj) = of_unit(kMacUm2) * r.mac_pj_per_um2 + work.at(kGranules, t) * r.granule_pj +
                    work.at(kVectorCycles, t) * r.vector_pj_per_cycle +
+                   work.at(kTurnAdds, t) * r.hadamard_pj_per_add +
                    of_unit(kActivationBufferBytes) * r.activation_buffer_pj_per_byte;
     at(kBlockPj) = of_unit(kBlockBufferBytes) * r.weight_buffer_pj_per_byte +
                    of_unit(kBlockDecodedValues) * r.decode_pj_per_value;
@@ -178,20 +180,22 @@ class AttentionPricer {
   AttentionRun prefill(size_t t, const AttentionMapping& map) const {
     const double macs =
         impl_.copies * impl_.group * impl_.prompt * (impl_.prompt + 1) * impl_.head_dim;
-    const double bytes = impl_.kv[t].vector_bytes;
+    const CostModel::Impl::KvWork& kv = impl_.kv[t];
+    const double turned = impl_.prompt * kv.turned_per_token;
     AttentionRun run;
-    run.cache_bytes = impl_.copies * 2 * impl_.prompt * bytes;
-    run.reread_bytes = impl_.copies * 2 * map.prefill_read_tokens * bytes;
+    run.cache_bytes = impl_.copies * impl_.prompt * kv.token_bytes;
+    run.reread_bytes = impl_.copies * map.prefill_read_tokens * kv.token_bytes;
     run.reread_on_chip = run.cache_bytes <= working_;
     run.query_bytes = query_token_bytes_ * impl_.prompt;
     run.query_spilled = run.query_bytes > working_;
-    const double values = map.needs_decoder ? 2 * map.prefill_read_tokens * impl_.head_dim : 0;
-    const double vector_cycles = impl_.kv[t].prefill_vector_cycles;
-    run.work_ns = std::max({map.prefill_cycles * r_.cycle_ns,
-                            values * rounds_ / parts_ * r_.decode_ns_per_value,
-                            vector_cycles * r_.vector_ns_per_cycle});
+    const double values = map.decoded_operands * map.prefill_read_tokens * impl_.head_dim;
+    const double vector_cycles = kv.prefill_vector_cycles;
+    run.work_ns = std::max(
+        {map.prefill_cycles * r_.cycle_ns, values * rounds_ / parts_ * r_.decode_ns_per_value,
+         vector_cycles * r_.vector_ns_per_cycle, turned * r_.hadamard_ns_per_element});
     run.common_pj = macs * map.lane_um2 * r_.mac_pj_per_um2 +
                     vector_cycles * r_.vector_pj_per_cycle +
+                    turned * kv.turn_stages * r_.hadamard_pj_per_add +
                     values * impl_.copies * r_.decode_pj_per_value +
                     (run.cache_bytes + run.reread_bytes + run.query_bytes) * r_.noc_pj_per_byte +
                     run.reread_bytes * r_.weight_buffer_pj_per_byte;
@@ -203,20 +207,21 @@ class AttentionPricer {
     const double tokens = impl_.nodes[node].tokens;
     const CostModel::Impl::KvWork& kv = impl_.kv[t];
     AttentionRun run;
-    run.cache_bytes = impl_.copies * 2 * (tokens * kv.vector_bytes + burst_);
+    run.cache_bytes = impl_.copies * (tokens * kv.token_bytes + 2 * burst_);
     run.query_bytes = query_token_bytes_;
     double vector_cycles = kv.decode_vector_cycles + tokens * kv.vector_cycles_per_context;
     if (parts_ > 1) {
       vector_cycles +=
           impl_.copies * parts_ * impl_.group * impl_.head_dim * impl_.constants.convert_cycles;
     }
-    const double values = map.needs_decoder ? 2 * tokens * impl_.head_dim * map.row_tiles : 0;
-    run.work_ns = std::max({map.decode_cycles[node] * r_.cycle_ns,
-                            values / parts_ * rounds_ * r_.decode_ns_per_value,
-                            vector_cycles * r_.vector_ns_per_cycle});
+    const double values = map.decoded_operands * tokens * impl_.head_dim * map.row_tiles;
+    run.work_ns = std::max(
+        {map.decode_cycles[node] * r_.cycle_ns, values / parts_ * rounds_ * r_.decode_ns_per_value,
+         vector_cycles * r_.vector_ns_per_cycle, kv.turned_per_token * r_.hadamard_ns_per_element});
     run.common_pj = impl_.copies * impl_.group * tokens * 2 * impl_.head_dim * map.lane_um2 *
                         r_.mac_pj_per_um2 +
                     vector_cycles * r_.vector_pj_per_cycle +
+                    kv.turned_per_token * kv.turn_stages * r_.hadamard_pj_per_add +
                     values * impl_.copies * r_.decode_pj_per_value +
                     (run.cache_bytes + run.query_bytes) * r_.noc_pj_per_byte +
                     run.cache_bytes * r_.weight_buffer_pj_per_byte;

@@ -73,7 +73,8 @@ class CostModel {
   // only on `bound_key` of the chip, so chips that share a key share the table (dram_bytes
   // included).
   [[nodiscard]] Status fill_bound(const chip::Chip& chip, CostTable& table) const;
-  // Node, clock, DRAM kind, channels and capacity, shared SRAM, vector lanes of all cores, and per
+  // Node, clock, DRAM kind, channels and capacity, shared SRAM, vector lanes of all cores, whether
+  // there is a Hadamard unit, and per
   // native pair the multiply-accumulates per cycle of the whole chip: nothing else moves T0.
   [[nodiscard]] static std::string bound_key(const chip::Chip& chip);
   [[nodiscard]] Result<ChipLimits> limits(const chip::Chip& chip) const;

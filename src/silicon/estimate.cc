@@ -149,10 +149,9 @@ void count_bytes(const OpContext& x, const model::ModelShape& shape,
     const recipe::Site site = recipe::site_at(shape, i);
     double bytes = 0;
     if (site.kind == SiteKind::kKv) {
-      const auto vector_bits = static_cast<double>(formats::stored_bits_per_kv_vector(
-          recipe.layers[static_cast<size_t>(site.layer)].kv.keys, shape.head_dim));
-      bytes =
-          static_cast<double>(workload.batch * shape.num_kv_heads) * 2 * tokens * vector_bits / 8;
+      const auto token_bits = static_cast<double>(recipe::stored_bits_per_cached_token(
+          recipe.layers[static_cast<size_t>(site.layer)].kv, shape.head_dim));
+      bytes = static_cast<double>(workload.batch * shape.num_kv_heads) * tokens * token_bits / 8;
       report.kv_bytes += bytes;
     } else {
       const recipe::LinearTreatment& treatment =

@@ -141,22 +141,23 @@ class LinearMapper {
 };
 
 AttentionMapping map_attention(const MapperInput& in, const chip::Chip& chip,
-                               const chip::MatrixUnit& unit, const PairUse& use) {
+                               const chip::MatrixUnit& unit, const PairUse& keys,
+                               const PairUse& values) {
   AttentionMapping mapping;
-  mapping.legal = use.legal;
-  if (!use.legal) return mapping;
-  mapping.lane_um2 = use.lane_um2;
-  mapping.needs_decoder = use.needs_decoder;
+  mapping.legal = keys.legal && values.legal;
+  if (!mapping.legal) return mapping;
+  mapping.lane_um2 = (keys.lane_um2 + values.lane_um2) / 2;
+  mapping.decoded_operands = (keys.needs_decoder ? 1 : 0) + (values.needs_decoder ? 1 : 0);
   const auto cores = static_cast<double>(chip.cores);
   const auto cols = static_cast<double>(unit.cols);
   const double copies = in.batch * in.kv_heads;
   const double rounds = copies >= cores ? std::ceil(copies / cores) : 1;
   const double parts = copies >= cores ? 1 : std::floor(cores / copies);
   const double fill = 2 * in.constants->fill_cycles;
-  const double dim_steps = std::ceil(in.head_dim / use.depth);
+  const double dim_steps = std::ceil(in.head_dim / keys.depth);
   const double dim_tiles = std::ceil(in.head_dim / cols);
   const auto tile_cycles = [&](double context) {
-    return std::ceil(context / cols) * dim_steps + dim_tiles * std::ceil(context / use.depth) +
+    return std::ceil(context / cols) * dim_steps + dim_tiles * std::ceil(context / values.depth) +
            fill;
   };
   // Rows are (token, head of the group), tokens outermost: row r belongs to token r / group.
@@ -212,6 +213,7 @@ void append_mapping_key(const chip::Chip& chip, double burst_bytes, double worki
                         std::string& key) {
   append_raw(working_bytes, key);
   append_raw(chip.sram_mib > 0, key);
+  append_raw(chip.hadamard_lanes > 0, key);
   append_raw(chip.cores, key);
   append_raw(chip.weight_buffer_kib, key);
   append_raw(chip.activation_buffer_kib, key);
@@ -240,17 +242,21 @@ Result<MappingSets> build_mapping_sets(const MapperInput& input, const chip::Chi
   for (size_t u = 0; u < chip.units.size(); ++u) {
     for (size_t t = 0; t < menu.linear.size(); ++t) {
       const recipe::LinearTreatment& treatment = menu.linear[t];
-      DOVETAIL_TRY(const PairUse use, pair_use(*input.constants, chip.units[u], treatment.weight,
-                                               treatment.activation));
+      DOVETAIL_TRY(PairUse use, pair_use(*input.constants, chip.units[u], treatment.weight,
+                                         treatment.activation));
+      use.legal = use.legal && chip::can_turn(chip, treatment.hadamard);
       if (use.legal) sets.linear_legal[t] = true;
       uses[u].push_back(use);
     }
     std::vector<AttentionMapping>& attention = sets.attention.emplace_back();
     for (const recipe::KvTreatment& treatment : menu.kv) {
-      DOVETAIL_TRY(const PairUse use,
-                   pair_use(*input.constants, chip.units[u], chip::kv_as_weight(treatment.keys),
+      DOVETAIL_TRY(PairUse keys, pair_use(*input.constants, chip.units[u],
+                                          chip::kv_as_weight(treatment.keys), treatment.query));
+      DOVETAIL_TRY(const PairUse values,
+                   pair_use(*input.constants, chip.units[u], chip::kv_as_weight(treatment.values),
                             treatment.query));
-      attention.push_back(map_attention(input, chip, chip.units[u], use));
+      keys.legal = keys.legal && chip::can_turn(chip, treatment.hadamard);
+      attention.push_back(map_attention(input, chip, chip.units[u], keys, values));
     }
   }
   LinearMapper mapper(input, chip, burst_bytes, working_bytes);

@@ -20,8 +20,10 @@ namespace dovetail::silicon {
 
 // One linear of the op list, with what depends on the treatment alone.
 enum WorkRow : uint8_t {
-  kActivationBytes,  // of one element
+  kActivationBytes,  // of one element, its share of the scales included
   kVectorCycles,     // quantise and convert
+  kTurned,           // elements through the Hadamard unit
+  kTurnAdds,         // their additions
   kQuantizeBytes,    // traffic of quantising
   kGranules,         // scaled sums
   kStoredRowBytes,   // of one weight row, before burst padding
@@ -79,8 +81,8 @@ struct LinearMappings {
 // Attention of one layer under one kv treatment on one unit.
 struct AttentionMapping {
   bool legal = false;
-  double lane_um2 = 0;
-  bool needs_decoder = false;
+  double lane_um2 = 0;             // mean of the pairs of keys and of values
+  double decoded_operands = 0;     // of keys and values: 0, 1 or 2
   double prefill_cycles = 0;       // of the busiest core
   double prefill_read_tokens = 0;  // of one problem, all blocks
   double row_tiles = 0;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "formats/activation.h"
 #include "silicon/mapping_sets.h"
 
 namespace dovetail::silicon {
@@ -68,6 +69,7 @@ struct LinearProblem {
   double activation_bytes = 0;  // of one element at the multiplier
   bool quantizes = false;
   double granules_per_row = 0;
+  double turn_stages = 0;  // of the online Hadamard transform of the inputs
   bool resident = false;
   bool spilled = false;  // activations pass through DRAM
 };
@@ -94,7 +96,9 @@ OpCost price_linear(const OpContext& x, const chip::MatrixUnit& unit, const Exec
     cost.decoder_ns = x.rates.decode_ns_per_value * mapped.decoded_rows * p.k;
     cost.energy.decoder_pj = x.rates.decode_pj_per_value * p.n * p.k * mapped.m_blocks;
   }
-  cost.vector_ns = vector_cycles * x.rates.vector_ns_per_cycle;
+  const double turned = p.turn_stages > 0 ? p.m * p.k : 0;
+  cost.vector_ns = std::max(vector_cycles * x.rates.vector_ns_per_cycle,
+                            turned * x.rates.hadamard_ns_per_element);
   const double first_bytes =
       std::min(p.n * p.row_bytes, cores * std::min(cols * p.row_bytes, weight_half_bytes));
   cost.prologue_ns = first_bytes * (p.resident ? x.rates.sram_ns_per_byte : dram_rate);
@@ -107,7 +111,8 @@ OpCost price_linear(const OpContext& x, const chip::MatrixUnit& unit, const Exec
   cost.overhead_ns = x.constants.op_overhead_ns;
   cost.energy.mac_pj = cost.macs * run.mac_pj;
   cost.energy.scale_pj = p.m * p.n * p.granules_per_row * x.rates.granule_pj;
-  cost.energy.vector_pj = vector_cycles * x.rates.vector_pj_per_cycle;
+  cost.energy.vector_pj = vector_cycles * x.rates.vector_pj_per_cycle +
+                          turned * p.turn_stages * x.rates.hadamard_pj_per_add;
   cost.energy.noc_pj = (cost.dram_bytes + cost.sram_bytes) * x.rates.noc_pj_per_byte;
   cost.energy.buffer_pj =
       p.n * p.row_bytes * mapped.m_blocks * x.rates.weight_buffer_pj_per_byte +
@@ -140,10 +145,6 @@ void try_mappings(const OpContext& x, const chip::MatrixUnit& unit, const Execut
   }
 }
 
-double activation_element_bytes(ActivationFormat activation) {
-  return static_cast<double>(formats::element_bits(activation)) / 8;
-}
-
 // Vector work of attention that does not depend on the phase: per element of the score matrix and
 // per token.
 struct AttentionWork {
@@ -162,16 +163,53 @@ double attention_vector_cycles(const OpContext& x, const AttentionShape& s,
   if (treatment.query != ActivationFormat::kBf16) {
     cycles += c.quantize_cycles * (work.query_tokens * query_size + work.score_elements);
   }
-  if (treatment.keys != formats::KvFormat::kBf16) {
-    cycles += c.quantize_cycles * work.query_tokens * 2 * kv_size;
+  for (const formats::KvFormat format : {treatment.keys, treatment.values}) {
+    if (format != formats::KvFormat::kBf16)
+      cycles += c.quantize_cycles * work.query_tokens * kv_size;
   }
   return cycles;
 }
 
-double kv_vector_bytes(formats::KvFormat kv, const AttentionShape& s) {
+// Queries and keys through the Hadamard unit.
+double turned_elements(const AttentionShape& s, const recipe::KvTreatment& treatment,
+                       const AttentionWork& work) {
+  if (treatment.hadamard == 0) return 0;
+  return work.query_tokens * s.kv_heads * (s.group + 1) * s.head_dim;
+}
+
+void set_vector_work(const OpContext& x, double vector_cycles, double turned, double stages,
+                     OpCost& cost) {
+  cost.vector_ns = std::max(vector_cycles * x.rates.vector_ns_per_cycle,
+                            turned * x.rates.hadamard_ns_per_element);
+  cost.energy.vector_pj =
+      vector_cycles * x.rates.vector_pj_per_cycle + turned * stages * x.rates.hadamard_pj_per_add;
+}
+
+// A cached key and a cached value of one token and head.
+double cached_token_bytes(const recipe::KvTreatment& treatment, const AttentionShape& s) {
   return static_cast<double>(
-             formats::stored_bits_per_kv_vector(kv, static_cast<int64_t>(s.head_dim))) /
+             recipe::stored_bits_per_cached_token(treatment, static_cast<int64_t>(s.head_dim))) /
          8;
+}
+
+// How a unit runs keys and values; nothing if it cannot run both.
+struct AttentionExecution {
+  Execution keys, values;
+  double mac_pj = 0;            // mean of both
+  double decoded_operands = 0;  // 0, 1 or 2
+};
+
+std::optional<AttentionExecution> attention_execution(const OpContext& x,
+                                                      const chip::MatrixUnit& unit,
+                                                      const recipe::KvTreatment& treatment) {
+  const auto keys = execution(x, unit, chip::kv_as_weight(treatment.keys), treatment.query);
+  const auto values = execution(x, unit, chip::kv_as_weight(treatment.values), treatment.query);
+  if (!keys || !values || !chip::can_turn(x.chip, treatment.hadamard)) return std::nullopt;
+  return AttentionExecution{
+      .keys = *keys,
+      .values = *values,
+      .mac_pj = (keys->mac_pj + values->mac_pj) / 2,
+      .decoded_operands = (keys->needs_decoder ? 1.0 : 0.0) + (values->needs_decoder ? 1.0 : 0.0)};
 }
 
 // How the independent problems (one per request and KV head) spread over the cores.
@@ -223,6 +261,27 @@ Resource OpCost::binding() const {
   return static_cast<Resource>(std::max_element(times.begin(), times.end()) - times.begin());
 }
 
+double activation_element_bytes(ActivationFormat activation, int64_t k) {
+  return static_cast<double>(formats::stored_bits_per_token(activation, k)) / 8 /
+         static_cast<double>(k);
+}
+
+double granules_per_output(const recipe::LinearTreatment& treatment, int64_t k) {
+  const auto pieces = [k](int64_t group) { return group > 0 ? (k + group - 1) / group : 1; };
+  const int64_t weights = treatment.weight.group_size;
+  const int64_t inputs = formats::activation_facts(treatment.activation).row.group_size;
+  const int64_t finer = std::min(weights, inputs);
+  const int64_t coarser = std::max(weights, inputs);
+  if (finer == 0 || coarser % finer == 0) {
+    return static_cast<double>(std::max(pieces(weights), pieces(inputs)));
+  }
+  return static_cast<double>(pieces(weights) + pieces(inputs) - 1);  // borders of both
+}
+
+double hadamard_stages(int64_t block) {
+  return block > 0 ? std::log2(static_cast<double>(block)) : 0;
+}
+
 double row_bytes(const Constants& c, const chip::Chip& chip, const formats::WeightFormat& weight,
                  int64_t k) {
   const auto dram = dram_of(c, chip);
@@ -262,13 +321,14 @@ std::optional<OpCost> estimate_linear(const OpContext& x, const recipe::Op& op,
   p.k = static_cast<double>(op.k);
   p.n = static_cast<double>(op.n);
   p.row_bytes = row_bytes(x.constants, x.chip, treatment.weight, op.k);
-  p.activation_bytes = activation_element_bytes(treatment.activation);
+  p.activation_bytes = activation_element_bytes(treatment.activation, op.k);
   p.quantizes = treatment.activation != ActivationFormat::kBf16;
-  const int64_t group = treatment.weight.group_size;
-  p.granules_per_row = group > 0 ? ceil_div(p.k, static_cast<double>(group)) : 1;
+  p.granules_per_row = granules_per_output(treatment, op.k);
+  p.turn_stages = hadamard_stages(treatment.hadamard);
   p.resident = resident;
   p.spilled = kStoredActivationBytes * p.m * (p.k + p.n) > x.working_bytes;
   std::optional<OpCost> best;
+  if (!chip::can_turn(x.chip, treatment.hadamard)) return best;
   for (const chip::MatrixUnit& unit : x.chip.units) {
     const auto run = execution(x, unit, treatment.weight, treatment.activation);
     if (run.has_value()) try_mappings(x, unit, *run, p, best);
@@ -280,11 +340,10 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
                                                  int64_t tokens,
                                                  const recipe::KvTreatment& treatment,
                                                  bool resident) {
-  const formats::WeightFormat stored = chip::kv_as_weight(treatment.keys);
   const Spread spread = spread_over_cores(x, s);
   const auto prompt = static_cast<double>(tokens);
-  const double vector_bytes = kv_vector_bytes(treatment.keys, s);
-  const double cache_bytes = spread.copies * 2 * prompt * vector_bytes;
+  const double token_bytes = cached_token_bytes(treatment, s);
+  const double cache_bytes = spread.copies * prompt * token_bytes;
   const double query_bytes =
       2 * s.batch * prompt * s.kv_heads * s.group * s.head_dim * kStoredActivationBytes;
   const bool cache_on_chip = resident || cache_bytes <= x.working_bytes;
@@ -294,7 +353,7 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
   const double vector_cycles = attention_vector_cycles(x, s, treatment, work);
   std::optional<OpCost> best;
   for (const chip::MatrixUnit& unit : x.chip.units) {
-    const auto run = execution(x, unit, stored, treatment.query);
+    const auto run = attention_execution(x, unit, treatment);
     if (!run.has_value()) continue;
     const auto rows = static_cast<double>(unit.rows);
     const auto cols = static_cast<double>(unit.cols);
@@ -307,8 +366,8 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
     double last_tile_cycles = 0;
     for (double row = 0; row < query_rows; row += rows) {
       const double context = seen(row + rows);
-      last_tile_cycles = ceil_div(context, cols) * ceil_div(s.head_dim, run->depth) +
-                         ceil_div(s.head_dim, cols) * ceil_div(context, run->depth) +
+      last_tile_cycles = ceil_div(context, cols) * ceil_div(s.head_dim, run->keys.depth) +
+                         ceil_div(s.head_dim, cols) * ceil_div(context, run->values.depth) +
                          2 * x.constants.fill_cycles;
       cycles += last_tile_cycles;
     }
@@ -323,7 +382,7 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
     }
     const double core_cycles =
         spread.parts > 1 ? cycles / spread.parts + last_tile_cycles : spread.rounds * cycles;
-    const double read_bytes = spread.copies * 2 * read_tokens * vector_bytes;
+    const double read_bytes = spread.copies * read_tokens * token_bytes;
     OpCost cost;
     cost.macs = spread.copies * s.group * prompt * (prompt + 1) / 2 * 2 * s.head_dim;
     cost.dram_bytes = (resident ? 0 : cache_bytes) + (cache_on_chip ? 0 : read_bytes) +
@@ -333,15 +392,15 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
     cost.dram_ns = cost.dram_bytes * x.rates.dram_mixed_ns_per_byte;
     cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
     cost.compute_ns = x.rates.cycle_ns * core_cycles;
-    if (run->needs_decoder) {
-      const double values = 2 * read_tokens * s.head_dim;
+    if (run->decoded_operands > 0) {
+      const double values = run->decoded_operands * read_tokens * s.head_dim;
       cost.decoder_ns = x.rates.decode_ns_per_value * values * spread.rounds / spread.parts;
       cost.energy.decoder_pj = x.rates.decode_pj_per_value * values * spread.copies;
     }
-    cost.vector_ns = vector_cycles * x.rates.vector_ns_per_cycle;
+    set_vector_work(x, vector_cycles, turned_elements(s, treatment, work),
+                    hadamard_stages(treatment.hadamard), cost);
     cost.overhead_ns = x.constants.op_overhead_ns;
     cost.energy.mac_pj = cost.macs * run->mac_pj;
-    cost.energy.vector_pj = vector_cycles * x.rates.vector_pj_per_cycle;
     cost.energy.noc_pj = (cache_bytes + read_bytes + query_bytes) * x.rates.noc_pj_per_byte;
     cost.energy.buffer_pj = read_bytes * x.rates.weight_buffer_pj_per_byte;
     finish(x, cost);
@@ -353,13 +412,12 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
 std::optional<OpCost> estimate_decode_attention(const OpContext& x, const AttentionShape& s,
                                                 double tokens, const recipe::KvTreatment& treatment,
                                                 bool resident) {
-  const formats::WeightFormat stored = chip::kv_as_weight(treatment.keys);
   const Spread spread = spread_over_cores(x, s);
   const auto dram = dram_of(x.constants, x.chip);
   const double burst = dram.has_value() ? (*dram)->burst_bytes : 1;
-  const double vector_bytes = kv_vector_bytes(treatment.keys, s);
+  const double token_bytes = cached_token_bytes(treatment, s);
   // Keys and values of a problem are contiguous; each stream wastes at most one burst.
-  const double cache_bytes = spread.copies * 2 * (tokens * vector_bytes + burst);
+  const double cache_bytes = spread.copies * (tokens * token_bytes + 2 * burst);
   const double query_bytes =
       2 * s.batch * s.kv_heads * s.group * s.head_dim * kStoredActivationBytes;
   const double part_tokens = tokens / spread.parts;
@@ -371,13 +429,13 @@ std::optional<OpCost> estimate_decode_attention(const OpContext& x, const Attent
   }
   std::optional<OpCost> best;
   for (const chip::MatrixUnit& unit : x.chip.units) {
-    const auto run = execution(x, unit, stored, treatment.query);
+    const auto run = attention_execution(x, unit, treatment);
     if (!run.has_value()) continue;
     const auto cols = static_cast<double>(unit.cols);
     const double row_tiles = ceil_div(s.group, static_cast<double>(unit.rows));
     const double cycles =
-        row_tiles * (ceil_div(part_tokens, cols) * ceil_div(s.head_dim, run->depth) +
-                     ceil_div(s.head_dim, cols) * ceil_div(part_tokens, run->depth) +
+        row_tiles * (ceil_div(part_tokens, cols) * ceil_div(s.head_dim, run->keys.depth) +
+                     ceil_div(s.head_dim, cols) * ceil_div(part_tokens, run->values.depth) +
                      2 * x.constants.fill_cycles);
     OpCost cost;
     cost.macs = spread.copies * s.group * tokens * 2 * s.head_dim;
@@ -386,16 +444,16 @@ std::optional<OpCost> estimate_decode_attention(const OpContext& x, const Attent
     cost.dram_ns = cost.dram_bytes * x.rates.dram_stream_ns_per_byte;
     cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
     cost.compute_ns = x.rates.cycle_ns * spread.rounds * cycles;
-    if (run->needs_decoder) {
-      const double values = 2 * part_tokens * s.head_dim;
+    if (run->decoded_operands > 0) {
+      const double values = run->decoded_operands * part_tokens * s.head_dim;
       cost.decoder_ns = x.rates.decode_ns_per_value * values * spread.rounds * row_tiles;
-      cost.energy.decoder_pj =
-          x.rates.decode_pj_per_value * 2 * tokens * s.head_dim * spread.copies * row_tiles;
+      cost.energy.decoder_pj = x.rates.decode_pj_per_value * run->decoded_operands * tokens *
+                               s.head_dim * spread.copies * row_tiles;
     }
-    cost.vector_ns = vector_cycles * x.rates.vector_ns_per_cycle;
+    set_vector_work(x, vector_cycles, turned_elements(s, treatment, work),
+                    hadamard_stages(treatment.hadamard), cost);
     cost.overhead_ns = x.constants.op_overhead_ns;
     cost.energy.mac_pj = cost.macs * run->mac_pj;
-    cost.energy.vector_pj = vector_cycles * x.rates.vector_pj_per_cycle;
     cost.energy.noc_pj = (cache_bytes + query_bytes) * x.rates.noc_pj_per_byte;
     cost.energy.buffer_pj = cache_bytes * x.rates.weight_buffer_pj_per_byte;
     finish(x, cost);

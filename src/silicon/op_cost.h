@@ -88,6 +88,14 @@ struct AttentionShape {
 // Element-wise and row-wise work (never softmax, which belongs to attention).
 [[nodiscard]] OpCost estimate_vector(const OpContext& context, const recipe::Op& op);
 
+// Bytes of one activation at the multiplier, its share of a token's scales included.
+[[nodiscard]] double activation_element_bytes(formats::ActivationFormat activation, int64_t k);
+// Scaled sums of one output: one per granule, where the scales of weights and of activations
+// change.
+[[nodiscard]] double granules_per_output(const recipe::LinearTreatment& treatment, int64_t k);
+// Stages of additions of a Hadamard transform; 0 for block 0.
+[[nodiscard]] double hadamard_stages(int64_t block);
+
 // Bytes of one weight row (n = 1) in DRAM: payload, scales, zeros, padded to the burst.
 [[nodiscard]] double row_bytes(const Constants& constants, const chip::Chip& chip,
                                const formats::WeightFormat& weight, int64_t k);

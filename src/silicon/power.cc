@@ -35,6 +35,11 @@ Result<ChipRates> chip_rates(const Constants& c, const chip::Chip& chip, const C
   rates.noc_pj_per_byte = scale * c.noc_energy_pj_per_byte_mm * 0.5 * std::sqrt(area.total_mm2());
   rates.vector_ns_per_cycle = rates.cycle_ns / lanes;
   rates.vector_pj_per_cycle = scale * c.vector_cycle_energy_pj;
+  if (chip.hadamard_lanes > 0) {
+    rates.hadamard_ns_per_element =
+        rates.cycle_ns / static_cast<double>(chip.hadamard_lanes * chip.cores);
+  }
+  rates.hadamard_pj_per_add = scale * c.hadamard_add_energy_pj;
   rates.decode_ns_per_value = rates.cycle_ns / static_cast<double>(chip.decoder_values_per_cycle);
   rates.decode_pj_per_value = scale * c.decoder_value_energy_pj;
   rates.weight_buffer_pj_per_byte = memory_pj(static_cast<double>(chip.weight_buffer_kib) / 1024);
@@ -85,8 +90,11 @@ Result<PeakPower> estimate_peak_power(const Constants& c, const chip::Chip& chip
   }
   power.decoder_mw = core_cycles_per_ns * static_cast<double>(chip.decoder_values_per_cycle) *
                      rates.decode_pj_per_value;
+  constexpr double kStages = 7;  // of the largest block, 128
   power.vector_mw =
-      core_cycles_per_ns * static_cast<double>(chip.vector_lanes) * rates.vector_pj_per_cycle;
+      core_cycles_per_ns *
+      (static_cast<double>(chip.vector_lanes) * rates.vector_pj_per_cycle +
+       static_cast<double>(chip.hadamard_lanes) * kStages * rates.hadamard_pj_per_add);
   if (rates.sram_ns_per_byte > 0) {
     power.sram_mw = (rates.sram_pj_per_byte + rates.noc_pj_per_byte) / rates.sram_ns_per_byte;
   }

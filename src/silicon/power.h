@@ -20,6 +20,8 @@ struct ChipRates {
   double noc_pj_per_byte = 0;
   double vector_ns_per_cycle = 0;  // one element-cycle spread over all lanes
   double vector_pj_per_cycle = 0;
+  double hadamard_ns_per_element = 0;  // over all lanes; 0 without a unit
+  double hadamard_pj_per_add = 0;      // per element and stage: log2(block) stages
   double decode_ns_per_value = 0;
   double decode_pj_per_value = 0;
   double weight_buffer_pj_per_byte = 0;

@@ -24,6 +24,8 @@ inline chip::MatrixUnit random_unit(Random& random) {
       {{"int5", "int8"}, {"bf16", "bf16"}},
       {{"fp4_e2m1", "fp8_e4m3fn", 2}, {"fp8_e4m3fn", "fp8_e4m3fn"}, {"bf16", "bf16", 0.5}},
       {{"int4", "bf16"}, {"bf16", "bf16"}},
+      {{"int5", "int4", 2}, {"int9", "int8"}, {"bf16", "bf16"}},
+      {{"fp4_e2m1", "fp4_e2m1", 2}, {"fp8_e4m3fn", "fp8_e4m3fn"}, {"bf16", "bf16", 0.5}},
       {{"int6", "int8"}}};
   chip::MatrixUnit unit;
   unit.rows = pick<int64_t>(random, {1, 2, 3, 8, 16, 32});
@@ -44,6 +46,7 @@ inline chip::Chip random_chip(Random& random) {
   if (random.below(4) == 0) chip.units.push_back(random_unit(random));
   chip.decoder_values_per_cycle = pick<int64_t>(random, {1, 64, 512, 4096});
   chip.vector_lanes = pick<int64_t>(random, {1, 16, 64, 256});
+  chip.hadamard_lanes = pick<int64_t>(random, {0, 0, 8, 128});
   chip.weight_buffer_kib = pick<int64_t>(random, {32, 64, 256});
   chip.activation_buffer_kib = pick<int64_t>(random, {32, 64, 256});
   chip.accumulator_kib = pick<int64_t>(random, {8, 16, 64});
@@ -80,11 +83,13 @@ inline recipe::Menu whole_menu() {
   recipe::Menu menu = {.linear = {{}}, .kv = {{}}};
   for (const char* name : {"int2_g32", "int3_g64", "int4_g128", "int4_asym_g32", "int5", "int6_g64",
                            "int8", "int8_asym_g128", "fp8_e4m3fn", "mxfp4", "nvfp4"}) {
-    for (const char* activation : {"", "+a:int8_token", "+a:fp8_token"}) {
+    for (const char* activation : {"", "+a:int8_token", "+a:fp8_token", "+a:int4_token",
+                                   "+a:int8_g64", "+a:nvfp4", "+a:mxfp8", "+a:int4_g32+h:32"}) {
       menu.linear.push_back(*recipe::parse_linear_treatment(std::string(name) + activation));
     }
   }
-  for (const char* name : {"int8", "int4", "int8+q:int8_token", "int4+q:int8_token"}) {
+  for (const char* name : {"int8", "int4", "int8+q:int8_token", "int4+q:int8_token",
+                           "k:int8+v:int4+q:int8_token", "k:int4+v:bf16", "int4+qkh:32"}) {
     menu.kv.push_back(*recipe::parse_kv_treatment(name));
   }
   return menu;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "chip/chip.h"
+#include "formats/activation.h"
 #include "formats/format.h"
 #include "recipe/profiled_formats.h"
 #include "search/enumerate.h"
@@ -135,6 +136,12 @@ Result<recipe::Menu> make_menu(const MenuConfig& config) {
     for (const std::string& activation_name : config.activations) {
       const auto activation = formats::parse_activation_format(activation_name);
       if (!activation.has_value()) return with_context(activation.error(), "menu.activations");
+      if (formats::is_static(*activation)) {
+        return invalid_argument(
+            fmt::format("menu.activations: {}: profiles know no scale fixed beforehand, want a "
+                        "format per token or group",
+                        activation_name));
+      }
       recipe::LinearTreatment treatment = *weights_alone;
       treatment.activation = *activation;
       if (treatment != recipe::LinearTreatment{}) menu.linear.push_back(treatment);
