@@ -165,10 +165,11 @@ std::optional<Candidate> try_step(const Problem& problem, const Candidate& at, c
   return judge(problem, std::move(values));
 }
 
-Candidate descend(const Problem& problem, Vector start) {
-  Candidate best = judge(problem, std::move(start));
+// Levenberg-Marquardt until three rounds in a row gain nothing.
+Candidate follow_slope(const Problem& problem, Candidate best) {
   double damping = 1e-2;
-  for (int64_t round = 0; round < problem.options.max_rounds; ++round) {
+  int64_t idle = 0;
+  for (int64_t round = 0; round < problem.options.max_rounds && idle < 3; ++round) {
     const Normal normal = normal_equations(problem, best, jacobian(problem, best));
     const double before = best.loss;
     while (damping < 1e8) {
@@ -180,7 +181,35 @@ Candidate descend(const Problem& problem, Vector start) {
       }
       damping *= 4;
     }
-    if (damping >= 1e8 || before - best.loss < 1e-7 * before) break;
+    const bool gained = before - best.loss > 1e-5 * before;
+    idle = gained ? 0 : idle + 1;
+    if (!gained) damping = 1e-3;
+  }
+  return best;
+}
+
+// Models of machines have kinks (the larger of two times), where a slope leads nowhere: tries steps
+// along each parameter, smaller and smaller. True if one gained.
+bool search_axes(const Problem& problem, Candidate& best) {
+  const double before = best.loss;
+  for (const double step : {0.1, 0.02, 0.004}) {
+    for (size_t j = 0; j < best.values.size(); ++j) {
+      const FitParameter& p = problem.parameters[j];
+      for (const double sign : {-1.0, 1.0}) {
+        Vector values = best.values;
+        values[j] = std::clamp(values[j] + sign * step * range_of(p), p.low, p.high);
+        Candidate next = judge(problem, std::move(values));
+        if (next.loss < best.loss) best = std::move(next);
+      }
+    }
+  }
+  return before - best.loss > 1e-4 * before;
+}
+
+Candidate descend(const Problem& problem, Vector start) {
+  Candidate best = follow_slope(problem, judge(problem, std::move(start)));
+  for (int64_t round = 0; round < 5 && search_axes(problem, best); ++round) {
+    best = follow_slope(problem, std::move(best));
   }
   return best;
 }

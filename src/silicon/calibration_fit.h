@@ -1,9 +1,10 @@
 // Fits few bounded parameters of a model to measurements, and judges the fit on points that it has
 // not seen.
 //
-// Minimises the sum of soft-L1 losses of ln(predicted / measured): a relative error counts alike for
-// short and long runs, and a point that the model cannot explain pulls little. Levenberg-Marquardt
-// with the bounds as walls and several starts; the same seed gives the same result.
+// Minimises the sum of soft-L1 losses of ln(predicted / measured): a relative error counts alike
+// for short and long runs, and a point that the model cannot explain pulls little.
+// Levenberg-Marquardt with the bounds as walls and several starts; the same seed gives the same
+// result.
 #pragma once
 
 #include <cstdint>

@@ -85,7 +85,8 @@ TEST(GroupFolds, KeepAGroupOnOneSideAndTestEveryPointOnce) {
       ++tested[static_cast<size_t>(i)];
       inside.insert(groups[static_cast<size_t>(i)]);
     }
-    for (const int64_t i : fold.train) EXPECT_FALSE(inside.contains(groups[static_cast<size_t>(i)]));
+    for (const int64_t i : fold.train)
+      EXPECT_FALSE(inside.contains(groups[static_cast<size_t>(i)]));
   }
   for (const int count : tested) EXPECT_EQ(count, 1);
   EXPECT_EQ(group_folds({"a", "a", "b"}, 9, 1).size(), 2U);

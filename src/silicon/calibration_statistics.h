@@ -10,8 +10,8 @@ struct ErrorStatistics {
   int64_t num_points = 0;
   double mape_frac = 0;          // mean of |predicted / measured - 1|
   double median_error_frac = 0;  // median of the same
-  // 90th percentile of max(measured / predicted, predicted / measured): a factor of two is 2 whether
-  // it is too slow or too fast. At least the 90th percentile of measured / predicted alone.
+  // 90th percentile of max(measured / predicted, predicted / measured): a factor of two is 2
+  // whether it is too slow or too fast. At least the 90th percentile of measured / predicted alone.
   double p90_ratio = 0;
   double spearman = 0;  // rank correlation, ties at their mean rank; 0 where a side is constant
 };

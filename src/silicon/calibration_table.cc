@@ -111,15 +111,15 @@ Result<size_t> column_index(const Table& table, const std::string& name) {
 Result<double> number_cell(const Table& table, const TableRow& row, size_t column, double low,
                            double high, const std::string& unit) {
   std::string cell = row.cells[column];
-  if (!unit.empty() && cell.ends_with(unit)) cell = trimmed(cell.substr(0, cell.size() - unit.size()));
+  if (!unit.empty() && cell.ends_with(unit))
+    cell = trimmed(cell.substr(0, cell.size() - unit.size()));
   double value = 0;
   const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
   const bool whole = error == std::errc() && end == cell.data() + cell.size();
   if (!whole || !std::isfinite(value) || value < low || value > high) {
-    return invalid_argument(fmt::format("{}: line {}, {} = '{}', want a number in {:g}..{:g}{}",
-                                        table.file, row.line, column_name(table, column),
-                                        row.cells[column], low, high,
-                                        unit.empty() ? "" : " " + unit));
+    return invalid_argument(fmt::format(
+        "{}: line {}, {} = '{}', want a number in {:g}..{:g}{}", table.file, row.line,
+        column_name(table, column), row.cells[column], low, high, unit.empty() ? "" : " " + unit));
   }
   return value;
 }

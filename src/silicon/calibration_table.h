@@ -21,8 +21,8 @@ struct Table {
 };
 
 // Reads a file whose first line names the columns; every row has as many cells. Cells are trimmed;
-// a cell in double quotes may hold commas. Errors: kNotFound; kInvalidArgument naming file and line:
-// empty, no rows, a name twice, a row of another length (a cut file), larger than 64 MiB.
+// a cell in double quotes may hold commas. Errors: kNotFound; kInvalidArgument naming file and
+// line: empty, no rows, a name twice, a row of another length (a cut file), larger than 64 MiB.
 [[nodiscard]] Result<Table> read_table(const std::string& path);
 
 // The same without a header: every row has `num_columns` cells.
@@ -38,7 +38,8 @@ struct Table {
 [[nodiscard]] Result<double> number_cell(const Table& table, const TableRow& row, size_t column,
                                          double low, double high, const std::string& unit = "");
 
-// All *.csv files of a folder, sorted. Errors: kNotFound if there is no such folder or no such file.
+// All *.csv files of a folder, sorted. Errors: kNotFound if there is no such folder or no such
+// file.
 [[nodiscard]] Result<std::vector<std::string>> csv_files(const std::string& folder);
 
 }  // namespace dovetail::silicon

@@ -24,8 +24,9 @@ std::string message_of(const std::string& text) {
 }
 
 TEST(ReadTable, ReadsCellsWithTheirLines) {
-  const auto table = read_table(write("\xEF\xBB\xBF"
-                                      "a,b\r\n1, \"x, \"\"y\"\"\"\r\n\r\n2,z"));
+  const auto table =
+      read_table(write("\xEF\xBB\xBF"
+                       "a,b\r\n1, \"x, \"\"y\"\"\"\r\n\r\n2,z"));
   ASSERT_TRUE(table.has_value()) << table.error().message;
   EXPECT_EQ(table->columns, (std::vector<std::string>{"a", "b"}));
   ASSERT_EQ(table->rows.size(), 2U);
@@ -38,8 +39,7 @@ TEST(ReadTable, RefusesWhatIsNoTable) {
   EXPECT_EQ(message_of(""), "table.csv: empty, want rows");
   EXPECT_EQ(message_of("a,b\n"), "table.csv: a header and no rows, want rows");
   EXPECT_EQ(message_of("a,a\n1,2\n"), "table.csv: column 'a' stands twice");
-  EXPECT_EQ(message_of("a,b\n1,2\n3\n"),
-            "table.csv: line 3 has 1 cells, want 2; is the file cut?");
+  EXPECT_EQ(message_of("a,b\n1,2\n3\n"), "table.csv: line 3 has 1 cells, want 2; is the file cut?");
   EXPECT_EQ(read_table("no/such.csv").error().code, ErrorCode::kNotFound);
 }
 
@@ -70,8 +70,9 @@ TEST(ReadTable, AMissingColumnNamesTheNearest) {
   EXPECT_EQ(column_index(*table, "prob.C").value(), 1U);
   const auto missing = column_index(*table, "target.cycles");
   ASSERT_FALSE(missing.has_value());
-  EXPECT_NE(missing.error().message.find("column 'target.cycles' is missing, nearest 'target.cycle'"),
-            std::string::npos);
+  EXPECT_NE(
+      missing.error().message.find("column 'target.cycles' is missing, nearest 'target.cycle'"),
+      std::string::npos);
 }
 
 TEST(ReadPlainTable, WantsTheSameNumberOfCellsInEveryRow) {
