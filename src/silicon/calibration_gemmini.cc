@@ -175,20 +175,6 @@ bool can_train(const std::vector<Fold>& folds) {
          });
 }
 
-Result<std::vector<double>> published_values(const Technology& machines) {
-  std::vector<double> values;
-  for (const FitParameter& parameter : gemmini_parameters()) {
-    DOVETAIL_TRY(const double value, machines.value("gemmini_fitted.parameters." + parameter.name));
-    if (!(value >= parameter.low && value <= parameter.high)) {
-      return invalid_argument(fmt::format("{}: {} = {:g}, want {:g}..{:g}",
-                                          machines.file_of("gemmini_fitted"), parameter.name, value,
-                                          parameter.low, parameter.high));
-    }
-    values.push_back(value);
-  }
-  return values;
-}
-
 std::string rows_of_a_pair(const TileCommands& tile) {
   const int64_t rows = tile.rows_per_block / std::max<int64_t>(1, tile.pairs_per_block);
   if (rows < 8) return "pairs of under 8 rows";
@@ -304,7 +290,8 @@ Result<std::vector<GemminiMeasurement>> read_gemmini_measurements(const std::str
 Result<CalibrationReport> calibrate_gemmini(const Technology& machines, const std::string& folder,
                                             const std::string& test_folder) {
   DOVETAIL_TRY(const GemminiMachine machine, gemmini_machine(machines));
-  DOVETAIL_TRY(const std::vector<double> published, published_values(machines));
+  DOVETAIL_TRY(const std::vector<double> published,
+               published_values(machines, "gemmini_fitted", gemmini_parameters()));
   DOVETAIL_TRY(const Sample sample, read_sample(machine, folder));
   CalibrationReport report;
   report.set = "dosa";

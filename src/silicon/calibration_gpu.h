@@ -33,10 +33,10 @@ struct GpuMeasurement {
 // number that is none, a time that its rate contradicts by more than 2 %.
 [[nodiscard]] Result<std::vector<GpuMeasurement>> read_gpu_measurements(const std::string& folder);
 
-// Splits: "fit" (in sample), "one_out" (each size predicted without it; equal sizes leave
-// together), "by_size" (the largest and the smallest third of each kind predicted from the other
-// two), and for each kind "one_out_<kind>" and "by_size_<kind>". Residual groups are of "one_out".
-// Errors: as above; kInvalidArgument for fewer points than twice the parameters.
+// Splits: "published" (parameters in data/machines, no fit) and, from twice as many points as
+// parameters on, "fit" (in sample), "one_out" (each size predicted without it; equal sizes leave
+// together) and "by_size" (the largest and the smallest third of each kind from the other two);
+// each also by kind, as "one_out_matmul". Residual groups are of "one_out". Errors: as above.
 [[nodiscard]] Result<CalibrationReport> calibrate_gpu(const Technology& machines,
                                                       const std::string& folder);
 

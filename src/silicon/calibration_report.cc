@@ -70,6 +70,20 @@ std::string worst_text(const CalibrationReport& report) {
 
 }  // namespace
 
+Result<std::vector<double>> published_values(const Technology& machines, const std::string& file,
+                                             const std::vector<FitParameter>& parameters) {
+  std::vector<double> values;
+  for (const FitParameter& parameter : parameters) {
+    DOVETAIL_TRY(const double value, machines.value(file + ".parameters." + parameter.name));
+    if (!(value >= parameter.low && value <= parameter.high)) {
+      return invalid_argument(fmt::format("{}: {} = {:g}, want {:g}..{:g}", machines.file_of(file),
+                                          parameter.name, value, parameter.low, parameter.high));
+    }
+    values.push_back(value);
+  }
+  return values;
+}
+
 std::vector<ParameterReport> parameter_reports(const std::vector<FitParameter>& parameters,
                                                const FitResult& fit,
                                                const std::vector<CrossValidation>& validations) {

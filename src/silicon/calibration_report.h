@@ -9,6 +9,7 @@
 #include "base/config.h"
 #include "silicon/calibration_fit.h"
 #include "silicon/calibration_statistics.h"
+#include "silicon/technology.h"
 
 namespace dovetail::silicon {
 
@@ -51,6 +52,13 @@ struct CalibrationReport {
   std::vector<ResidualGroup> groups;
   std::vector<PointReport> points;
 };
+
+// Fitted values that ship with the program: constants "<file>.parameters.<name>", in the order of
+// the parameters. Errors: kNotFound; kInvalidArgument for a value outside of the parameter's
+// bounds.
+[[nodiscard]] Result<std::vector<double>> published_values(
+    const Technology& machines, const std::string& file,
+    const std::vector<FitParameter>& parameters);
 
 // Joins a fit on all points with the folds of its cross-validations.
 [[nodiscard]] std::vector<ParameterReport> parameter_reports(

@@ -105,10 +105,10 @@ Result<GpuMachine> gpu_machine(const Technology& machines, const std::string& na
   DOVETAIL_TRY(machine.tile_cols, count(machines, name + ".compute.tile_cols"));
   DOVETAIL_TRY(machine.small_tile, count(machines, name + ".compute.small_tile"));
   DOVETAIL_TRY(machine.small_tile_frac, positive(machines, name + ".compute.small_tile_frac"));
-  DOVETAIL_TRY(const double tb_per_s, positive(machines, name + ".memory.dram_tb_per_s"));
+  DOVETAIL_TRY(const double gb_per_s, positive(machines, name + ".memory.dram_gb_per_s"));
   DOVETAIL_TRY(machine.block_shared_bytes, count(machines, name + ".memory.block_shared_bytes"));
   machine.peak_flop_per_us = tflops * 1e6;
-  machine.dram_bytes_per_us = tb_per_s * 1e6;
+  machine.dram_bytes_per_us = gb_per_s * 1e3;
   return machine;
 }
 

@@ -72,7 +72,7 @@ TEST(GpuMachine, IsReadFromThePublishedDescription) {
   EXPECT_EQ(machine->sms, 108);
   EXPECT_DOUBLE_EQ(machine->dram_bytes_per_us, 2.039e6);
   EXPECT_EQ(gpu_machine(*machines, "a101").error().code, ErrorCode::kNotFound);
-  EXPECT_FALSE(gpu_machine(machines->with("a100.memory.dram_tb_per_s", 0), "a100").has_value());
+  EXPECT_FALSE(gpu_machine(machines->with("a100.memory.dram_gb_per_s", 0), "a100").has_value());
 }
 
 }  // namespace
