@@ -182,6 +182,17 @@ std::vector<HelpText> make_texts() {
                     {"weights, activations, KV and head all treated, another workload",
                      "cost --chip reference_cloud --model llama-3-70b --treatment "
                      "int4_g128+a:int8_token+kv:int8+head:int8 --workload cloud_2048_128_b16"}}},
+      {.verb = "calibrate",
+       .group = kLook,
+       .purpose = "Fits the latency model of a machine that others measured, and says how well it "
+                  "predicts layers, networks and sizes that it was not fitted on.",
+       .notes = "dosa: Gemmini in RTL (docs/models/gemmini.md). llmcompass: operators on an A100 "
+                "(docs/models/a100.md). published: decode speeds of known chips beside a roofline; "
+                "needs no files. The sets are not part of the program.",
+       .exits = kExits,
+       .values = {{"set", "SET"}, {"--data", "FOLDER"}, {"--test", "FOLDER"}},
+       .examples = {{"known chips beside a roofline with its band", "calibrate published"},
+                    {"the same for a script", "calibrate published --json"}}},
       {.verb = "eval",
        .group = kLook,
        .purpose = "Runs a model on a text: how much a treatment hurts, or perplexity.",
