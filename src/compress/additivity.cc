@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 #include <tuple>
 
@@ -50,17 +51,21 @@ recipe::Recipe uniform(const model::ModelShape& shape, const recipe::LinearTreat
 
 recipe::Recipe mixed(const model::ModelShape& shape, const recipe::Menu& menu,
                      const std::vector<Candidate>& near, Random& random) {
-  const auto draw = [&] {
-    return near[static_cast<size_t>(random.below(static_cast<int64_t>(near.size())))].treatment;
+  const auto draw_from = [&](const std::vector<Candidate>& some) {
+    return some[static_cast<size_t>(random.below(std::ssize(some)))].treatment;
   };
+  std::vector<Candidate> of_head;
+  std::ranges::copy_if(near, std::back_inserter(of_head), [](const Candidate& candidate) {
+    return candidate.treatment.fold == recipe::Fold::kNone;
+  });
   recipe::Recipe recipe;
   for (int64_t l = 0; l < shape.num_layers; ++l) {
     recipe::LayerRecipe& layer = recipe.layers.emplace_back();
-    for (recipe::LinearTreatment& treatment : layer.linear) treatment = draw();
+    for (recipe::LinearTreatment& treatment : layer.linear) treatment = draw_from(near);
     if (menu.kv.empty()) continue;
     layer.kv = menu.kv[static_cast<size_t>(random.below(static_cast<int64_t>(menu.kv.size())))];
   }
-  recipe.head = draw();
+  if (!of_head.empty()) recipe.head = draw_from(of_head);
   return recipe;
 }
 

@@ -69,8 +69,8 @@ struct LossLab::Impl {
   std::string versions_file(recipe::Rotation rotation, int64_t layer) const;
   Result<compress::SiteVersions> make_versions(recipe::Rotation rotation, int64_t layer);
   Piece versions_piece(recipe::Rotation rotation, int64_t layer);
-  Result<std::vector<float>> values_of(Turned& from, int64_t site,
-                                       const recipe::LinearTreatment& treatment);
+  Result<compress::SiteWeights> values_of(Turned& from, int64_t site,
+                                          const recipe::LinearTreatment& treatment);
   std::vector<Piece> parts_of_profile(const Json& input, const eval::TextWindows& profile_text,
                                       recipe::Rotation rotation);
   Result<std::vector<compress::RandomRecipe>> validation(const recipe::Menu& menu,
@@ -302,6 +302,7 @@ Piece LossLab::Impl::versions_piece(recipe::Rotation rotation, int64_t layer) {
       list.push_back({{"site", version.site},
                       {"treatment", version.treatment},
                       {"loss_ratio", version.loss_ratio},
+                      {"activation_ratio", version.activation_ratio},
                       {"seconds", version.seconds}});
     }
     return list;
@@ -313,8 +314,8 @@ Piece LossLab::Impl::versions_piece(recipe::Rotation rotation, int64_t layer) {
 }
 
 // A file that is gone or damaged is made again.
-Result<std::vector<float>> LossLab::Impl::values_of(Turned& from, int64_t site,
-                                                    const recipe::LinearTreatment& treatment) {
+Result<compress::SiteWeights> LossLab::Impl::values_of(
+    Turned& from, int64_t site, const recipe::LinearTreatment& treatment) {
   const recipe::Site at = recipe::site_at(weights->shape, site);
   const int64_t layer = at.layer < 0 ? weights->shape.num_layers : at.layer;
   auto found = from.blocks.find(layer);
@@ -412,7 +413,9 @@ Result<Learnt> with_versions(compress::LossProfile formats, const std::vector<Js
       list.push_back({.site = version.at("site").get<std::string>(),
                       .treatment = version.at("treatment").get<std::string>(),
                       .loss_ratio = version.at("loss_ratio").get<double>(),
-                      .seconds = version.at("seconds").get<double>()});
+                      .seconds = version.at("seconds").get<double>(),
+                      .activation_ratio =
+                          version.value("activation_ratio", std::map<std::string, double>())});
       learnt.algorithm_s[list.back().treatment] += list.back().seconds;
     }
   }

@@ -142,12 +142,11 @@ Result<recipe::Menu> make_menu(const MenuConfig& config) {
           fmt::format("menu.weights: {}, want weights alone; activations have a list of their own",
                       weight_name));
     }
-    if (weights_alone->fold != recipe::Fold::kNone ||
-        weights_alone->algorithm == recipe::Algorithm::kSignround) {
-      return invalid_argument(fmt::format(
-          "menu.weights: {}: studies put sites together in any way, but awq, smooth and signround "
-          "join the sites of a layer; want imatrix, gptq or gptq_cd",
-          weight_name));
+    if (weights_alone->algorithm == recipe::Algorithm::kSignround) {
+      return invalid_argument(
+          fmt::format("menu.weights: {}: studies put sites together in any way, but signround "
+                      "learns all sites of a layer together; want imatrix, gptq or gptq_cd",
+                      weight_name));
     }
     DOVETAIL_TRY_STATUS(check_profiled(weights_alone->weight));
     for (const std::string& activation_name : config.activations) {
