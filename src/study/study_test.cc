@@ -266,6 +266,57 @@ TEST_F(StudyTest, ChoosesAmongAlgorithms) {
   EXPECT_TRUE(canonical(*record).dump() == canonical(*again).dump());
 }
 
+// Whatever acts on one site alone: priced at every site by output error, its seconds reported.
+TEST_F(StudyTest, EveryAlgorithmOfASiteMayStandInTheMenu) {
+  const std::vector<std::string> names = {
+      "int4_g32_imatrix", "int4_g32_gptq", "int4_g32_gptq_cd", "int4_g32_awq", "int4_g32_awq_gptq",
+      "int8_smooth",      "nf4_g64_gptq",  "lut4_g64_gptq_cd", "nvfp4_gptq",   "mxfp4_gptq"};
+  std::string text =
+      with_frozen_chip(read_text_file(at("study.toml"), 1 << 20).value(),
+                       data_folder() + "/chips/reference_edge.toml");
+  std::string menu;
+  for (const std::string& name : names) menu += "\"" + name + "\", ";
+  text.insert(text.find("\"int4_g32\""), menu);
+  write("algorithms.toml", text);
+  const auto record = run(at("algorithms.toml"), at("out"));
+  ASSERT_TRUE(record.has_value()) << record.error().message;
+  EXPECT_TRUE(record->at("scenarios").at(0).at("feasible").get<bool>());
+  const Json& table = record->at("loss_table").at(0);
+  const Json& linear = record->at("menu").at("linear");
+  for (size_t t = 0; t < linear.size(); ++t) {
+    const auto treatment = recipe::parse_linear_treatment(linear[t].get<std::string>()).value();
+    for (size_t site = 0; site < table.at("sites").size(); ++site) {
+      const std::string at = table.at("sites")[site].get<std::string>();
+      if (at.ends_with(".kv")) continue;
+      const bool folds_at_head = at == "head" && treatment.fold != recipe::Fold::kNone;
+      EXPECT_EQ(table.at("loss_nats")[site][t].is_null(), folds_at_head) << linear[t] << " " << at;
+    }
+  }
+  for (const std::string& name : names)
+    EXPECT_GT(record->at("run").at("compress_" + name + "_s").get<double>(), 0) << name;
+}
+
+TEST_F(StudyTest, WhatCannotStandAloneIsRefused) {
+  const std::string text = read_text_file(at("study.toml"), 1 << 20).value();
+  const auto error_of = [&](const std::string& from, const std::string& to) {
+    std::string changed = text;
+    changed.replace(changed.find(from), from.size(), to);
+    write("refused.toml", changed);
+    const auto record = run(at("refused.toml"), at("out"));
+    return record.has_value() ? "" : record.error().message;
+  };
+  EXPECT_NE(error_of("\"int4_g32\"", "\"int4_g32_signround\"")
+                .find("signround learns all sites of a layer together; want imatrix, gptq"),
+            std::string::npos);
+  EXPECT_NE(error_of("\"int4_g32\"", "\"int4_g32+h:32\"").find("want weights alone"),
+            std::string::npos);
+  EXPECT_NE(error_of("kv = [\"int8\"]", "kv = [\"k:int4_c32+v:int4\"]")
+                .find("chips have no price for keys per channel"),
+            std::string::npos);
+  EXPECT_NE(error_of("\"bf16\", \"int8_token\"", "\"bf16\", \"int4_token\"").find("int4_token"),
+            std::string::npos);
+}
+
 // The tiny model with a channel that enters every site large and meets small weights: rounding them
 // hurts, and a rotation spreads the channel.
 model::Weights model_with_outliers() {
