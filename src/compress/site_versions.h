@@ -72,7 +72,8 @@ struct VersionParams {
     const model::Matrix& input, const std::vector<recipe::LinearTreatment>& treatments,
     const VersionParams& params = {});
 
-// The head, which has no folds: treatments with one are passed over. KL is measured at `scored_positions` positions of `tokens`.
+// The head, which has no folds: treatments with one are passed over. KL is measured at
+// `scored_positions` positions of `tokens`.
 [[nodiscard]] Result<SiteVersions> versions_of_head(
     const host::HostModel& reference, const host::TokenBatch& tokens,
     const std::vector<recipe::LinearTreatment>& treatments, int64_t scored_positions,

@@ -180,11 +180,10 @@ class FoldedVersionsTest : public testing::Test {
 TEST_F(FoldedVersionsTest, AFoldedModelIsTheOneWithItsVersionsInPlace) {
   const auto awq = treatment("int4_g32_awq_gptq");
   make({awq});
-  auto treated = TreatedModel::create(
-                     weights_, int64_t{1} << 20,
-                     [this](int64_t site, const recipe::LinearTreatment& wanted) {
-                       return Result<SiteWeights>(version(site, wanted));
-                     })
+  auto treated = TreatedModel::create(weights_, int64_t{1} << 20,
+                                      [this](int64_t site, const recipe::LinearTreatment& wanted) {
+                                        return Result<SiteWeights>(version(site, wanted));
+                                      })
                      .value();
   ASSERT_TRUE(treated.apply(uniform("int4_g32")).has_value());
   const model::Matrix plain = treated.model().hidden_states(tokens_).value();
@@ -193,18 +192,17 @@ TEST_F(FoldedVersionsTest, AFoldedModelIsTheOneWithItsVersionsInPlace) {
 
   model::Weights in_place = *weights_;
   for (size_t layer = 0; layer < 3; ++layer) {
-    for (const recipe::SiteKind kind :
-         {recipe::SiteKind::kAttnQkv, recipe::SiteKind::kAttnO, recipe::SiteKind::kMlpGateUp,
-          recipe::SiteKind::kMlpDown}) {
+    for (const recipe::SiteKind kind : {recipe::SiteKind::kAttnQkv, recipe::SiteKind::kAttnO,
+                                        recipe::SiteKind::kMlpGateUp, recipe::SiteKind::kMlpDown}) {
       const SiteWeights at = values_of_version(versions_[layer].block, kind, awq).value();
       unstack(at.values, site_members(kind), in_place.layers[layer]);
       EXPECT_EQ(std::ssize(at.fold), recipe::linear_shape(weights_->shape, kind).k);
     }
   }
-  const auto expected = host::HostModel::create(
-                            std::make_shared<const model::Weights>(std::move(in_place)))
-                            ->hidden_states(tokens_)
-                            .value();
+  const auto expected =
+      host::HostModel::create(std::make_shared<const model::Weights>(std::move(in_place)))
+          ->hidden_states(tokens_)
+          .value();
   ASSERT_EQ(folded.values.size(), expected.values.size());
   for (size_t i = 0; i < folded.values.size(); ++i)
     ASSERT_NEAR(folded.values[i], expected.values[i], 2e-3) << i;
@@ -233,8 +231,8 @@ TEST_F(FoldedVersionsTest, SmoothQuantIsPricedAsItIsMeasured) {
       measured_kl(reference_, folded_model("int8_g32_smooth+a:int8_token"), fresh);
   const double plain = measured_kl(reference_, folded_model("int8_g32+a:int8_token"), fresh);
   EXPECT_LT(smooth, .5 * plain);
-  const double ratio = predicted("int8_g32_smooth+a:int8_token") /
-                       predicted("int8_g32+a:int8_token");
+  const double ratio =
+      predicted("int8_g32_smooth+a:int8_token") / predicted("int8_g32+a:int8_token");
   EXPECT_NEAR(ratio, smooth / plain, .33 * smooth / plain);
   // A fold at the head may not be chosen.
   const auto table = price(profiled, {.linear = {{}, treatment("int8_g32_smooth")}, .kv = {{}}});

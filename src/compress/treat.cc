@@ -167,8 +167,8 @@ Result<TreatStats> TreatedModel::apply(const recipe::Recipe& recipe) {
   return stats;
 }
 
-// A fold reaches into norms, biases and the site before, so where one comes or goes all sites of the
-// layer are written anew.
+// A fold reaches into norms, biases and the site before, so where one comes or goes all sites of
+// the layer are written anew.
 Status TreatedModel::treat_layer(int64_t layer, const recipe::Recipe& recipe, TreatStats& stats) {
   constexpr int64_t kLinears = 4;
   const int64_t first = layer * recipe::kSitesPerLayer;
@@ -193,8 +193,8 @@ Status TreatedModel::treat_layer(int64_t layer, const recipe::Recipe& recipe, Tr
   }
   for (size_t kind = 0; kind < scales.size(); ++kind) {
     if (scales[kind].empty()) continue;
-    DOVETAIL_TRY_STATUS(fold(weights_->shape, static_cast<recipe::SiteKind>(kind), scales[kind],
-                             treated));
+    DOVETAIL_TRY_STATUS(
+        fold(weights_->shape, static_cast<recipe::SiteKind>(kind), scales[kind], treated));
   }
   return {};
 }

@@ -35,8 +35,8 @@ struct SiteWeights {
   // inputs divides by s, after that was rounded itself (fold.h). Empty: none.
   std::vector<float> fold = {};
 };
-using SiteValues = std::function<Result<SiteWeights>(int64_t site,
-                                                     const recipe::LinearTreatment& treatment)>;
+using SiteValues =
+    std::function<Result<SiteWeights>(int64_t site, const recipe::LinearTreatment& treatment)>;
 
 struct TreatStats {
   int64_t rounded_weights = 0;  // weights that were rounded anew

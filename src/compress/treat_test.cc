@@ -182,8 +182,8 @@ TEST(TreatedModel, RefusesARecipeOfAnotherModel) {
 TEST(TreatedModel, TakesSitesWithAnAlgorithmFromTheirVersions) {
   const auto weights = tiny_weights(5);
   std::vector<int64_t> asked;
-  const SiteValues versions =
-      [&](int64_t site, const recipe::LinearTreatment& treatment) -> Result<SiteWeights> {
+  const SiteValues versions = [&](int64_t site,
+                                  const recipe::LinearTreatment& treatment) -> Result<SiteWeights> {
     EXPECT_EQ(recipe::weight_treatment_name(treatment), "int4_g32_gptq");
     asked.push_back(site);
     int64_t count = 0;

@@ -291,8 +291,7 @@ std::string describe_recipe(const Json& product) {
   for (const auto& [name, count] : counts) order.emplace_back(-count, name);
   std::sort(order.begin(), order.end());
   std::string words = fmt::format("{:.2f} bits/weight", number_at(product, "bits_per_weight"));
-  if (rotation_of(product) != "none")
-    words += fmt::format(", rotated by {}", rotation_of(product));
+  if (rotation_of(product) != "none") words += fmt::format(", rotated by {}", rotation_of(product));
   constexpr size_t kMaxNamed = 4;
   for (size_t i = 0; i < std::min(order.size(), kMaxNamed); ++i) {
     words += fmt::format("{} {} x{}", i == 0 ? ":" : ",", order[i].second, -order[i].first);

@@ -29,7 +29,7 @@ struct Turned {
   std::optional<compress::TreatedModel> treated = {};
   std::optional<compress::KvInjector> injector = {};            // while the profile is made
   std::optional<std::vector<model::Matrix>> layer_inputs = {};  // while versions are made
-  std::map<int64_t, compress::SavedBlock> blocks = {};          // by layer, the head behind the last
+  std::map<int64_t, compress::SavedBlock> blocks = {};  // by layer, the head behind the last
 };
 
 // Learnt of one rotation.
@@ -283,9 +283,8 @@ Result<compress::SiteVersions> LossLab::Impl::make_versions(recipe::Rotation rot
     if (!from->layer_inputs.has_value()) {
       DOVETAIL_TRY(from->layer_inputs, from->model.layer_inputs(tokens));
     }
-    return compress::versions_of_layer(from->model, layer, tokens,
-                                       from->layer_inputs->at(static_cast<size_t>(layer)),
-                                       calibrated);
+    return compress::versions_of_layer(
+        from->model, layer, tokens, from->layer_inputs->at(static_cast<size_t>(layer)), calibrated);
   }());
   const std::string file = versions_file(rotation, layer);
   std::error_code code;
@@ -314,8 +313,8 @@ Piece LossLab::Impl::versions_piece(recipe::Rotation rotation, int64_t layer) {
 }
 
 // A file that is gone or damaged is made again.
-Result<compress::SiteWeights> LossLab::Impl::values_of(
-    Turned& from, int64_t site, const recipe::LinearTreatment& treatment) {
+Result<compress::SiteWeights> LossLab::Impl::values_of(Turned& from, int64_t site,
+                                                       const recipe::LinearTreatment& treatment) {
   const recipe::Site at = recipe::site_at(weights->shape, site);
   const int64_t layer = at.layer < 0 ? weights->shape.num_layers : at.layer;
   auto found = from.blocks.find(layer);
@@ -410,12 +409,12 @@ Result<Learnt> with_versions(compress::LossProfile formats, const std::vector<Js
   for (const Json& layer : stored) {
     std::vector<compress::SiteVersion>& list = versions.emplace_back();
     for (const Json& version : layer) {
-      list.push_back({.site = version.at("site").get<std::string>(),
-                      .treatment = version.at("treatment").get<std::string>(),
-                      .loss_ratio = version.at("loss_ratio").get<double>(),
-                      .seconds = version.at("seconds").get<double>(),
-                      .activation_ratio =
-                          version.value("activation_ratio", std::map<std::string, double>())});
+      list.push_back(
+          {.site = version.at("site").get<std::string>(),
+           .treatment = version.at("treatment").get<std::string>(),
+           .loss_ratio = version.at("loss_ratio").get<double>(),
+           .seconds = version.at("seconds").get<double>(),
+           .activation_ratio = version.value("activation_ratio", std::map<std::string, double>())});
       learnt.algorithm_s[list.back().treatment] += list.back().seconds;
     }
   }
@@ -492,8 +491,8 @@ Result<std::vector<compress::RandomRecipe>> LossLab::Impl::validation(
   const int64_t uniform = validation_recipes / 4;
   DOVETAIL_TRY(
       std::vector<compress::RandomRecipe> recipes,
-      compress::draw_recipes(
-          weights->shape, menu, {.num_mixed = validation_recipes - uniform, .num_uniform = uniform}));
+      compress::draw_recipes(weights->shape, menu,
+                             {.num_mixed = validation_recipes - uniform, .num_uniform = uniform}));
   if (rotation == recipe::Rotation::kNone) return recipes;
   for (compress::RandomRecipe& drawn : recipes) {
     drawn.recipe.rotation = rotation;

@@ -64,8 +64,7 @@ void add_losses(const SideAnswer& side, size_t i, Json& json) {
 Result<silicon::CostReport> cost_of(const StudyState& state, const search::Candidate& candidate,
                                     size_t i) {
   const ProductState& product = state.products[i];
-  const recipe::Recipe recipe =
-      recipe_of(product, candidate.treatments[i]);
+  const recipe::Recipe recipe = recipe_of(product, candidate.treatments[i]);
   const silicon::Residency residency(candidate.resident_frac[i].begin(),
                                      candidate.resident_frac[i].end());
   return silicon::estimate_cost(candidate.chip, state.technology, product.shape, product.workload,
@@ -76,8 +75,7 @@ Result<Json> product_point(const StudyState& state, const SideAnswer& side, size
                            const silicon::CostReport& report) {
   const ProductState& product = state.products[i];
   const search::Candidate& candidate = side.settled.candidate;
-  const recipe::Recipe recipe =
-      recipe_of(product, candidate.treatments[i]);
+  const recipe::Recipe recipe = recipe_of(product, candidate.treatments[i]);
   Json json = {{"name", product.config.name},
                {"rotation", recipe::rotation_name(product.rotation)},
                {"recipe", recipe_to_json(product, candidate.treatments[i])},
@@ -126,8 +124,7 @@ Json groups_to_json(const silicon::CostReport& report) {
 
 Json short_product(const ProductState& product, const search::Candidate& candidate, size_t i,
                    const silicon::CostReport& report) {
-  const recipe::Recipe recipe =
-      recipe_of(product, candidate.treatments[i]);
+  const recipe::Recipe recipe = recipe_of(product, candidate.treatments[i]);
   return Json{{"name", product.config.name},
               {"rotation", recipe::rotation_name(product.rotation)},
               {"treatments", candidate.treatments[i]},

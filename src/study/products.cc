@@ -98,8 +98,8 @@ Status measure_ahead(const StudyStates& states) {
     }
     pieces.push_back(lab->text_piece(eval::TextPart::kCertify));
   }
-  DOVETAIL_TRY(std::vector<Piece> validation, state.products.at(0).lab->additivity_pieces(
-                                                  state.menu, rotations_of(states, 0)));
+  DOVETAIL_TRY(std::vector<Piece> validation,
+               state.products.at(0).lab->additivity_pieces(state.menu, rotations_of(states, 0)));
   add(std::move(validation));
   return state.memory->work_through(pieces);
 }

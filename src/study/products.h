@@ -60,8 +60,7 @@ using StudyStates = std::vector<StudyState>;
 [[nodiscard]] std::string global_choice_name(const StudyState& state);
 
 // The rotations of a product in any of the states, in order.
-[[nodiscard]] std::vector<recipe::Rotation> rotations_of(const StudyStates& states,
-                                                         size_t product);
+[[nodiscard]] std::vector<recipe::Rotation> rotations_of(const StudyStates& states, size_t product);
 
 // What a choice from the product's menu makes of its model.
 [[nodiscard]] recipe::Recipe recipe_of(const ProductState& product,

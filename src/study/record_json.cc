@@ -151,8 +151,8 @@ Place place_of(const StudyState& state, const Json& entry) {
               .area_mm2 = entry.at("limits").at("area_mm2").get<double>()};
   const char* key = place.metric == "energy" ? "energy_pj" : "latency_ns";
   for (size_t i = 0; i < state.products.size(); ++i) {
-    place.value += state.products[i].config.weight *
-                   entry.at("products").at(i).at(key).get<double>();
+    place.value +=
+        state.products[i].config.weight * entry.at("products").at(i).at(key).get<double>();
   }
   return place;
 }
@@ -178,8 +178,8 @@ Json joined_front(const StudyStates& states, const std::vector<Json>& sweeps) {
   }
   Json front = Json::array();
   for (size_t i = 0; i < entries.size(); ++i) {
-    const bool beaten = std::ranges::any_of(
-        places, [&](const Place& other) { return beats(other, places[i]); });
+    const bool beaten =
+        std::ranges::any_of(places, [&](const Place& other) { return beats(other, places[i]); });
     if (!beaten) front.push_back(*entries[i]);
   }
   return front;

@@ -173,8 +173,7 @@ SideAnswer best_of(std::vector<SideAnswer> answers) {
   for (size_t i = 1; i < answers.size(); ++i) {
     const Settled& settled = answers[i].settled;
     if (!settled.feasible) continue;
-    if (best.settled.feasible &&
-        best.settled.candidate.objective <= settled.candidate.objective)
+    if (best.settled.feasible && best.settled.candidate.objective <= settled.candidate.objective)
       continue;
     best = std::move(answers[i]);
   }

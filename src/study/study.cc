@@ -183,8 +183,8 @@ Status explain_ahead(const StudyStates& states, const Answers& answers,
       pieces.push_back(shadow_prices_piece(states[answer->joint.state], answer, stage.inside()));
     }
     for (const auto& answer : answers) {
-      DOVETAIL_TRY(std::vector<Piece> own, tornado_pieces(step, states[answer->joint.state], answer,
-                                                          stage.inside()));
+      DOVETAIL_TRY(std::vector<Piece> own,
+                   tornado_pieces(step, states[answer->joint.state], answer, stage.inside()));
       append(std::move(own), pieces);
     }
     DOVETAIL_TRY_STATUS(states.front().memory->work_through(pieces, stage.counter()));
@@ -213,8 +213,8 @@ Result<std::vector<Json>> search_ahead(const StudyStates& states, const Predicti
   const ListProgress settling("settling every side at measured loss", progress);
   std::vector<Piece> sides;
   for (size_t i = 0; i < num_sweeps; ++i) {
-    sides.push_back(sweep_piece(states[i], prediction.bias[i].ratio, sweep_key(states[i], prediction),
-                                settling.inside()));
+    sides.push_back(sweep_piece(states[i], prediction.bias[i].ratio,
+                                sweep_key(states[i], prediction), settling.inside()));
   }
   for (const ScenarioQuestion* question : open) {
     DOVETAIL_TRY(std::vector<Piece> own, side_pieces(states, *question, settling.inside()));
@@ -251,8 +251,8 @@ Result<Searched> search_and_confirm(const StudyStates& states, const Prediction&
   Searched searched;
   DOVETAIL_TRY(searched.sweeps, search_ahead(states, prediction, questions, progress));
   for (const ScenarioQuestion& question : questions) {
-    DOVETAIL_TRY(Json scenario, states.front().memory->remember(
-                                    scenario_piece(states, question, progress)));
+    DOVETAIL_TRY(Json scenario,
+                 states.front().memory->remember(scenario_piece(states, question, progress)));
     scenario["row"] = record::row_name("scenario", question.key);
     searched.scenarios.push_back(std::move(scenario));
   }
@@ -279,9 +279,8 @@ Status add_products(const StudyStates& states, Json& record) {
     DOVETAIL_TRY(described["profile_row"], product.lab->profile_row(product.rotation));
     record["products"].push_back(std::move(described));
     for (const recipe::Rotation rotation : rotations_of(states, i)) {
-      const auto found = std::ranges::find_if(states, [&](const StudyState& state) {
-        return state.products[i].rotation == rotation;
-      });
+      const auto found = std::ranges::find_if(
+          states, [&](const StudyState& state) { return state.products[i].rotation == rotation; });
       record["loss_table"].push_back(losses_to_json(found->products[i]));
     }
   }
@@ -301,8 +300,8 @@ void add_sweeps(const StudyStates& states, const Prediction& prediction,
   record["search"] = joined_search(states, sweeps);
   record["front"] = joined_front(states, sweeps);
   record["num_chips"] = record["search"].at("num_chips");
-  record["chips_per_s"] = record["num_chips"].get<double>() *
-                          static_cast<double>(sweeps.size()) / seconds;
+  record["chips_per_s"] =
+      record["num_chips"].get<double>() * static_cast<double>(sweeps.size()) / seconds;
 }
 
 Result<Json> make_record(const StudyStates& states, const Prediction& prediction,

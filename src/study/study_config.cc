@@ -52,11 +52,10 @@ constexpr double kMaxGlobalChoices = 16;
 
 Status check_rotations(const StudyConfig& config) {
   const std::vector<std::string>& rotations = config.menu.rotations;
-  if (rotations.empty())
-    return invalid_argument("menu.rotations is empty, want \"none\" at least");
+  if (rotations.empty()) return invalid_argument("menu.rotations is empty, want \"none\" at least");
   DOVETAIL_TRY_STATUS(check_distinct("menu.rotations", rotations));
-  const double choices = std::pow(static_cast<double>(rotations.size()),
-                                  static_cast<double>(config.products.size()));
+  const double choices =
+      std::pow(static_cast<double>(rotations.size()), static_cast<double>(config.products.size()));
   if (choices <= kMaxGlobalChoices) return {};
   return invalid_argument(
       fmt::format("menu.rotations: {} rotations of each of {} products are {} global choices, want "
