@@ -531,10 +531,12 @@ Result<Json> LossLab::additivity(const recipe::Menu& menu,
                       static_cast<double>(samples.size()) / static_cast<double>(recipes.size()));
       DOVETAIL_TRY(const double predicted, compress::predict_loss(profiled, drawn.recipe));
       DOVETAIL_TRY(const eval::KlStats measured, measure(drawn.recipe, eval::TextPart::kSelect));
+      DOVETAIL_TRY(compress::LossByName parts, compress::loss_by_algorithm(profiled, drawn.recipe));
       samples.push_back({.name = drawn.name,
                          .bits_per_weight = recipe::bits_per_weight(shape(), drawn.recipe),
                          .predicted_nats_per_token = predicted,
-                         .measured_nats_per_token = measured.kl_nats_per_token});
+                         .measured_nats_per_token = measured.kl_nats_per_token,
+                         .by_algorithm = std::move(parts)});
       DOVETAIL_TRY(std::string row, measurement_row(drawn.recipe, eval::TextPart::kSelect));
       rows.push_back(std::move(row));
     }

@@ -128,7 +128,8 @@ inline Result<Json> run(const std::string& study_path, const std::string& out) {
   return run_study(config, study_path, out, {});
 }
 
-inline std::string with_line(std::string study, const std::string& before, const std::string& line) {
+inline std::string with_line(std::string study, const std::string& before,
+                             const std::string& line) {
   return study.insert(study.find(before), line + "\n");
 }
 
