@@ -262,6 +262,24 @@ std::string describe_chip(const Json& chip) {
       number_at(chip, "dram.channels"), text_at(chip, "dram.kind"));
 }
 
+namespace {
+
+// Records from before rotations name none.
+std::string rotation_of(const Json& json) {
+  return json.contains("rotation") ? text_at(json, "rotation") : "none";
+}
+
+}  // namespace
+
+const Json* loss_table_of(const Json& record, const Json& product) {
+  for (const Json& table : list_at(record, "loss_table")) {
+    if (text_at(table, "product") == text_at(product, "name") &&
+        rotation_of(table) == rotation_of(product))
+      return &table;
+  }
+  return nullptr;
+}
+
 std::string describe_recipe(const Json& product) {
   std::map<std::string, int64_t> counts;
   if (product.contains("recipe")) {
@@ -273,6 +291,7 @@ std::string describe_recipe(const Json& product) {
   for (const auto& [name, count] : counts) order.emplace_back(-count, name);
   std::sort(order.begin(), order.end());
   std::string words = fmt::format("{:.2f} bits/weight", number_at(product, "bits_per_weight"));
+  if (rotation_of(product) != "none") words += fmt::format(", rotated by {}", rotation_of(product));
   constexpr size_t kMaxNamed = 4;
   for (size_t i = 0; i < std::min(order.size(), kMaxNamed); ++i) {
     words += fmt::format("{} {} x{}", i == 0 ? ":" : ",", order[i].second, -order[i].first);
