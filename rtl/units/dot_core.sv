@@ -10,11 +10,9 @@ module dot_core #(
     // Derived; not to be overridden.
     parameter integer WeightBits = dot_formats::set_significand(Pairs, NumPairs, 0, 0),
     parameter integer ActivationBits = dot_formats::set_significand(Pairs, NumPairs, 0, 1),
-    parameter integer WeightShift = dot_formats::set_max_shift(Pairs, NumPairs, 0, 0),
-    parameter integer ActivationShift = dot_formats::set_max_shift(Pairs, NumPairs, 0, 1),
-    parameter integer WeightShiftBits = dot_formats::at_least(dot_formats::bits_of(WeightShift), 1),
-    parameter integer ActivationShiftBits = dot_formats::at_least(dot_formats::bits_of(ActivationShift), 1),
-    parameter integer ShiftBits = dot_formats::at_least(dot_formats::bits_of(WeightShift + ActivationShift), 1),
+    parameter integer WeightShiftBits = dot_formats::shift_bits(Pairs, NumPairs, 0),
+    parameter integer ActivationShiftBits = dot_formats::shift_bits(Pairs, NumPairs, 1),
+    parameter integer ShiftBits = dot_formats::sum_shift_bits(Pairs, NumPairs),
     parameter integer TermBits = dot_formats::set_term_bits(Pairs, NumPairs, AlignBits),
     parameter integer SumBits = TermBits + $clog2(Depth) + 1
 ) (

@@ -139,4 +139,29 @@ package dot_formats;
   function automatic integer at_least(input integer value, input integer low);
     at_least = value < low ? low : value;
   endfunction
+
+  // Widths that an array and its scale unit share. Sharing as in dot_array.sv.
+  function automatic integer register_bits(input logic [95:0] pairs, input integer n, input integer sharing);
+    register_bits = sharing == 2 ? narrow_bits(pairs, n) : set_significand(pairs, n, 0, 0);
+  endfunction
+  function automatic integer shift_bits(input logic [95:0] pairs, input integer n, input integer side);
+    shift_bits = at_least(bits_of(set_max_shift(pairs, n, 0, side)), 1);
+  endfunction
+  // Of the sum of both shifts.
+  function automatic integer sum_shift_bits(input logic [95:0] pairs, input integer n);
+    sum_shift_bits = at_least(bits_of(set_max_shift(pairs, n, 0, 0) + set_max_shift(pairs, n, 0, 1)), 1);
+  endfunction
+  function automatic integer unit_term_bits(input logic [95:0] pairs, input integer n,
+                                            input integer sharing, input integer align_bits);
+    unit_term_bits = sharing == 2
+        ? narrow_bits(pairs, n) + set_significand(pairs, n, 0, 1) + low_bits(pairs, n) + 1
+        : set_term_bits(pairs, n, align_bits);
+  endfunction
+  function automatic integer sum_bits(input logic [95:0] pairs, input integer n, input integer sharing,
+                                      input integer depth, input integer max_granule,
+                                      input integer align_bits);
+    sum_bits = unit_term_bits(pairs, n, sharing, align_bits) + $clog2(depth) + 1;
+    if (all_aligned(pairs, n) == 0 && max_granule > depth)
+      sum_bits = sum_bits + $clog2(max_granule / depth);
+  endfunction
 endpackage

@@ -26,11 +26,9 @@ module separate_core #(
   localparam logic [95:0] Pairs = {84'b0, Pair};
   localparam integer WeightBits = dot_formats::set_significand(Pairs, 1, 0, 0);
   localparam integer ActivationBits = dot_formats::set_significand(Pairs, 1, 0, 1);
-  localparam integer WeightShift = dot_formats::set_max_shift(Pairs, 1, 0, 0);
-  localparam integer ActivationShift = dot_formats::set_max_shift(Pairs, 1, 0, 1);
-  localparam integer WeightShiftBits = dot_formats::at_least(dot_formats::bits_of(WeightShift), 1);
-  localparam integer ActivationShiftBits = dot_formats::at_least(dot_formats::bits_of(ActivationShift), 1);
-  localparam integer ShiftBits = dot_formats::at_least(dot_formats::bits_of(WeightShift + ActivationShift), 1);
+  localparam integer WeightShiftBits = dot_formats::shift_bits(Pairs, 1, 0);
+  localparam integer ActivationShiftBits = dot_formats::shift_bits(Pairs, 1, 1);
+  localparam integer ShiftBits = dot_formats::sum_shift_bits(Pairs, 1);
   localparam integer CoreTermBits = dot_formats::set_term_bits(Pairs, 1, AlignBits);
   localparam integer CoreBits = CoreTermBits + $clog2(Depth) + 1;
   wire [Depth*WeightBits-1:0] weight;

@@ -26,12 +26,10 @@ module dot_unit_bench #(
     output logic output_valid_o
 );
   localparam integer SetWeightBits = dot_formats::set_significand(Pairs, NumPairs, 0, 0);
-  localparam integer WeightBits = Sharing == 2 ? dot_formats::narrow_bits(Pairs, NumPairs) : SetWeightBits;
+  localparam integer WeightBits = dot_formats::register_bits(Pairs, NumPairs, Sharing);
   localparam integer ActivationBits = dot_formats::set_significand(Pairs, NumPairs, 0, 1);
-  localparam integer WeightShiftBits =
-      dot_formats::at_least(dot_formats::bits_of(dot_formats::set_max_shift(Pairs, NumPairs, 0, 0)), 1);
-  localparam integer ActivationShiftBits =
-      dot_formats::at_least(dot_formats::bits_of(dot_formats::set_max_shift(Pairs, NumPairs, 0, 1)), 1);
+  localparam integer WeightShiftBits = dot_formats::shift_bits(Pairs, NumPairs, 0);
+  localparam integer ActivationShiftBits = dot_formats::shift_bits(Pairs, NumPairs, 1);
   localparam logic [15:0] WeightElements = dot_formats::set_elements(Pairs, NumPairs, 0);
   localparam logic [15:0] ActivationElements = dot_formats::set_elements(Pairs, NumPairs, 1);
 

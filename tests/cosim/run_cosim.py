@@ -20,9 +20,9 @@ sys.path.insert(0, str(ROOT / "tools" / "synth"))
 import format_sets  # noqa: E402
 
 # One unit with everything a lane can do, one of composed multipliers.
-SMALL = ["int9_int8+fp4_e2m1_fp8_e4m3fn+fp8_e4m3fn_fp8_e4m3fn+bf16_bf16@0.5/depth8",
-         "composed:int5_int8@2+int9_int8/depth8"]
-LANES_IN_HALVES = {"0.5": 1, "1": 2, "2": 4}
+SMALL = ["int9_int8+fp4_e2m1_fp8_e4m3fn+fp8_e4m3fn_fp8_e4m3fn+bf16_bf16@half/depth8",
+         "composed:int5_int8@twice+int9_int8/depth8"]
+LANES_IN_HALVES = {"half": 1, "full": 2, "twice": 4}
 
 
 def sources():
