@@ -31,6 +31,7 @@ test_packages=(
   clang-19 libclang-rt-19-dev                            # fuzzing, and a second compiler (--clang)
   chromium chromium-driver python3-selenium poppler-utils  # the report page in a real browser and on paper
   zsh fish mandoc                                        # completion and the man page
+  verilator yosys                                        # the units of rtl/ against src/arith; their areas
 )
 
 wanted=("${product_packages[@]}")
