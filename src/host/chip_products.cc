@@ -28,7 +28,8 @@ int32_t bf16_shift(float value) {
 }
 
 // The largest step that all values are whole multiples of, at most `largest_code` of them; 0 if
-// there is none. Exact: a stored scale has 11 bits and a code at most 9, so values are exact in FP32.
+// there is none. Exact: a stored scale has 11 bits and a code at most 9, so values are exact in
+// FP32.
 float common_step(const float* values, int64_t count, int64_t largest_code) {
   float most = 0;
   for (int64_t i = 0; i < count; ++i) most = std::max(most, std::abs(values[i]));
@@ -178,14 +179,19 @@ Result<CodedMatrix> elements_of(const model::Matrix& values, const formats::Weig
   coded.elements.resize(values.values.size());
   const int64_t granules = (coded.cols + coded.granule - 1) / coded.granule;
   coded.scales.resize(static_cast<size_t>(coded.rows * granules));
-  const int64_t largest_code = (int64_t{1} << code_bits(format)) - 1;
+  // Two's complement without a zero point: -2^(b-1) .. 2^(b-1) - 1, and scales may be negative.
+  const int64_t half = int64_t{1} << (code_bits(format) - 1);
+  const int64_t largest_code = format.asymmetric ? half - 1 : half;
   std::vector<uint8_t> failed(static_cast<size_t>(coded.rows), 0);
   parallel_for(coded.rows, [&](int64_t row, int64_t) {
     for (int64_t g = 0; g < granules; ++g) {
       const int64_t begin = row * coded.cols + g * coded.granule;
       const int64_t count = std::min(coded.granule, coded.cols - g * coded.granule);
-      const float step = common_step(values.values.data() + begin, count, largest_code);
+      const float* group = values.values.data() + begin;
+      float step = common_step(group, count, largest_code);
       if (step == 0) failed[static_cast<size_t>(row)] = 1;
+      const float most = *std::max_element(group, group + count);
+      if (!format.asymmetric && most >= step * static_cast<float>(half)) step = -step;
       coded.scales[static_cast<size_t>(row * granules + g)] = step;
       for (int64_t i = begin; i < begin + count; ++i) {
         const auto at = static_cast<size_t>(i);

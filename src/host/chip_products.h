@@ -31,9 +31,9 @@ struct CodedMatrix {
   int64_t rows = 0, cols = 0;  // n, k
   int64_t granule = 0;         // elements that share a scale; cols if a row does
   int64_t significand_bits = 8;
-  bool is_bf16 = false;        // elements are bf16, scales 1
-  std::vector<float> elements;  // (n, k)
-  std::vector<float> scales;    // (n, g)
+  bool is_bf16 = false;              // elements are bf16, scales 1
+  std::vector<float> elements = {};  // (n, k)
+  std::vector<float> scales = {};    // (n, g)
 };
 
 // Elements and scales of a matrix whose values are a format's: bf16 and all integers. The scale of
@@ -51,7 +51,8 @@ void aligned_products(const AlignedSums& sums, const CodedMatrix& w, int64_t row
 // The matrices of a treated model whose inputs a recipe leaves at bf16.
 class ChipProducts {
  public:
-  // layers: the treated weights, one entry a layer. Errors: those of check_sums and elements_of, naming the site.
+  // layers: the treated weights, one entry a layer. Errors: those of check_sums and elements_of,
+  // naming the site.
   [[nodiscard]] static Result<ChipProducts> create(
       const AlignedSums& sums, const recipe::Recipe& recipe,
       const std::vector<const model::LayerWeights*>& layers);

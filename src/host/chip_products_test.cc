@@ -28,7 +28,7 @@ std::vector<float> activations(Random& random, int64_t count) {
   std::vector<float> x(static_cast<size_t>(count));
   for (float& value : x) {
     const double scale = std::exp2(static_cast<double>(random.below(24)) - 16);
-    value = random.below(9) == 0 ? 0.0F : static_cast<float>(random.normal() * scale);
+    value = random.below(9) == 0 ? 0.0F : static_cast<float>((2 * random.uniform() - 1) * scale);
   }
   return x;
 }
@@ -36,7 +36,7 @@ std::vector<float> activations(Random& random, int64_t count) {
 model::Matrix rounded(Random& random, int64_t rows, int64_t cols, const char* format) {
   model::Matrix w = {.rows = rows, .cols = cols, .values = {}};
   for (int64_t i = 0; i < rows * cols; ++i) {
-    w.values.push_back(static_cast<float>(random.normal() * 0.05));
+    w.values.push_back(static_cast<float>((2 * random.uniform() - 1) * 0.05));
   }
   const auto treatment = *recipe::parse_linear_treatment(format);
   if (treatment.weight.element == formats::Element::kBf16) return w;
@@ -56,9 +56,9 @@ float slow_output(const AlignedSums& sums, const CodedMatrix& w, const std::stri
   std::vector<arith::Operand> inputs;
   for (int64_t k = 0; k < w.cols; ++k) {
     const float value = w.elements[static_cast<size_t>(row * w.cols + k)];
-    weights.push_back(w.is_bf16 ? bf16_operand(value)
-                                : arith::operand_of_code(unit.pair.weight,
-                                                         static_cast<int32_t>(value)));
+    weights.push_back(w.is_bf16
+                          ? bf16_operand(value)
+                          : arith::operand_of_code(unit.pair.weight, static_cast<int32_t>(value)));
     inputs.push_back(bf16_operand(to_bf16(x[k])));
   }
   const int64_t granules = (w.cols + w.granule - 1) / w.granule;
@@ -77,14 +77,14 @@ TEST(ChipProducts, AreTheDefinitionBitForBit) {
   Random random(1);
   constexpr int64_t kRows = 3;
   constexpr int64_t kOutputs = 21;  // no multiple of the lanes
-  for (const Pairing pair : {Pairing{"int4_g32", "int4"}, Pairing{"int4_asym_g64", "int5"},
-                             Pairing{"int8", "int8"}, Pairing{"int2_g16", "int2"},
-                             Pairing{"bf16", "bf16"}}) {
+  for (const Pairing pair :
+       {Pairing{"int4_g32", "int4"}, Pairing{"int4_asym_g64", "int5"}, Pairing{"int8", "int8"},
+        Pairing{"int2_g16", "int2"}, Pairing{"bf16", "bf16"}}) {
     for (const int64_t cols : {64, 144}) {
-      for (const AlignedSums sums : {AlignedSums{16, 24}, AlignedSums{8, 16}, AlignedSums{64, 20}}) {
+      for (const AlignedSums sums :
+           {AlignedSums{16, 24}, AlignedSums{8, 16}, AlignedSums{64, 20}}) {
         const model::Matrix w = rounded(random, kOutputs, cols, pair.format);
-        const auto coded =
-            elements_of(w, recipe::parse_linear_treatment(pair.format)->weight);
+        const auto coded = elements_of(w, recipe::parse_linear_treatment(pair.format)->weight);
         ASSERT_TRUE(coded.has_value()) << coded.error().message;
         const std::vector<float> x = activations(random, kRows * cols);
         for (const bool accumulate : {false, true}) {
@@ -114,8 +114,7 @@ TEST(ChipProducts, ElementsTimesScalesAreTheValues) {
     const int64_t granules = (w.cols + coded->granule - 1) / coded->granule;
     for (int64_t i = 0; i < w.rows * w.cols; ++i) {
       const int64_t group = i / w.cols * granules + i % w.cols / coded->granule;
-      ASSERT_EQ(coded->elements[static_cast<size_t>(i)] *
-                    coded->scales[static_cast<size_t>(group)],
+      ASSERT_EQ(coded->elements[static_cast<size_t>(i)] * coded->scales[static_cast<size_t>(group)],
                 w.values[static_cast<size_t>(i)]);
     }
   }
