@@ -50,9 +50,8 @@ IntegerSum aligned_sum(const DotUnit& unit, std::span<const Operand> w,
     const uint64_t product = uint64_t{w[i].significand} * a[i].significand;
     if (product == 0) continue;
     const int32_t drop = std::min(largest - w[i].shift - a[i].shift, 63);
-    sum +=
-        signed_value(w[i].negative != a[i].negative,
-                     (product << static_cast<uint32_t>(spare)) >> static_cast<uint32_t>(drop));
+    sum += signed_value(w[i].negative != a[i].negative,
+                        (product << static_cast<uint32_t>(spare)) >> static_cast<uint32_t>(drop));
   }
   return {.sum = sum, .exponent = largest - product_fraction_bits(unit.pair) - spare};
 }
@@ -80,11 +79,10 @@ int64_t elements_per_sum(const DotUnit& unit) {
 }
 
 int64_t sum_bits(const DotUnit& unit) {
-  const int64_t product_bits = sums_exactly(unit.pair)
-                                   ? product_significand_bits(unit.pair) +
-                                         max_shift(unit.pair.weight) +
-                                         max_shift(unit.pair.activation)
-                                   : unit.align_bits;
+  const int64_t product_bits = sums_exactly(unit.pair) ? product_significand_bits(unit.pair) +
+                                                             max_shift(unit.pair.weight) +
+                                                             max_shift(unit.pair.activation)
+                                                       : unit.align_bits;
   const auto elements = static_cast<uint64_t>(elements_per_sum(unit));
   return product_bits + std::bit_width(elements - 1) + 1;
 }

@@ -189,9 +189,10 @@ TEST(Dot, CuttingTheReductionAtGranulesNeverChangesAValue) {
       const auto cut = static_cast<size_t>(random.below(8));
       const std::span<const Operand> w(v.weights), a(v.activations);
       const std::span<const float> ws(v.weight_scales), as(v.activation_scales);
-      const float first = dot(unit, w.first(cut * 32), a.first(cut * 32), ws.first(cut), as.first(cut));
-      const float whole =
-          dot(unit, w.subspan(cut * 32), a.subspan(cut * 32), ws.subspan(cut), as.subspan(cut), first);
+      const float first =
+          dot(unit, w.first(cut * 32), a.first(cut * 32), ws.first(cut), as.first(cut));
+      const float whole = dot(unit, w.subspan(cut * 32), a.subspan(cut * 32), ws.subspan(cut),
+                              as.subspan(cut), first);
       ASSERT_EQ(std::bit_cast<uint32_t>(whole), std::bit_cast<uint32_t>(run(unit, v)))
           << label(unit);
     }

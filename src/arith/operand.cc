@@ -62,9 +62,10 @@ Result<OperandType> parse_operand_type(std::string_view name) {
     if (name == one.name) return OperandType{.element = one.element, .bits = 0};
   }
   const auto nearest = nearest_name(name, names);
-  return invalid_argument(fmt::format("operand '{}', want int2..int9, fp4_e2m1, fp6_e2m3, "
-                                      "fp6_e3m2, fp8_e4m3fn or bf16{}",
-                                      name, nearest ? fmt::format(" (nearest {})", *nearest) : ""));
+  return invalid_argument(
+      fmt::format("operand '{}', want int2..int9, fp4_e2m1, fp6_e2m3, "
+                  "fp6_e3m2, fp8_e4m3fn or bf16{}",
+                  name, nearest ? fmt::format(" (nearest {})", *nearest) : ""));
 }
 
 int64_t significand_bits(const OperandType& type) {

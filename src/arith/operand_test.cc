@@ -84,9 +84,10 @@ TEST(OperandError, UnknownNamesGetTheNearest) {
   const auto type = parse_operand_type("fp8_e4m3f");
   ASSERT_FALSE(type.has_value());
   EXPECT_EQ(type.error().code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(type.error().message,
-            "operand 'fp8_e4m3f', want int2..int9, fp4_e2m1, fp6_e2m3, fp6_e3m2, fp8_e4m3fn or bf16 "
-            "(nearest fp8_e4m3fn)");
+  EXPECT_EQ(
+      type.error().message,
+      "operand 'fp8_e4m3f', want int2..int9, fp4_e2m1, fp6_e2m3, fp6_e3m2, fp8_e4m3fn or bf16 "
+      "(nearest fp8_e4m3fn)");
   EXPECT_FALSE(parse_operand_type("int10").has_value());
 }
 

@@ -1,9 +1,10 @@
 // Drives a dot unit under Verilator and compares every output with src/arith bit for bit.
 //
-// The model's parameters come as definitions: DOT_PAIRS "weight:activation:rate,..." (rate in halves of
-// the lanes: 1, 2, 4), DOT_DEPTH, DOT_GRANULE, DOT_MAX_GRANULE, DOT_ALIGN_BITS, DOT_SHARING.
-// Usage: dot_unit_cosim RANDOM_GRANULES EXHAUSTIVE_BITS: pairs whose codes have together at most so many
-// bits are tried exhaustively in every lane. Exit code 0: all equal; 1: the first difference is printed.
+// The model's parameters come as definitions: DOT_PAIRS "weight:activation:rate,..." (rate in
+// halves of the lanes: 1, 2, 4), DOT_DEPTH, DOT_GRANULE, DOT_MAX_GRANULE, DOT_ALIGN_BITS,
+// DOT_SHARING. Usage: dot_unit_cosim RANDOM_GRANULES EXHAUSTIVE_BITS: pairs whose codes have
+// together at most so many bits are tried exhaustively in every lane. Exit code 0: all equal; 1:
+// the first difference is printed.
 #include <verilated.h>
 
 #include <bit>
@@ -203,7 +204,8 @@ class Bench {
       model_.last_i = p + 1 == weights.size() ? 1 : 0;
       set_operands(mode, weights[p], activations[p]);
       for (int s = 0; s < kSubs; ++s) {
-        set_word(model_.weight_scale_i, s, std::bit_cast<uint32_t>(weight_scales[static_cast<size_t>(s)]));
+        set_word(model_.weight_scale_i, s,
+                 std::bit_cast<uint32_t>(weight_scales[static_cast<size_t>(s)]));
         set_word(model_.activation_scale_i, s,
                  std::bit_cast<uint32_t>(activation_scales[static_cast<size_t>(s)]));
       }

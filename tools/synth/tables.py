@@ -1,14 +1,264 @@
 """Results of synthesis as one line, as CSV and as technology constants."""
 
+import csv
+import statistics
+
+import format_sets
+
+RATES = {"half": 0.5, "full": 1.0, "twice": 2.0}
+LOGIC_RANGE = (0.75, 1.3)    # a vendor's library, full adders as cells
+ENERGY_RANGE = (0.7, 1.5)    # glitches, wires, clock tree
+COLUMNS = ["library", "set", "sharing", "depth", "granule", "align_bits", "array_um2", "flop_um2", "flops",
+           "depth_cells", "lane_um2", "register_bits", "multipliers_um2", "alignment_um2", "sum_um2", "rest_um2",
+           "convert_um2", "sum_bits", "energy_fj_per_mac", "convert_fj", "seconds", "date"]
+
+
+def lanes_of(found):
+    return found["unit"].depth // found["subs"]
+
+
+def lane_um2(found):
+    return (found["array"]["area_um2"] - found["array"]["flop_um2"]) / lanes_of(found)
+
+
+def register_bits(found):
+    return found["array"]["flops"] / lanes_of(found)
+
+
+def energies(found):
+    """fJ a multiply-accumulate by pair name; a pair at half rate shares the array's energy among half."""
+    rates = {pair.name(): RATES[pair.rate] for pair in found["unit"].pairs}
+    return {name: value / lanes_of(found) / rates[name]
+            for name, value in found["array"].get("energies_fj", {}).items()}
+
 
 def summary(found):
+    array = found["array"]
+    text = " ".join(f"{name} {value:.1f}" for name, value in energies(found).items())
+    return (f"{found['library']} {found['unit'].name()}: array {array['area_um2']:.1f} um2 ({array['flops']} flops, "
+            f"{array['depth_cells']} cells deep), a lane {lane_um2(found):.2f} um2 of logic; convert "
+            f"{found['convert']['area_um2']:.1f} um2; fJ a MAC: {text} ({array['seconds']:.0f} s)")
+
+
+def part_um2(found, names):
+    """Cells of source modules of these names in the hierarchical run, all instances."""
+    areas, counts = found["array"]["modules"]["areas"], found["array"]["modules"]["counts"].get("design", {})
+    return sum(area * counts.get(module, 0) for module, area in areas.items()
+               if module.rpartition("\\")[2] in names)
+
+
+def csv_row(found):
     unit, array, convert = found["unit"], found["array"], found["convert"]
-    lanes = unit.depth // found["subs"]
-    energies = " ".join(f"{name} {value / lanes:.2f}" for name, value in array.get("energies_fj", {}).items())
-    return (f"{found['library']} {unit.name()}: array {array['area_um2']:.1f} um2 ({array['flops']} flops, "
-            f"{array['depth_cells']} cells deep, {(array['area_um2'] - array['flop_um2']) / lanes:.2f} um2 of logic a lane), "
-            f"convert {convert['area_um2']:.1f}; fJ a lane: {energies} ({array['seconds']:.0f} + {convert['seconds']:.0f} s)")
+    multipliers = part_um2(found, ("lane_multiplier", "composed_core"))
+    alignment = part_um2(found, ("term_shifter", "largest_shift"))
+    total = part_um2(found, ("adder_tree",))
+    whole = sum(area * found["array"]["modules"]["counts"].get("design", {}).get(module, 1)
+                for module, area in found["array"]["modules"]["areas"].items())
+    rest = whole - multipliers - alignment - total - array["flop_um2"]
+    return [found["library"], unit.name(), unit.sharing, unit.depth, unit.granule, unit.align_bits,
+            f"{array['area_um2']:.2f}", f"{array['flop_um2']:.2f}", array["flops"], array["depth_cells"],
+            f"{lane_um2(found):.3f}", f"{register_bits(found):.2f}", f"{multipliers:.2f}", f"{alignment:.2f}",
+            f"{total:.2f}", f"{rest:.2f}", f"{convert['area_um2']:.2f}", found["sum_bits"],
+            " ".join(f"{name}={value:.2f}" for name, value in energies(found).items()),
+            f"{convert['energies_fj']['granule']:.1f}" if "energies_fj" in convert else "",
+            array["seconds"], array["date"]]
+
+
+def holds_element(wide, narrow):
+    """As silicon/area.cc: lanes for `wide` multiply `narrow` without a gate more."""
+    if wide == narrow or wide == "bf16":
+        return True
+    if wide.startswith("int"):
+        return narrow.startswith("int") and int(narrow[3:]) <= int(wide[3:])
+    if wide != "fp8_e4m3fn":
+        return False
+    return narrow == "fp4_e2m1" or (narrow.startswith("int") and int(narrow[3:]) <= 4)
+
+
+def is_held(unit, pair):
+    return unit.sharing == "shared" and any(
+        other != pair and other.activation == pair.activation and holds_element(other.weight, pair.weight)
+        and RATES[other.rate] >= RATES[pair.rate] for other in unit.pairs)
+
+
+def set_key(unit):
+    """The name silicon/area.cc looks up; None for a unit of other sizes or with a pair that another holds."""
+    default = format_sets.Unit(unit.pairs, unit.sharing)
+    if unit != default or any(is_held(unit, pair) for pair in unit.pairs):
+        return None
+    pairs = sorted(unit.pairs, key=lambda pair: f"{pair.weight}_{pair.activation}")
+    prefix = "" if unit.sharing == "shared" or len(pairs) == 1 else unit.sharing + ":"
+    return prefix + "+".join(pair.name() for pair in pairs)
+
+
+def alone(sets, pair):
+    """Lane of the pair alone times its rate."""
+    return lane_um2(sets[f"{pair.weight}_{pair.activation}"]) * RATES[pair.rate]
+
+
+def rule_samples(sets, sharing):
+    """[(key, lane of the set, largest lane alone, sum of the others alone, number of others)] of the sets with
+    several pairs."""
+    samples = []
+    for key, found in sets.items():
+        pairs = found["unit"].pairs
+        known = all(f"{pair.weight}_{pair.activation}" in sets for pair in pairs)
+        if found["unit"].sharing != sharing or len(pairs) < 2 or not known:
+            continue
+        lanes = sorted(alone(sets, pair) for pair in pairs)
+        samples.append((key, lane_um2(found), lanes[-1], sum(lanes[:-1]), len(lanes) - 1))
+    return samples
+
+
+def fitted_shared(samples):
+    return max(sum((lane - top) * rest for _, lane, top, rest, _ in samples)
+               / sum(rest * rest for _, _, _, rest, _ in samples), 0.001)
+
+
+def fitted_composed(samples):
+    return max(statistics.fmean((lane / top - 1) / count for _, lane, top, _, count in samples), 0.001)
+
+
+def leave_one_out(samples, fit, predict):
+    """[(key, relative error of the set that was left out)]."""
+    errors = []
+    for index, sample in enumerate(samples):
+        others = samples[:index] + samples[index + 1:]
+        errors.append((sample[0], predict(sample, fit(others)) / sample[1] - 1))
+    return errors
+
+
+def shared_lane(sample, fraction):
+    return sample[2] + fraction * sample[3]
+
+
+def composed_lane(sample, fraction):
+    return sample[2] * (1 + fraction * sample[4])
+
+
+class Toml:
+    """Constants in the form of data/technology."""
+
+    def __init__(self, date, source):
+        self.lines, self.date, self.source = [], date, source
+
+    def table(self, name):
+        self.lines += ["", f"[{name}]"]
+
+    def constant(self, key, value, spread, unit, note="", date=None):
+        low, high = spread
+        source = f"{self.source}; {note}" if note else self.source
+        self.lines.append(f'{key} = {{ value = {value:.6g}, low = {low:.6g}, high = {high:.6g}, unit = "{unit}", '
+                          f'date = "{date or self.date}", source = "{source}" }}')
+
+    def scaled(self, key, value, factors, unit, note="", date=None):
+        self.constant(key, value, (value * factors[0], value * factors[1]), unit, note, date)
+
+
+HEADER = """# Written by tools/synth/synthesize.py from rtl/units; not edited by hand. All results: units.csv; what was
+# synthesised and what was not: docs/units.md. Areas at n7 (ASAP7 RVT TT 0.7 V 25 C), no timing constraint."""
+
+
+def write_sets(toml, sets):
+    for key, found in sorted(sets.items()):
+        toml.table(f'set."{key}"')
+        toml.scaled("lane_um2", lane_um2(found), LOGIC_RANGE, "um2", date=found["array"]["date"])
+        bits = register_bits(found)  # counted, so without a range
+        toml.constant("register_bits", bits, (bits, bits), "bit", date=found["array"]["date"])
+
+
+def write_energies(toml, sets, common):
+    """Energy of each pair on a unit of its own; pairs with bf16 convert and add every dot."""
+    int8 = energies(sets["int8_int8"])["int8_int8"]
+    toml.table("mac_energy_rel")
+    for key, found in sorted(sets.items()):
+        unit = found["unit"]
+        if len(unit.pairs) != 1 or unit.sharing != "shared":
+            continue
+        value = energies(found)[key]
+        note = "energy of a multiply-accumulate over that of int8_int8, from toggles"
+        if "bf16" in (unit.pairs[0].weight, unit.pairs[0].activation):
+            value += (found["convert"]["energies_fj"]["granule"] + common["add"]["energies_fj"]["granule"]) / unit.depth
+            note += ", with conversion and FP32 addition of a dot of 16"
+        toml.scaled(key, value / int8, ENERGY_RANGE, "1", note)
+    return int8
+
+
+def has_bf16(found):
+    return any("bf16" in (pair.weight, pair.activation) for pair in found["unit"].pairs)
+
+
+def write_scale(toml, sets, common, int8_fj):
+    toml.table("scale")
+    for key, aligned in (("convert_exact_um2", False), ("convert_aligned_um2", True)):
+        areas = [found["convert"]["area_um2"] - found["convert"]["flop_um2"] for found in sets.values()
+                 if has_bf16(found) == aligned]
+        toml.constant(key, statistics.fmean(areas), (min(areas), max(areas)), "um2",
+                      f"an integer sum to FP32: mean and range over {len(areas)} sets")
+    toml.scaled("multiply_um2", common["multiply"]["area_um2"], LOGIC_RANGE, "um2", "FP32, subnormals kept")
+    toml.scaled("add_um2", common["add"]["area_um2"], LOGIC_RANGE, "um2", "FP32, subnormals kept")
+    toml.constant("register_bits", 224, (96, 288), "bit",
+                  "rtl/units/scale_unit.sv: two scales, one of them delayed, three results, the output")
+    granule = (sets["int8_int8"]["convert"]["energies_fj"]["granule"]
+               + 2 * common["multiply"]["energies_fj"]["granule"] + common["add"]["energies_fj"]["granule"])
+    toml.scaled("granule_energy_rel", granule / int8_fj, ENERGY_RANGE, "1",
+                "conversion, two multiplies and an add over the energy of an int8 x int8 multiply-accumulate, from toggles")
+
+
+def write_rule(toml, sets):
+    toml.table("rule")
+    shared = rule_samples(sets, "shared")
+    errors = [error for _, error in leave_one_out(shared, fitted_shared, shared_lane)]
+    fraction = fitted_shared(shared)
+    own = [(lane - top) / rest for _, lane, top, rest, _ in shared]
+    toml.constant("shared_frac", fraction, (min(min(own), fraction) if min(own) > 0 else 0.001, max(own)), "1",
+                  f"share of a further pair's own lane that it adds, least squares over {len(shared)} sets; sets left "
+                  f"out one by one: mean error {100 * statistics.fmean(map(abs, errors)):.1f} %, largest "
+                  f"{100 * max(map(abs, errors)):.1f} %")
+    composed = rule_samples(sets, "composed")
+    fraction = fitted_composed(composed)
+    own = [(lane / top - 1) / count for _, lane, top, _, count in composed]
+    errors = [error for _, error in leave_one_out(composed, fitted_composed, composed_lane)]
+    toml.constant("composed_overhead_frac", fraction, (min(min(own), fraction) if min(own) > 0 else 0.001, max(own)), "1",
+                  f"over {len(composed)} sets; left out one by one: mean error "
+                  f"{100 * statistics.fmean(map(abs, errors)):.1f} %, largest {100 * max(map(abs, errors)):.1f} %")
+
+
+def write_decoder(toml, common, int8_fj):
+    toml.table("decoder")
+    decoder = common["decoder_all"]
+    few = common["decoder_4"]["area_um2"] / 16
+    value = decoder["area_um2"] / 16
+    toml.constant("value_um2", value, (few, 2 * value), "um2",
+                  "rtl/units/weight_decoder.sv, 16 values a cycle: unpacking of 2, 3, 4, 5, 6, 8 bits, zero point, "
+                  "table of 16 levels, output register; low: of 4 bits alone; high: operands and routing")
+    energy = decoder["energies_fj"]["cycle"] / 16
+    toml.scaled("value_energy_rel", energy / int8_fj, ENERGY_RANGE, "1",
+                "a value over an int8 x int8 multiply-accumulate; asymmetric codes of 4 bits, from toggles")
 
 
 def write_files(folder, results, common, version):
-    raise NotImplementedError
+    with open(folder / "units.csv", "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for found in results:
+            writer.writerow(csv_row(found))
+        for name, found in common.items():
+            row = dict.fromkeys(COLUMNS, "")
+            row |= {"library": "ihp" if name.endswith("_ihp") else "asap7", "set": f"part:{name.removesuffix('_ihp')}",
+                    "array_um2": f"{found['area_um2']:.2f}", "flop_um2": f"{found['flop_um2']:.2f}",
+                    "flops": found["flops"], "depth_cells": found["depth_cells"], "seconds": found["seconds"],
+                    "energy_fj_per_mac": " ".join(f"{key}={value:.2f}" for key, value in found.get("energies_fj", {}).items()),
+                    "date": found["date"]}
+            writer.writerow(row[column] for column in COLUMNS)
+    sets = {set_key(found["unit"]): found for found in results if found["library"] == "asap7"}
+    sets.pop(None, None)
+    toml = Toml(max(found["array"]["date"] for found in results),
+                f"tools/synth/synthesize.py, {version}, ASAP7 RVT TT, dots of 16 lanes")
+    toml.lines.append(HEADER)
+    write_sets(toml, sets)
+    int8_fj = write_energies(toml, sets, common)
+    write_scale(toml, sets, common, int8_fj)
+    write_rule(toml, sets)
+    write_decoder(toml, common, int8_fj)
+    (folder / "units.toml").write_text("\n".join(toml.lines) + "\n")
