@@ -5,7 +5,8 @@ Runs Yosys on the cell libraries of $DOVETAIL_DATA/pdk, one run at a time, and k
 --work by a digest of everything that it depends on, so an interrupted sweep goes on where it stopped.
 Per set: the array (operand registers, lanes, exact sums, granule accumulator), its parts, the conversion to
 FP32, energy a multiply-accumulate and a granule (ASAP7; netlist.py says how). Besides: FP32 add and
-multiply, operand and weight decoders. Writes data/technology/units.csv (all) and data/technology/units.toml (what the program reads).
+multiply, operand and weight decoders. Writes data/technology/units.csv (all), data/technology/units.toml (what
+the program reads) and the tables of docs/units.md.
 
   tools/synth/synthesize.py                 the whole sweep: about 75 sets, 1 to 2 hours of one core
   tools/synth/synthesize.py --write-only    the files again from what is there
@@ -14,7 +15,6 @@ Exit codes: 0 done, 1 a run failed, 2 wrong use.
 """
 
 import argparse
-import csv
 import datetime
 import hashlib
 import json
@@ -314,7 +314,11 @@ def main():
                 print(tables.summary(found), flush=True)
         if not options.names:
             common = common_results(synthesis)
+            if None in common.values():
+                print("synthesize: --write-only: parts that no set names are missing", file=sys.stderr)
+                return 1
             tables.write_files(ROOT / "data" / "technology", results, common, synthesis.version)
+            tables.write_docs(ROOT / "docs" / "units.md", results, common)
     except ValueError as error:
         print(f"synthesize: {error}", file=sys.stderr)
         return 2

@@ -262,3 +262,117 @@ def write_files(folder, results, common, version):
     write_rule(toml, sets)
     write_decoder(toml, common, int8_fj)
     (folder / "units.toml").write_text("\n".join(toml.lines) + "\n")
+
+
+# Published energies at 7 nm, pJ: Jouppi et al., "Ten lessons from three generations shaped Google's TPUv4i",
+# ISCA 2021, table 2; at 45 nm: Horowitz, ISSCC 2014.
+PUBLISHED = [
+    ("FP32 multiply over int8 multiply + int32 add", 1.31 / 0.10, "7 nm, Jouppi", 3.7 / 0.3, "45 nm, Horowitz"),
+    ("FP32 add over int8 multiply + int32 add", 0.38 / 0.10, "7 nm, Jouppi", 0.9 / 0.3, "45 nm, Horowitz"),
+    ("bf16 or FP16 multiply + add of the same over int8", (0.21 + 0.11) / 0.10, "7 nm bf16, Jouppi", 1.5 / 0.3,
+     "45 nm FP16, Horowitz"),
+]
+
+
+def sets_table(results):
+    ihp = {found["unit"].name(): found for found in results if found["library"] == "ihp"}
+    asap7 = [found for found in results if found["library"] == "asap7"]
+    base = next((lane_um2(found) / lane_um2(ihp[found["unit"].name()]) for found in asap7
+                 if found["unit"].name() == "int8_int8" and "int8_int8" in ihp), None)
+    lines = ["| set | lane, um2 | flip-flops a lane | cells deep | multipliers / alignment / sums / rest, um2 of 16 lanes, "
+             "not flattened | fJ a multiply-accumulate | lane on IHP over ASAP7, int8 = 1 |", "|---|---|---|---|---|---|---|"]
+    for found in asap7:
+        row = dict(zip(COLUMNS, csv_row(found)))
+        name = found["unit"].name()
+        ratio = f"{lane_um2(ihp[name]) / lane_um2(found) * base:.2f}" if name in ihp and base else ""
+        parts = " / ".join(f"{float(row[key]):.0f}" for key in ("multipliers_um2", "alignment_um2", "sum_um2", "rest_um2"))
+        energy = ", ".join(f"{key} {value:.0f}" for key, value in energies(found).items())
+        lines.append(f"| `{name}` | {lane_um2(found):.1f} | {register_bits(found):.1f} | {found['array']['depth_cells']} | "
+                     f"{parts} | {energy} | {ratio} |")
+    return lines
+
+
+def sharing_table(sets):
+    lines = ["| set | lane, um2 | largest pair alone | over it | of the others' own area | energy of each pair over alone |",
+             "|---|---|---|---|---|---|"]
+    for key, found in sets.items():
+        pairs = found["unit"].pairs
+        if len(pairs) < 2 or any(f"{pair.weight}_{pair.activation}" not in sets for pair in pairs):
+            continue
+        lanes = sorted(alone(sets, pair) for pair in pairs)
+        own = {pair.name(): energies(sets[f"{pair.weight}_{pair.activation}"])[f"{pair.weight}_{pair.activation}"]
+               for pair in pairs}
+        ratios = ", ".join(f"{name} {value / own[name]:.2f}" for name, value in energies(found).items())
+        lines.append(f"| `{key}` | {lane_um2(found):.1f} | {lanes[-1]:.1f} | {lane_um2(found) / lanes[-1] - 1:+.1%} | "
+                     f"{(lane_um2(found) - lanes[-1]) / sum(lanes[:-1]):.2f} | {ratios} |")
+    return lines
+
+
+def held_table(results):
+    """Sets with a pair that another holds, against the set without it."""
+    by_name = {found["unit"].name(): found for found in results if found["library"] == "asap7"}
+    lines = ["| set | without the pair that is held | array over array |", "|---|---|---|"]
+    for name, found in by_name.items():
+        unit = found["unit"]
+        rest = tuple(pair for pair in unit.pairs if not is_held(unit, pair))
+        without = format_sets.Unit(rest, unit.sharing).name()
+        if unit.sharing == "shared" and len(rest) < len(unit.pairs) and without in by_name:
+            ratio = found["array"]["area_um2"] / by_name[without]["array"]["area_um2"]
+            lines.append(f"| `{name}` | `{without}` | {ratio:.3f} |")
+    return lines
+
+
+def rule_table(sets):
+    lines = ["| sharing | fraction | sets | mean error, left out one by one | largest | its set |", "|---|---|---|---|---|---|"]
+    for sharing, fit, predict in (("shared", fitted_shared, shared_lane), ("composed", fitted_composed, composed_lane),
+                                  ("separate", lambda samples: 1.0, shared_lane)):
+        samples = rule_samples(sets, sharing)
+        if len(samples) < 2:
+            continue
+        errors = leave_one_out(samples, fit, predict)
+        worst = max(errors, key=lambda error: abs(error[1]))
+        mean = statistics.fmean(abs(error) for _, error in errors)
+        lines.append(f"| {sharing} | {fit(samples):.3f} | {len(samples)} | {mean:.1%} | {worst[1]:+.1%} | `{worst[0]}` |")
+    return lines
+
+
+def published_table(sets, common):
+    int8 = energies(sets["int8_int8"])["int8_int8"]
+    bf16 = sets["bf16_bf16"]
+    bf16_mac = energies(bf16)["bf16_bf16"] + (bf16["convert"]["energies_fj"]["granule"]
+                                              + common["add"]["energies_fj"]["granule"]) / bf16["unit"].depth
+    ours = [common["multiply"]["energies_fj"]["granule"] / int8, common["add"]["energies_fj"]["granule"] / int8,
+            bf16_mac / int8]
+    lines = ["| ratio | ours | published | |", "|---|---|---|---|"]
+    for own, (name, first, first_source, second, second_source) in zip(ours, PUBLISHED):
+        lines.append(f"| {name} | {own:.1f} | {first:.1f}; {second:.1f} | {first_source}; {second_source} |")
+    if "fp8_e4m3fn_fp8_e4m3fn" in sets:
+        fp8 = sets["fp8_e4m3fn_fp8_e4m3fn"]
+        lines.append(f"| fp8 over int8, a lane's area and energy | {lane_um2(fp8) / lane_um2(sets['int8_int8']):.2f}, "
+                     f"{energies(fp8)['fp8_e4m3fn_fp8_e4m3fn'] / int8:.2f} | 1.5 to 2.8 | van Baalen et al. 2023 "
+                     "(arXiv:2303.17951): FP8 50 to 180 % less efficient in dedicated hardware |")
+    return lines
+
+
+def common_table(common):
+    lines = ["| part | um2 | flip-flops | cells deep | fJ a use |", "|---|---|---|---|---|"]
+    for name, found in common.items():
+        if name.endswith("_ihp"):
+            continue
+        energy = " ".join(f"{value:.0f}" for value in found.get("energies_fj", {}).values())
+        lines.append(f"| {name} | {found['area_um2']:.1f} | {found['flops']} | {found['depth_cells']} | {energy} |")
+    return lines
+
+
+def write_docs(path, results, common):
+    """Replaces the tables between '<!-- table NAME -->' and '<!-- end -->'."""
+    sets = {set_key(found["unit"]): found for found in results if found["library"] == "asap7"}
+    sets.pop(None, None)
+    tables = {"sets": sets_table(results), "sharing": sharing_table(sets), "held": held_table(results),
+              "rule": rule_table(sets), "published": published_table(sets, common), "parts": common_table(common)}
+    text = path.read_text()
+    for name, lines in tables.items():
+        start = text.index(f"<!-- table {name} -->") + len(f"<!-- table {name} -->")
+        end = text.index("<!-- end -->", start)
+        text = text[:start] + "\n" + "\n".join(lines) + "\n" + text[end:]
+    path.write_text(text)
