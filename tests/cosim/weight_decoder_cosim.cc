@@ -1,5 +1,6 @@
-// Drives the weight decoder under Verilator, random codes of every width and kind, against plain code and
-// src/arith. Usage: weight_decoder_cosim ROUNDS. Exit code 0: all equal; 1: the first difference is printed.
+// Drives the weight decoder under Verilator, random codes of every width and kind, against plain
+// code and src/arith. Usage: weight_decoder_cosim ROUNDS. Exit code 0: all equal; 1: the first
+// difference is printed.
 #include <verilated.h>
 
 #include <array>
