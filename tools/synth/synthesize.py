@@ -111,7 +111,7 @@ class Synthesis:
         script.write_text(SCRIPT.format(sources=self.sources, top=top, parameters=parameters, flatten=flatten,
                                         folder=folder, library=self.pdk / LIBRARIES[library]["area"],
                                         top_option=""))
-        run = subprocess.run(["nice", "-n", "5", "yosys", "-q", str(script)], capture_output=True, text=True)
+        run = subprocess.run(["nice", "-n", "2", "yosys", "-q", str(script)], capture_output=True, text=True)
         if run.returncode != 0:
             raise RuntimeError(f"{top} {parameters}: yosys failed\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
 
