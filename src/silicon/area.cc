@@ -56,13 +56,14 @@ bool holds_pair(const chip::NativePair& wide, const chip::NativePair& narrow) {
 }
 
 // The pairs that cost something, in the order of their names.
-std::vector<chip::NativePair> distinct_pairs(const chip::MatrixUnit& unit) {
+std::vector<chip::NativePair> distinct_pairs(const std::string& sharing,
+                                             const std::vector<chip::NativePair>& all) {
   std::vector<chip::NativePair> pairs;
-  for (const chip::NativePair& pair : unit.pairs) {
-    const bool held = unit.sharing == "shared" &&
-                      std::ranges::any_of(unit.pairs, [&](const chip::NativePair& other) {
-                        return &other != &pair && holds_pair(other, pair);
-                      });
+  for (const chip::NativePair& pair : all) {
+    const bool held =
+        sharing == "shared" && std::ranges::any_of(all, [&](const chip::NativePair& other) {
+          return &other != &pair && holds_pair(other, pair);
+        });
     if (!held) pairs.push_back(pair);
   }
   std::ranges::sort(pairs, {}, [](const chip::NativePair& pair) { return pair_key(pair); });
@@ -84,8 +85,31 @@ std::string set_name(const std::string& sharing, const std::vector<chip::NativeP
   return name;
 }
 
+Result<UnitArea> area_of_pairs(const Constants& constants, const std::string& sharing,
+                               const std::vector<chip::NativePair>& pairs);
+
+// Pairs at half rate stand on every second lane: half of the lanes have all pairs, half the others.
+Result<UnitArea> area_at_half_rate(const Constants& constants,
+                                   const std::vector<chip::NativePair>& pairs) {
+  std::vector<chip::NativePair> all = pairs;
+  std::vector<chip::NativePair> full;
+  for (chip::NativePair& pair : all) {
+    if (pair.macs_per_cycle_rel != 0.5) full.push_back(pair);
+    if (pair.macs_per_cycle_rel == 0.5) pair.macs_per_cycle_rel = 1;
+  }
+  DOVETAIL_TRY(const UnitArea even, area_of_pairs(constants, "shared", all));
+  DOVETAIL_TRY(const UnitArea odd, area_of_pairs(constants, "shared", full));
+  return UnitArea{.lane_um2 = 0.5 * (even.lane_um2 + odd.lane_um2),
+                  .register_bits = 0.5 * (even.register_bits + odd.register_bits)};
+}
+
 Result<UnitArea> area_by_rule(const Constants& constants, const std::string& sharing,
                               const std::vector<chip::NativePair>& pairs) {
+  const auto is_half = [](const chip::NativePair& pair) { return pair.macs_per_cycle_rel == 0.5; };
+  const auto num_half = std::ranges::count_if(pairs, is_half);
+  if (sharing == "shared" && num_half > 0 && num_half < std::ssize(pairs)) {
+    return area_at_half_rate(constants, pairs);
+  }
   UnitArea area;
   double sum = 0;
   double largest = 0;
@@ -111,6 +135,16 @@ Result<UnitArea> area_by_rule(const Constants& constants, const std::string& sha
     area.lane_um2 = largest * (1 + constants.composed_overhead_frac * others);
   }
   return area;
+}
+
+Result<UnitArea> area_of_pairs(const Constants& constants, const std::string& sharing,
+                               const std::vector<chip::NativePair>& all) {
+  const std::vector<chip::NativePair> pairs = distinct_pairs(sharing, all);
+  const auto it = constants.sets.find(set_name(sharing, pairs));
+  if (it == constants.sets.end()) return area_by_rule(constants, sharing, pairs);
+  return UnitArea{.lane_um2 = it->second.lane_um2,
+                  .register_bits = it->second.register_bits,
+                  .synthesized = true};
 }
 
 double granules_per_cycle(const chip::MatrixUnit& unit, const chip::NativePair& pair) {
@@ -158,14 +192,7 @@ double ChipArea::total_mm2() const {
 }
 
 Result<UnitArea> unit_area(const Constants& constants, const chip::MatrixUnit& unit) {
-  const std::vector<chip::NativePair> pairs = distinct_pairs(unit);
-  const auto it = constants.sets.find(set_name(unit.sharing, pairs));
-  if (it != constants.sets.end()) {
-    const SynthesizedSet& set = it->second;
-    return UnitArea{
-        .lane_um2 = set.lane_um2, .register_bits = set.register_bits, .synthesized = true};
-  }
-  return area_by_rule(constants, unit.sharing, pairs);
+  return area_of_pairs(constants, unit.sharing, unit.pairs);
 }
 
 double granule_units_per_dot(const chip::MatrixUnit& unit) {

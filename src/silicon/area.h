@@ -42,6 +42,7 @@ struct UnitArea {
 //   separate  sum of a_p
 //   shared    largest a_p + shared_frac * sum of the others
 //   composed  largest a_p * (1 + composed_overhead_frac * (number of pairs - 1))
+//   shared, some pairs at half rate: half of the lanes have all pairs, half have those at full rate
 // with the largest register_bits times rate. How far the rule is off: docs/units.md.
 // Errors: kInvalidArgument naming a pair that was not synthesised.
 [[nodiscard]] Result<UnitArea> unit_area(const Constants& constants, const chip::MatrixUnit& unit);

@@ -53,18 +53,22 @@ TEST(UnitArea, RulesMatchHandWorkedSets) {
   c.composed_overhead_frac = 0.1;
   chip::MatrixUnit unit;
   unit.pairs = {{"int4", "int8", 2}, {"fp8_e4m3fn", "fp8_e4m3fn"}, {"bf16", "bf16", 0.5}};
-  // With throughput: 40, 50, 65.
-  const auto lane = [&](const char* sharing) {
+  const auto area = [&](const char* sharing) {
     unit.sharing = sharing;
-    const auto area = unit_area(c, unit);
-    EXPECT_TRUE(area.has_value());
-    EXPECT_FALSE(area->synthesized);
-    EXPECT_EQ(area->register_bits, 30);  // twice 15
-    return area->lane_um2;
+    const auto found = unit_area(c, unit);
+    EXPECT_TRUE(found.has_value());
+    EXPECT_FALSE(found->synthesized);
+    return *found;
   };
-  EXPECT_DOUBLE_EQ(lane("separate"), 155);
-  EXPECT_DOUBLE_EQ(lane("shared"), 65 + 0.5 * 90);
-  EXPECT_DOUBLE_EQ(lane("composed"), 65 * 1.2);
+  // With throughput: 40, 50, 65; registers 30, 20, 18.
+  EXPECT_DOUBLE_EQ(area("separate").lane_um2, 155);
+  EXPECT_DOUBLE_EQ(area("composed").lane_um2, 65 * 1.2);
+  EXPECT_DOUBLE_EQ(area("composed").register_bits, 30);
+  // Half of the lanes have all three (130 + half of 90), half the first two (50 + half of 40).
+  EXPECT_DOUBLE_EQ(area("shared").lane_um2, (175 + 70) / 2.0);
+  EXPECT_DOUBLE_EQ(area("shared").register_bits, (36 + 30) / 2.0);
+  unit.pairs[2].macs_per_cycle_rel = 1;
+  EXPECT_DOUBLE_EQ(area("shared").lane_um2, 175);
   unit.pairs.push_back({"int5", "int8"});
   EXPECT_EQ(unit_area(c, unit).error().message,
             "pair int5 x int8: not synthesised, no entry in data/technology/units.toml");

@@ -124,15 +124,26 @@ class Stimulus(unittest.TestCase):
         self.assertEqual(stimulus.bit_planes([0b01, 0b11, 0b10], 2), [0b011, 0b110])
 
 
-class Rule(unittest.TestCase):
-    SAMPLES = [("a", 12.0, 10.0, 4.0, 1), ("b", 25.0, 20.0, 10.0, 1)]  # fractions of .5 each
+def result(name, lane):
+    """What synthesis would have found, with a lane of so many um2."""
+    unit = format_sets.parse_unit(name)
+    return {"unit": unit, "subs": 1, "array": {"area_um2": 16 * lane, "flop_um2": 0}}
 
-    def test_fit_and_error_of_the_set_left_out(self):
-        self.assertAlmostEqual(tables.fitted_shared(self.SAMPLES), 0.5)
-        for _, error in tables.leave_one_out(self.SAMPLES, tables.fitted_shared, tables.shared_lane):
-            self.assertAlmostEqual(error, 0)
-        worse = [("a", 10.0, 10.0, 4.0, 1), self.SAMPLES[1]]
-        self.assertAlmostEqual(tables.leave_one_out(worse, tables.fitted_shared, tables.shared_lane)[0][1], 0.2)
+
+class Rule(unittest.TestCase):
+    def setUp(self):
+        lanes = {"int8_int8": 40, "fp8_e4m3fn_fp8_e4m3fn": 50, "bf16_bf16": 100, "int8_int8+bf16_bf16": 120,
+                 "fp8_e4m3fn_fp8_e4m3fn+bf16_bf16": 125, "int8_int8+bf16_bf16@half": 90}
+        self.sets = {tables.set_key(format_sets.parse_unit(name)): result(name, lane) for name, lane in lanes.items()}
+
+    def test_fraction_by_hand(self):
+        self.assertAlmostEqual(tables.fitted_shared(tables.rule_samples(self.sets, "shared")), 0.5)
+
+    def test_sets_left_out(self):
+        errors = dict(tables.leave_one_out(self.sets, "shared"))
+        self.assertAlmostEqual(errors["bf16_bf16+int8_int8"], 0)
+        # Half rate: half of the lanes have both (120), half int8 alone (40).
+        self.assertAlmostEqual(errors["bf16_bf16@half+int8_int8"], 80 / 90 - 1)
 
     def test_held_pairs_have_no_key(self):
         self.assertIsNone(tables.set_key(format_sets.parse_unit("int4_int8+int9_int8")))

@@ -101,7 +101,7 @@ class Synthesis:
         if energies:
             full = netlist.Netlist(folder / "netlist.json", top, self.library(library, "energy"))
             found["energies_fj"] = {name: measure(full) for name, measure in energies}
-        if top == "dot_array":
+        if top == "dot_array" and energies:
             self.yosys(folder, library, top, values, "")
             found["modules"] = module_areas(folder / "stat.txt")
         return found
@@ -246,6 +246,8 @@ def unit_result(synthesis, unit, library):
     scale_parameters = {key: parameters[key] for key in ("NumPairs", "Pairs", "AlignBits", "Sharing")}
     # The multipliers by the scales are the same in every unit, behind registers: fp32_multiply alone.
     scale_parameters |= {"SumBits": str(sum_bits), "Scaled": "0"}
+    if "energy" not in LIBRARIES[library]:
+        return {"unit": unit, "library": library, "array": array, "convert": None, "subs": subs, "sum_bits": sum_bits}
     convert = synthesis.result(library, "scale_unit", scale_parameters,
                                [("granule", convert_energy(unit))] if with_energy else [])
     if convert is None:

@@ -36,12 +36,14 @@ def summary(found):
     array = found["array"]
     text = " ".join(f"{name} {value:.1f}" for name, value in energies(found).items())
     return (f"{found['library']} {found['unit'].name()}: array {array['area_um2']:.1f} um2 ({array['flops']} flops, "
-            f"{array['depth_cells']} cells deep), a lane {lane_um2(found):.2f} um2 of logic; convert "
-            f"{found['convert']['area_um2']:.1f} um2; fJ a MAC: {text} ({array['seconds']:.0f} s)")
+            f"{array['depth_cells']} cells deep), a lane {lane_um2(found):.2f} um2 of logic; fJ a MAC: {text} "
+            f"({array['seconds']:.0f} s)")
 
 
 def part_um2(found, names):
-    """Cells of source modules of these names in the hierarchical run, all instances."""
+    """Cells of source modules of these names in the hierarchical run, all instances; 0 without that run."""
+    if "modules" not in found["array"]:
+        return 0.0
     areas, counts = found["array"]["modules"]["areas"], found["array"]["modules"]["counts"].get("design", {})
     return sum(area * counts.get(module, 0) for module, area in areas.items()
                if module.rpartition("\\")[2] in names)
@@ -52,15 +54,16 @@ def csv_row(found):
     multipliers = part_um2(found, ("lane_multiplier", "composed_core"))
     alignment = part_um2(found, ("term_shifter", "largest_shift"))
     total = part_um2(found, ("adder_tree",))
-    whole = sum(area * found["array"]["modules"]["counts"].get("design", {}).get(module, 1)
-                for module, area in found["array"]["modules"]["areas"].items())
-    rest = whole - multipliers - alignment - total - array["flop_um2"]
+    modules = array.get("modules", {"areas": {}, "counts": {}})
+    whole = sum(area * modules["counts"].get("design", {}).get(module, 1) for module, area in modules["areas"].items())
+    parts = [multipliers, alignment, total, whole - multipliers - alignment - total - array["flop_um2"]]
     return [found["library"], unit.name(), unit.sharing, unit.depth, unit.granule, unit.align_bits,
             f"{array['area_um2']:.2f}", f"{array['flop_um2']:.2f}", array["flops"], array["depth_cells"],
-            f"{lane_um2(found):.3f}", f"{register_bits(found):.2f}", f"{multipliers:.2f}", f"{alignment:.2f}",
-            f"{total:.2f}", f"{rest:.2f}", f"{convert['area_um2']:.2f}", found["sum_bits"],
+            f"{lane_um2(found):.3f}", f"{register_bits(found):.2f}",
+            *(f"{part:.2f}" if modules["areas"] else "" for part in parts),
+            f"{convert['area_um2']:.2f}" if convert else "", found["sum_bits"],
             " ".join(f"{name}={value:.2f}" for name, value in energies(found).items()),
-            f"{convert['energies_fj']['granule']:.1f}" if "energies_fj" in convert else "",
+            f"{convert['energies_fj']['granule']:.1f}" if convert and "energies_fj" in convert else "",
             array["seconds"], array["date"]]
 
 
@@ -97,43 +100,66 @@ def alone(sets, pair):
 
 
 def rule_samples(sets, sharing):
-    """[(key, lane of the set, largest lane alone, sum of the others alone, number of others)] of the sets with
-    several pairs."""
-    samples = []
+    """{key: (lane of the set, largest lane alone, sum of the others alone, number of others)} of the sets with
+    several pairs; of shared ones those at full rate, which the fraction is fitted to."""
+    samples = {}
     for key, found in sets.items():
         pairs = found["unit"].pairs
         known = all(f"{pair.weight}_{pair.activation}" in sets for pair in pairs)
-        if found["unit"].sharing != sharing or len(pairs) < 2 or not known:
+        full = sharing != "shared" or all(pair.rate == "full" for pair in pairs)
+        if found["unit"].sharing != sharing or len(pairs) < 2 or not known or not full:
             continue
         lanes = sorted(alone(sets, pair) for pair in pairs)
-        samples.append((key, lane_um2(found), lanes[-1], sum(lanes[:-1]), len(lanes) - 1))
+        samples[key] = (lane_um2(found), lanes[-1], sum(lanes[:-1]), len(lanes) - 1)
     return samples
 
 
 def fitted_shared(samples):
-    return max(sum((lane - top) * rest for _, lane, top, rest, _ in samples)
-               / sum(rest * rest for _, _, _, rest, _ in samples), 0.001)
+    """Least squares of relative errors."""
+    rows = [((lane - top) / lane, rest / lane) for lane, top, rest, _ in samples.values()]
+    return max(sum(y * x for y, x in rows) / sum(x * x for _, x in rows), 0.001)
 
 
 def fitted_composed(samples):
-    return max(statistics.fmean((lane / top - 1) / count for _, lane, top, _, count in samples), 0.001)
+    return max(statistics.fmean((lane / top - 1) / count for lane, top, _, count in samples.values()), 0.001)
 
 
-def leave_one_out(samples, fit, predict):
-    """[(key, relative error of the set that was left out)]."""
+FITS = {"shared": fitted_shared, "composed": fitted_composed, "separate": lambda samples: 1.0}
+
+
+def predicted_lane(sets, unit, fraction):
+    """The rule of silicon/area.cc, with `sets` as the table."""
+    key = set_key(unit)
+    if key in sets:
+        return lane_um2(sets[key])
+    rest = tuple(pair for pair in unit.pairs if pair.rate != "half")
+    if unit.sharing == "shared" and 0 < len(rest) < len(unit.pairs):
+        every = tuple(format_sets.Pair(pair.weight, pair.activation) if pair.rate == "half" else pair
+                      for pair in unit.pairs)
+        return 0.5 * sum(predicted_lane(sets, distinct(format_sets.Unit(pairs)), fraction) for pairs in (every, rest))
+    lanes = sorted(alone(sets, pair) for pair in unit.pairs)
+    if unit.sharing == "composed":
+        return lanes[-1] * (1 + fraction * (len(lanes) - 1))
+    return lanes[-1] + fraction * sum(lanes[:-1])
+
+
+def distinct(unit):
+    return format_sets.Unit(tuple(pair for pair in unit.pairs if not is_held(unit, pair)), unit.sharing)
+
+
+def leave_one_out(sets, sharing):
+    """[(key, relative error of the rule without that set)] of every set with several pairs."""
+    samples = rule_samples(sets, sharing)
     errors = []
-    for index, sample in enumerate(samples):
-        others = samples[:index] + samples[index + 1:]
-        errors.append((sample[0], predict(sample, fit(others)) / sample[1] - 1))
+    for key, found in sets.items():
+        unit = found["unit"]
+        known = all(f"{pair.weight}_{pair.activation}" in sets for pair in unit.pairs)
+        if unit.sharing != sharing or len(unit.pairs) < 2 or not known:
+            continue
+        fraction = FITS[sharing]({other: sample for other, sample in samples.items() if other != key})
+        others = {other: result for other, result in sets.items() if other != key}
+        errors.append((key, predicted_lane(others, unit, fraction) / lane_um2(found) - 1))
     return errors
-
-
-def shared_lane(sample, fraction):
-    return sample[2] + fraction * sample[3]
-
-
-def composed_lane(sample, fraction):
-    return sample[2] * (1 + fraction * sample[4])
 
 
 class Toml:
@@ -207,21 +233,18 @@ def write_scale(toml, sets, common, int8_fj):
 
 def write_rule(toml, sets):
     toml.table("rule")
-    shared = rule_samples(sets, "shared")
-    errors = [error for _, error in leave_one_out(shared, fitted_shared, shared_lane)]
-    fraction = fitted_shared(shared)
-    own = [(lane - top) / rest for _, lane, top, rest, _ in shared]
-    toml.constant("shared_frac", fraction, (min(min(own), fraction) if min(own) > 0 else 0.001, max(own)), "1",
-                  f"share of a further pair's own lane that it adds, least squares over {len(shared)} sets; sets left "
-                  f"out one by one: mean error {100 * statistics.fmean(map(abs, errors)):.1f} %, largest "
-                  f"{100 * max(map(abs, errors)):.1f} %")
-    composed = rule_samples(sets, "composed")
-    fraction = fitted_composed(composed)
-    own = [(lane / top - 1) / count for _, lane, top, _, count in composed]
-    errors = [error for _, error in leave_one_out(composed, fitted_composed, composed_lane)]
-    toml.constant("composed_overhead_frac", fraction, (min(min(own), fraction) if min(own) > 0 else 0.001, max(own)), "1",
-                  f"over {len(composed)} sets; left out one by one: mean error "
-                  f"{100 * statistics.fmean(map(abs, errors)):.1f} %, largest {100 * max(map(abs, errors)):.1f} %")
+    for sharing, key, own, note in (
+            ("shared", "shared_frac", lambda lane, top, rest, count: (lane - top) / rest,
+             "share of a further pair's own lane that it adds"),
+            ("composed", "composed_overhead_frac", lambda lane, top, rest, count: (lane / top - 1) / count,
+             "overhead of a further pair over the largest")):
+        samples = rule_samples(sets, sharing)
+        fraction = FITS[sharing](samples)
+        values = [own(*sample) for sample in samples.values()] + [fraction]
+        errors = [abs(error) for _, error in leave_one_out(sets, sharing)]
+        toml.constant(key, fraction, (max(min(values), 0.001), max(values)), "1",
+                      f"{note}, fitted to {len(samples)} sets; {len(errors)} sets left out one by one: mean error "
+                      f"{100 * statistics.fmean(errors):.1f} %, largest {100 * max(errors):.1f} %")
 
 
 def write_decoder(toml, common, int8_fj):
@@ -285,7 +308,8 @@ def sets_table(results):
         row = dict(zip(COLUMNS, csv_row(found)))
         name = found["unit"].name()
         ratio = f"{lane_um2(ihp[name]) / lane_um2(found) * base:.2f}" if name in ihp and base else ""
-        parts = " / ".join(f"{float(row[key]):.0f}" for key in ("multipliers_um2", "alignment_um2", "sum_um2", "rest_um2"))
+        parts = " / ".join(f"{float(row[key]):.0f}" for key in ("multipliers_um2", "alignment_um2", "sum_um2", "rest_um2")
+                           if row[key])
         energy = ", ".join(f"{key} {value:.0f}" for key, value in energies(found).items())
         lines.append(f"| `{name}` | {lane_um2(found):.1f} | {register_bits(found):.1f} | {found['array']['depth_cells']} | "
                      f"{parts} | {energy} | {ratio} |")
@@ -324,15 +348,13 @@ def held_table(results):
 
 def rule_table(sets):
     lines = ["| sharing | fraction | sets | mean error, left out one by one | largest | its set |", "|---|---|---|---|---|---|"]
-    for sharing, fit, predict in (("shared", fitted_shared, shared_lane), ("composed", fitted_composed, composed_lane),
-                                  ("separate", lambda samples: 1.0, shared_lane)):
-        samples = rule_samples(sets, sharing)
-        if len(samples) < 2:
+    for sharing, fit in FITS.items():
+        errors = leave_one_out(sets, sharing)
+        if len(errors) < 2:
             continue
-        errors = leave_one_out(samples, fit, predict)
         worst = max(errors, key=lambda error: abs(error[1]))
         mean = statistics.fmean(abs(error) for _, error in errors)
-        lines.append(f"| {sharing} | {fit(samples):.3f} | {len(samples)} | {mean:.1%} | {worst[1]:+.1%} | `{worst[0]}` |")
+        lines.append(f"| {sharing} | {fit(rule_samples(sets, sharing)):.3f} | {len(errors)} | {mean:.1%} | {worst[1]:+.1%} | `{worst[0]}` |")
     return lines
 
 
