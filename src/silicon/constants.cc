@@ -80,23 +80,44 @@ void resolve_dram(Resolver& r, Constants& c) {
   }
 }
 
-void resolve_arith(Resolver& r, Constants& c) {
-  constexpr std::string_view kSuffix = "_lane_um2";
-  for (const std::string& name : r.names_below("arith.pair.")) {
-    if (!name.ends_with(kSuffix)) continue;
-    r.read("arith.pair." + name, c.lane_um2[name.substr(0, name.size() - kSuffix.size())]);
+// data/technology/units.toml, written by tools/synth.
+void resolve_units(Resolver& r, Constants& c) {
+  for (const std::string& name : r.names_below("units.set.")) {
+    const std::string p = "units.set." + name + ".";
+    SynthesizedSet& set = c.sets[name];
+    r.read(p + "lane_um2", set.lane_um2);
+    r.read(p + "register_bits", set.register_bits);
   }
-  r.read("arith.mac.energy_pj_per_um2", c.mac_energy_pj_per_um2);
+  const auto int8 = c.sets.find("int8_int8");
+  if (int8 == c.sets.end()) {
+    return r.read("units.set.int8_int8.lane_um2", c.sets["int8_int8"].lane_um2);
+  }
+  for (const std::string& name : r.names_below("units.mac_energy_rel.")) {
+    r.read("units.mac_energy_rel." + name, c.lane_um2[name]);
+    c.lane_um2[name] *= int8->second.lane_um2;
+  }
+  // Energies are relative to int8 x int8, whose energy is known.
+  double int8_pj = 0;
+  r.read("arith.mac.int8_energy_pj", int8_pj);
+  c.mac_energy_pj_per_um2 = int8_pj / int8->second.lane_um2;
+  r.read("units.scale.granule_energy_rel", c.granule_energy_pj);
+  c.granule_energy_pj *= int8_pj;
+  r.read("units.decoder.value_energy_rel", c.decoder_value_energy_pj);
+  c.decoder_value_energy_pj *= int8_pj;
+  r.read("units.scale.convert_exact_um2", c.convert_exact_um2);
+  r.read("units.scale.convert_aligned_um2", c.convert_aligned_um2);
+  r.read("units.scale.multiply_um2", c.scale_multiply_um2);
+  r.read("units.scale.add_um2", c.scale_add_um2);
+  r.read("units.scale.register_bits", c.scale_register_bits);
+  r.read("units.rule.shared_frac", c.shared_frac);
+  r.read("units.rule.composed_overhead_frac", c.composed_overhead_frac);
+  r.read("units.decoder.value_um2", c.decoder_value_um2);
+}
+
+void resolve_arith(Resolver& r, Constants& c) {
   r.read("arith.mac.timing_area_rel", c.mac_timing_area_rel);
   r.read("arith.mac.register_um2_per_bit", c.register_um2_per_bit);
-  r.read("arith.mac.granule_unit_um2", c.granule_unit_um2);
-  r.read("arith.mac.accumulate_unit_um2", c.accumulate_unit_um2);
-  r.read("arith.mac.granule_energy_pj", c.granule_energy_pj);
   r.read("arith.mac.placement_utilization_frac", c.placement_utilization_frac);
-  r.read("arith.sharing.shared_frac", c.shared_frac);
-  r.read("arith.sharing.composed_overhead_frac", c.composed_overhead_frac);
-  r.read("arith.decoder.value_um2", c.decoder_value_um2);
-  r.read("arith.decoder.value_energy_pj", c.decoder_value_energy_pj);
   r.read("arith.vector.lane_um2", c.vector_lane_um2);
   r.read("arith.vector.cycle_energy_pj", c.vector_cycle_energy_pj);
   r.read("arith.hadamard.lane_um2", c.hadamard_lane_um2);
@@ -156,6 +177,7 @@ Result<Constants> resolve_constants(const Technology& technology) {
   Resolver resolver(technology);
   resolve_nodes(resolver, constants);
   resolve_dram(resolver, constants);
+  resolve_units(resolver, constants);
   resolve_arith(resolver, constants);
   resolve_memory(resolver, constants);
   resolve_system(resolver, constants);
@@ -187,8 +209,9 @@ Result<const DramConstants*> dram_of(const Constants& constants, const chip::Chi
 Result<double> lane_um2_of(const Constants& constants, const chip::NativePair& pair) {
   const auto it = constants.lane_um2.find(pair_key(pair));
   if (it != constants.lane_um2.end()) return it->second;
-  return invalid_argument(fmt::format("pair {} x {}: no lane area in data/technology/arith.toml",
-                                      pair.weight, pair.activation));
+  return invalid_argument(
+      fmt::format("pair {} x {}: not synthesised, no entry in data/technology/units.toml",
+                  pair.weight, pair.activation));
 }
 
 Status check_known(const chip::Chip& chip, const Technology& technology, const std::string& file) {

@@ -40,17 +40,27 @@ struct DramConstants {
   double background_mw_per_channel = 0;
 };
 
+// A synthesised set of pairs on one unit, without timing constraint: docs/units.md.
+struct SynthesizedSet {
+  double lane_um2 = 0;       // per lane: multiplier, alignment, exact sum, granule accumulator
+  double register_bits = 0;  // flip-flops per lane: operands, granule accumulator
+};
+
 // Areas and energies at n7.
 struct Constants {
   std::map<std::string, NodeConstants> nodes;
   std::map<std::string, DramConstants> dram;
-  std::map<std::string, double> lane_um2;  // by "int4_int8"
+  std::map<std::string, SynthesizedSet> sets;  // by "int5_int8+bf16_bf16@half", pairs in order
+  std::map<std::string, double> lane_um2;      // by "int4_int8": what switches, see lane_um2_of
 
   double mac_energy_pj_per_um2 = 0;
-  double mac_timing_area_rel = 0;  // of lane area, to meet the nominal clock
+  double mac_timing_area_rel = 0;  // of synthesised logic, to meet the nominal clock
   double register_um2_per_bit = 0;
-  double granule_unit_um2 = 0;
-  double accumulate_unit_um2 = 0;
+  double convert_exact_um2 = 0;    // an exact sum to FP32
+  double convert_aligned_um2 = 0;  // the same where a pair has bf16: any exponent, wider sums
+  double scale_multiply_um2 = 0;   // one FP32 multiplier
+  double scale_add_um2 = 0;        // one FP32 adder
+  double scale_register_bits = 0;  // of a scale unit: scales, results of its steps, the output
   double granule_energy_pj = 0;
   double placement_utilization_frac = 0;
   double shared_frac = 0;
@@ -101,7 +111,7 @@ struct Constants {
 [[nodiscard]] Status check_known(const chip::Chip& chip, const Technology& technology,
                                  const std::string& file);
 
-// "int4_int8": the key of a pair's lane area.
+// "int4_int8": the name of a pair in data/technology/units.toml.
 [[nodiscard]] std::string pair_key(const chip::NativePair& pair);
 
 // Errors: kInvalidArgument naming the chip's key, its value and the entries that exist.
@@ -109,6 +119,9 @@ struct Constants {
                                                    const chip::Chip& chip);
 [[nodiscard]] Result<const DramConstants*> dram_of(const Constants& constants,
                                                    const chip::Chip& chip);
+// Lane area that a multiply-accumulate of the pair switches: the energy measured in synthesis,
+// relative to int8 x int8, times the lane of int8 x int8. Energy is proportional to it; area is not
+// (area.h).
 [[nodiscard]] Result<double> lane_um2_of(const Constants& constants, const chip::NativePair& pair);
 
 }  // namespace dovetail::silicon

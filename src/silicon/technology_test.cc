@@ -83,12 +83,12 @@ TEST(Technology, NamesTheNearestKeyAndMissingFolders) {
 TEST(Technology, WithMovesOneConstantAndTheDigest) {
   const auto technology = Technology::load("data/technology");
   ASSERT_TRUE(technology.has_value());
-  const Technology moved = technology->with("arith.sharing.shared_frac", 1.0);
-  EXPECT_DOUBLE_EQ(*moved.value("arith.sharing.shared_frac"), 1.0);
+  const Technology moved = technology->with("units.rule.shared_frac", 1.0);
+  EXPECT_DOUBLE_EQ(*moved.value("units.rule.shared_frac"), 1.0);
   EXPECT_NE(moved.digest(), technology->digest());
-  EXPECT_EQ(moved.with("arith.sharing.shared_frac", *technology->value("arith.sharing.shared_frac"))
-                .digest(),
-            technology->digest());
+  EXPECT_EQ(
+      moved.with("units.rule.shared_frac", *technology->value("units.rule.shared_frac")).digest(),
+      technology->digest());
   EXPECT_FALSE(resolve_constants(technology->with("system.fill_cycles", -1)).has_value());
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Compares dot units of rtl/units under Verilator with src/arith, bit for bit.
+"""Compares the weight decoder and dot units of rtl/units under Verilator with src/arith, bit for bit.
 
-Without --sweep: two small units, seconds each (part of the tests). With --sweep: every set that
+Without --sweep: the decoder and two small units, seconds each (part of the tests). With --sweep: every set that
 tools/synth synthesises. Each pair whose codes have together at most --exhaustive-bits bits is tried
 exhaustively in every lane; the rest, and sums of all pairs, by random granules with ordinary, subnormal,
 zero, infinite and NaN scales. Needs a build of the libraries (dovetail_arith).
@@ -38,36 +38,43 @@ def definitions(unit):
             "DOT_SHARING": format_sets.SHARING_CODES[unit.sharing]}
 
 
-def build(unit, libraries, folder):
-    flags = " ".join(f"-D{key}={value}" for key, value in definitions(unit).items())
+def build(top, bench, flags, parameters, libraries, folder):
     archives = [str(libraries / f"libdovetail_{name}.a") for name in ("arith", "formats", "base")]
     command = ["verilator", "--cc", "--exe", "--build", "-j", "1", "-O3", "-Wall", "-Wno-DECLFILENAME",
-               "-Wno-UNUSED", "--top-module", "dot_unit_bench", "--Mdir", str(folder),
+               "-Wno-UNUSED", "--top-module", top, "--Mdir", str(folder),
                "-CFLAGS", f"-std=c++23 -O1 -I{ROOT / 'src'} {flags}",
                "-LDFLAGS", " ".join(archives + ["-lfmt", "-lcrypto", "-ltomlplusplus"])]
-    command += [f"-G{key}={value}" for key, value in unit.verilog_parameters().items()]
-    command += [str(path) for path in sources() + [ROOT / "tests/cosim/dot_unit_bench.sv",
-                                                   ROOT / "tests/cosim/dot_unit_cosim.cc"]]
+    command += [f"-G{key}={value}" for key, value in parameters.items()]
+    command += [str(path) for path in sources() + [ROOT / "tests/cosim" / name for name in bench]]
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def check(name, options):
-    """True if the unit equals src/arith."""
-    unit = format_sets.parse_unit(name)
+def check(name, top, bench, flags, parameters, arguments, options):
+    """True if the model builds and its bench finds no difference."""
     folder = options.work / "".join(c if c.isalnum() else "_" for c in name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     start = time.monotonic()
-    built = build(unit, options.libraries.resolve(), folder)
+    built = build(top, bench, flags, parameters, options.libraries.resolve(), folder)
     if built.returncode != 0:
         print(f"{name}: does not build\n{built.stdout}{built.stderr}", flush=True)
         return False
-    run = subprocess.run([str(folder / "Vdot_unit_bench"), str(options.granules), str(options.exhaustive_bits)],
-                         capture_output=True, text=True)
+    run = subprocess.run([str(folder / f"V{top}")] + arguments, capture_output=True, text=True)
     print(f"{name}: {run.stdout.strip()} {run.stderr.strip()} ({time.monotonic() - start:.0f} s)", flush=True)
     if not options.keep:
         shutil.rmtree(folder)
     return run.returncode == 0
+
+
+def check_unit(name, options):
+    unit = format_sets.parse_unit(name)
+    flags = " ".join(f"-D{key}={value}" for key, value in definitions(unit).items())
+    return check(name, "dot_unit_bench", ["dot_unit_bench.sv", "dot_unit_cosim.cc"], flags,
+                 unit.verilog_parameters(), [str(options.granules), str(options.exhaustive_bits)], options)
+
+
+def check_decoder(options):
+    return check("weight_decoder", "weight_decoder", ["weight_decoder_cosim.cc"], "", {}, ["500"], options)
 
 
 def main():
@@ -85,11 +92,12 @@ def main():
         return 77
     names = options.names or (format_sets.SWEEP if options.sweep else SMALL)
     try:
-        results = [check(name, options) for name in names]
+        results = [] if options.names else [check_decoder(options)]
+        results += [check_unit(name, options) for name in names]
     except ValueError as error:
         print(f"run_cosim: {error}", file=sys.stderr)
         return 2
-    print(f"{sum(results)} of {len(results)} units equal src/arith")
+    print(f"{sum(results)} of {len(results)} models equal src/arith")
     return 0 if all(results) else 1
 
 

@@ -8,6 +8,7 @@ a cycle. Wires and the clock tree are left out.
 """
 
 import json
+import pathlib
 import re
 
 CONSTANTS = {"0": 0, "1": 1, "x": 0, "z": 0}
@@ -16,7 +17,7 @@ IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 
 class Netlist:
     def __init__(self, path, top, library):
-        module = json.loads(open(path).read())["modules"][top]
+        module = json.loads(pathlib.Path(path).read_text())["modules"][top]
         self.library = library
         self.ports = {name: port["bits"] for name, port in module["ports"].items()}
         self.inputs = {name for name, port in module["ports"].items() if port["direction"] == "input"}

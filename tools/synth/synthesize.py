@@ -5,7 +5,8 @@ Runs Yosys on the cell libraries of $DOVETAIL_DATA/pdk, one run at a time, and k
 --work by a digest of everything that it depends on, so an interrupted sweep goes on where it stopped.
 Per set: the array (operand registers, lanes, exact sums, granule accumulator), its parts, the conversion to
 FP32, energy a multiply-accumulate and a granule (ASAP7; netlist.py says how). Besides: FP32 add and
-multiply, operand and weight decoders. Writes data/technology/units.csv (all) and data/technology/units.toml (what the program reads).
+multiply, operand and weight decoders. Writes data/technology/units.csv (all), data/technology/units.toml (what
+the program reads) and the tables of docs/units.md.
 
   tools/synth/synthesize.py                 the whole sweep: about 75 sets, 1 to 2 hours of one core
   tools/synth/synthesize.py --write-only    the files again from what is there
@@ -14,7 +15,6 @@ Exit codes: 0 done, 1 a run failed, 2 wrong use.
 """
 
 import argparse
-import csv
 import datetime
 import hashlib
 import json
@@ -101,7 +101,7 @@ class Synthesis:
         if energies:
             full = netlist.Netlist(folder / "netlist.json", top, self.library(library, "energy"))
             found["energies_fj"] = {name: measure(full) for name, measure in energies}
-        if top == "dot_array":
+        if top == "dot_array" and energies:
             self.yosys(folder, library, top, values, "")
             found["modules"] = module_areas(folder / "stat.txt")
         return found
@@ -111,7 +111,7 @@ class Synthesis:
         script.write_text(SCRIPT.format(sources=self.sources, top=top, parameters=parameters, flatten=flatten,
                                         folder=folder, library=self.pdk / LIBRARIES[library]["area"],
                                         top_option=""))
-        run = subprocess.run(["nice", "-n", "5", "yosys", "-q", str(script)], capture_output=True, text=True)
+        run = subprocess.run(["nice", "-n", "2", "yosys", "-q", str(script)], capture_output=True, text=True)
         if run.returncode != 0:
             raise RuntimeError(f"{top} {parameters}: yosys failed\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
 
@@ -246,6 +246,8 @@ def unit_result(synthesis, unit, library):
     scale_parameters = {key: parameters[key] for key in ("NumPairs", "Pairs", "AlignBits", "Sharing")}
     # The multipliers by the scales are the same in every unit, behind registers: fp32_multiply alone.
     scale_parameters |= {"SumBits": str(sum_bits), "Scaled": "0"}
+    if "energy" not in LIBRARIES[library]:
+        return {"unit": unit, "library": library, "array": array, "convert": None, "subs": subs, "sum_bits": sum_bits}
     convert = synthesis.result(library, "scale_unit", scale_parameters,
                                [("granule", convert_energy(unit))] if with_energy else [])
     if convert is None:
@@ -314,7 +316,11 @@ def main():
                 print(tables.summary(found), flush=True)
         if not options.names:
             common = common_results(synthesis)
+            if None in common.values():
+                print("synthesize: --write-only: parts that no set names are missing", file=sys.stderr)
+                return 1
             tables.write_files(ROOT / "data" / "technology", results, common, synthesis.version)
+            tables.write_docs(ROOT / "docs" / "units.md", results, common)
     except ValueError as error:
         print(f"synthesize: {error}", file=sys.stderr)
         return 2
