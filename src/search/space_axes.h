@@ -17,6 +17,7 @@ enum class Axis : uint8_t {
   kFormatSet,
   kClock,
   kSram,
+  kTensorParallel,
   kCores,
   kRows,
   kCols,
@@ -27,7 +28,7 @@ enum class Axis : uint8_t {
   kDecoder,
   kActivationBuffer,
 };
-inline constexpr int64_t kNumAxes = 15;
+inline constexpr int64_t kNumAxes = 16;
 
 using AxisValues = std::array<int64_t, kNumAxes>;  // per axis: a length, or a position in its list
 

@@ -336,9 +336,10 @@ void Sweep::drop_impossible() {
 void Sweep::prepare_findings() {
   double least_area = kImpossible;
   for (const Unit& unit : units_) least_area = std::min(least_area, unit.min_area_mm2);
-  if (units_.empty()) least_area = screen_.budget().max_area_mm2;
-  findings_.emplace(targets_, questions_.count(), params_, least_area,
-                    screen_.budget().max_area_mm2);
+  const double most_area = screen_.budget().max_area_mm2 *
+                           static_cast<double>(most_tensor_parallel(screen_.space()));
+  if (units_.empty()) least_area = most_area;
+  findings_.emplace(targets_, questions_.count(), params_, least_area, most_area);
 }
 
 void Sweep::finish() {

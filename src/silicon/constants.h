@@ -40,10 +40,21 @@ struct DramConstants {
   double background_mw_per_channel = 0;
 };
 
+// Per link between chips. Taken as constant over nodes.
+struct LinkConstants {
+  double gb_per_s = 0;         // one direction, 1e9 B/s
+  double efficiency_frac = 0;  // of it that payload reaches
+  double energy_pj_per_bit = 0;  // both ends, at the full rate
+  double idle_energy_frac = 0;   // of the power at the full rate: burnt whatever is sent
+  double phy_mm2 = 0;            // with its controller
+  double hop_ns = 0;             // from one chip's memory to its neighbour's, one step of a ring
+};
+
 // Areas and energies at n7.
 struct Constants {
   std::map<std::string, NodeConstants> nodes;
   std::map<std::string, DramConstants> dram;
+  std::map<std::string, LinkConstants> links;
   std::map<std::string, double> lane_um2;  // by "int4_int8"
 
   double mac_energy_pj_per_um2 = 0;
@@ -93,7 +104,7 @@ struct Constants {
 // (not positive, a fraction above 1).
 [[nodiscard]] Result<Constants> resolve_constants(const Technology& technology);
 
-// A node, a DRAM kind or a pair of a chip file that the technology does not know. Errors:
+// A node, a DRAM kind, a link kind or a pair of a chip file that the technology does not know. Errors:
 // kInvalidArgument naming `file`, the chip's key, its value, the entries that exist and the
 // nearest.
 [[nodiscard]] Status check_known(const chip::Chip& chip, const Technology& technology,
@@ -106,6 +117,8 @@ struct Constants {
 [[nodiscard]] Result<const NodeConstants*> node_of(const Constants& constants,
                                                    const chip::Chip& chip);
 [[nodiscard]] Result<const DramConstants*> dram_of(const Constants& constants,
+                                                   const chip::Chip& chip);
+[[nodiscard]] Result<const LinkConstants*> link_of(const Constants& constants,
                                                    const chip::Chip& chip);
 [[nodiscard]] Result<double> lane_um2_of(const Constants& constants, const chip::NativePair& pair);
 
