@@ -203,8 +203,9 @@ Status check_inputs(const model::ModelShape& shape, const Workload& workload) {
 Result<model::ModelShape> shard_shape(const model::ModelShape& shape, int64_t tensor_parallel) {
   const int64_t chips = tensor_parallel;
   if (chips < 1 || shape.num_heads % chips != 0) {
-    return invalid_argument(fmt::format("{}: num_heads = {}, want a multiple of tensor_parallel = {}",
-                                        shape.name, shape.num_heads, chips));
+    return invalid_argument(
+        fmt::format("{}: num_heads = {}, want a multiple of tensor_parallel = {}", shape.name,
+                    shape.num_heads, chips));
   }
   if (shape.num_kv_heads % chips != 0 && chips % shape.num_kv_heads != 0) {
     return invalid_argument(

@@ -235,7 +235,8 @@ Result<BudgetScreen::Excess> BudgetScreen::excess(const AxisValues& position) co
   const double power_w = limits.peak_power_mw / kMilliwattPerWatt;
   const std::array<Excess, 5> all = {{
       {limits.dram_gb_per_s / budget_.max_dram_gb_per_s, Limit::kDramBandwidth},
-      {limits.area_mm2 / static_cast<double>(limits.num_chips) / budget_.max_area_mm2, Limit::kArea},
+      {limits.area_mm2 / static_cast<double>(limits.num_chips) / budget_.max_area_mm2,
+       Limit::kArea},
       {power_w / budget_.max_peak_power_w, Limit::kPeakPower},
       {limits.die_peak_power_mw / kMilliwattPerWatt / limits.area_mm2 /
            budget_.max_power_density_w_per_mm2,

@@ -18,8 +18,9 @@ std::string describe(const chip::Chip& chip) {
   const chip::MatrixUnit& unit = chip.units.front();
   const int64_t chips = chip.scale_up.tensor_parallel;
   return fmt::format("{}{} core(s) of {} x {} x {} {} at {} MHz, {} MiB SRAM, {} channel(s) of {}",
-                     chips > 1 ? fmt::format("{} chips with ", chips) : "", chip.cores, unit.rows, unit.cols, unit.depth, unit.format_set, chip.clock_mhz,
-                     chip.sram_mib, chip.dram.channels, chip.dram.kind);
+                     chips > 1 ? fmt::format("{} chips with ", chips) : "", chip.cores, unit.rows,
+                     unit.cols, unit.depth, unit.format_set, chip.clock_mhz, chip.sram_mib,
+                     chip.dram.channels, chip.dram.kind);
 }
 
 std::string rejected_counts(const EnumerateStats& stats) {

@@ -24,8 +24,8 @@ struct FormatSet {
   }
 };
 
-// Every list is one axis. A chip has one matrix unit per core. Capacity is of one chip; links are on
-// every chip that shares a model, a chip alone has none.
+// Every list is one axis. A chip has one matrix unit per core. Capacity is of one chip; links are
+// on every chip that shares a model, a chip alone has none.
 struct Space {
   std::vector<std::string> nodes;
   std::vector<double> clock_mhz;

@@ -63,9 +63,8 @@ chip::Chip chip_of(const Space& space, const AxisValues& position) {
                .channels = pick(space.dram_channels, Axis::kDramChannels),
                .capacity_gib = space.dram_capacity_gib};
   const int64_t chips = pick(space.tensor_parallel, Axis::kTensorParallel);
-  chip.scale_up = {.tensor_parallel = chips,
-                   .link_kind = space.link_kind,
-                   .links = chips > 1 ? space.links : 0};
+  chip.scale_up = {
+      .tensor_parallel = chips, .link_kind = space.link_kind, .links = chips > 1 ? space.links : 0};
   set_inner_axes(space, position, chip);
   return chip;
 }

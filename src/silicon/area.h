@@ -22,8 +22,8 @@ struct ChipArea {
   double dram_phy_mm2 = 0;
   double dram_controller_mm2 = 0;
   double link_phy_mm2 = 0;  // links to other chips, controllers included
-  double fixed_mm2 = 0;  // host interface, PLLs
-  double other_mm2 = 0;  // IO ring, gaps: a share of the die
+  double fixed_mm2 = 0;     // host interface, PLLs
+  double other_mm2 = 0;     // IO ring, gaps: a share of the die
 
   [[nodiscard]] double total_mm2() const;
   [[nodiscard]] double logic_mm2() const;  // what leaks as logic

@@ -42,8 +42,8 @@ struct DramConstants {
 
 // Per link between chips. Taken as constant over nodes.
 struct LinkConstants {
-  double gb_per_s = 0;         // one direction, 1e9 B/s
-  double efficiency_frac = 0;  // of it that payload reaches
+  double gb_per_s = 0;           // one direction, 1e9 B/s
+  double efficiency_frac = 0;    // of it that payload reaches
   double energy_pj_per_bit = 0;  // both ends, at the full rate
   double idle_energy_frac = 0;   // of the power at the full rate: burnt whatever is sent
   double phy_mm2 = 0;            // with its controller
@@ -104,8 +104,8 @@ struct Constants {
 // (not positive, a fraction above 1).
 [[nodiscard]] Result<Constants> resolve_constants(const Technology& technology);
 
-// A node, a DRAM kind, a link kind or a pair of a chip file that the technology does not know. Errors:
-// kInvalidArgument naming `file`, the chip's key, its value, the entries that exist and the
+// A node, a DRAM kind, a link kind or a pair of a chip file that the technology does not know.
+// Errors: kInvalidArgument naming `file`, the chip's key, its value, the entries that exist and the
 // nearest.
 [[nodiscard]] Status check_known(const chip::Chip& chip, const Technology& technology,
                                  const std::string& file);

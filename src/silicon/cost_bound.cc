@@ -74,8 +74,8 @@ void mark(bool legal, bool has_sram, size_t t, SiteCosts& site) {
   if (!legal || !has_sram) site.resident_latency_ns[t] = site.resident_energy_pj[t] = kIllegal;
 }
 
-Status bound_linears(const ChipWork& impl, const chip::Chip& chip, const ChipRates& r,
-                     double burst, CostTable& table) {
+Status bound_linears(const ChipWork& impl, const chip::Chip& chip, const ChipRates& r, double burst,
+                     CostTable& table) {
   for (size_t t = 0; t < impl.menu.linear.size(); ++t) {
     const recipe::LinearTreatment& treatment = impl.menu.linear[t];
     DOVETAIL_TRY(const Peak peak,
@@ -166,10 +166,10 @@ Status CostModel::fill_bound(const chip::Chip& chip, CostTable& table) const {
 }
 
 std::string CostModel::bound_key(const chip::Chip& chip) {
-  std::string key = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", chip.node, chip.clock_mhz, chip.dram.kind,
-                                chip.dram.channels, chip.dram.capacity_gib, chip.sram_mib,
-                                chip.vector_lanes * chip.cores, chip.scale_up.tensor_parallel,
-                                chip.scale_up.link_kind, chip.scale_up.links);
+  std::string key = fmt::format(
+      "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", chip.node, chip.clock_mhz, chip.dram.kind,
+      chip.dram.channels, chip.dram.capacity_gib, chip.sram_mib, chip.vector_lanes * chip.cores,
+      chip.scale_up.tensor_parallel, chip.scale_up.link_kind, chip.scale_up.links);
   for (const chip::MatrixUnit& unit : chip.units) {
     key += '/';
     for (const chip::NativePair& pair : unit.pairs) {

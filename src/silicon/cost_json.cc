@@ -117,6 +117,7 @@ Json price_to_json(const ChipPrice& price) {
 Json roofs_to_json(const Roofs& roofs) {
   return Json{{"dram_gb_per_s", roofs.dram_gb_per_s},
               {"sram_gb_per_s", roofs.sram_gb_per_s},
+              {"link_gb_per_s", roofs.link_gb_per_s},
               {"vector_gops_per_s", roofs.vector_gops_per_s},
               {"gmacs_per_s", roofs.gmacs_per_s}};
 }

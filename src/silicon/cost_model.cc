@@ -81,8 +81,8 @@ const ChipWork* CostModel::Impl::work_of(const chip::Chip& chip, CostTable& tabl
   if (it != works.end()) return &it->second;
   size_table(menu, table);
   for (SiteCosts& site : table.sites) {
-    for (std::vector<float>* array : {&site.latency_ns, &site.energy_pj, &site.resident_latency_ns,
-                                      &site.resident_energy_pj}) {
+    for (std::vector<float>* array :
+         {&site.latency_ns, &site.energy_pj, &site.resident_latency_ns, &site.resident_energy_pj}) {
       array->assign(array->size(), kIllegal);
     }
   }
@@ -104,8 +104,7 @@ void ChipWork::count_all_chips(CostTable& table) const {
   table.dram_bytes *= chips;
 }
 
-void ChipWork::add_vectors(const ChipRates& r, double working_bytes,
-                                  CostTable& table) const {
+void ChipWork::add_vectors(const ChipRates& r, double working_bytes, CostTable& table) const {
   for (const VectorWork& work : vectors) {
     const bool spilled = work.bytes > working_bytes;
     const double dram = spilled ? work.bytes : (work.embedding ? work.bytes / 2 : 0);
@@ -234,6 +233,9 @@ CostModel::CostModel(CostModel&&) noexcept = default;
 CostModel& CostModel::operator=(CostModel&&) noexcept = default;
 CostModel::~CostModel() = default;
 
+bool CostModel::can_share(const chip::Chip& chip) const {
+  return impl_->works.contains(chip.scale_up.tensor_parallel);
+}
 const model::ModelShape& CostModel::shape() const {
   return impl_->shape;
 }

@@ -43,7 +43,8 @@ struct CostTable {
   double dram_bytes = 0;        // capacity; this and the lines above: of all chips
 };
 
-// Area, power and price of a chip, or of all chips that share a model: properties of the chip alone.
+// Area, power and price of a chip, or of all chips that share a model: properties of the chip
+// alone.
 struct ChipLimits {
   int64_t num_chips = 1;
   double area_mm2 = 0;
@@ -76,9 +77,12 @@ class CostModel {
   // only on `bound_key` of the chip, so chips that share a key share the table (dram_bytes
   // included).
   [[nodiscard]] Status fill_bound(const chip::Chip& chip, CostTable& table) const;
-  // Node, clock, DRAM kind, channels and capacity, shared SRAM, vector lanes of all cores, chips and
-  // their links, and per native pair the multiply-accumulates per cycle of the whole chip: nothing else moves T0.
+  // Node, clock, DRAM kind, channels and capacity, shared SRAM, vector lanes of all cores, chips
+  // and their links, and per native pair the multiply-accumulates per cycle of the whole chip:
+  // nothing else moves T0.
   [[nodiscard]] static std::string bound_key(const chip::Chip& chip);
+  // Whether the model can be divided among the chips (recipe::shard_shape).
+  [[nodiscard]] bool can_share(const chip::Chip& chip) const;
   [[nodiscard]] Result<ChipLimits> limits(const chip::Chip& chip) const;
   // As given to create: search prices reported points with estimate_cost.
   [[nodiscard]] const model::ModelShape& shape() const;

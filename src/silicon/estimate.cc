@@ -169,9 +169,8 @@ void count_bytes(const OpContext& x, const model::ModelShape& shape,
     if (site.kind == SiteKind::kKv) {
       const auto vector_bits = static_cast<double>(formats::stored_bits_per_kv_vector(
           recipe.layers[static_cast<size_t>(site.layer)].kv.keys, shape.head_dim));
-      bytes =
-          chips * static_cast<double>(workload.batch * shape.num_kv_heads) * 2 * tokens *
-          vector_bits / 8;
+      bytes = chips * static_cast<double>(workload.batch * shape.num_kv_heads) * 2 * tokens *
+              vector_bits / 8;
       report.kv_bytes += bytes;
     } else {
       const recipe::LinearTreatment& treatment =

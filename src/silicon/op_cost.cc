@@ -25,8 +25,8 @@ double ceil_div(double a, double b) {
 void finish(const OpContext& x, OpCost& cost) {
   const double load = std::max(cost.dram_ns, cost.sram_ns);
   const double work = std::max({cost.decoder_ns, cost.compute_ns, cost.vector_ns});
-  cost.latency_ns = cost.overhead_ns + std::max({load, cost.link_ns, cost.prologue_ns + work}) +
-                    cost.epilogue_ns;
+  cost.latency_ns =
+      cost.overhead_ns + std::max({load, cost.link_ns, cost.prologue_ns + work}) + cost.epilogue_ns;
   cost.energy.dram_pj = cost.dram_bytes * x.rates.dram_pj_per_byte;
   cost.energy.sram_pj = cost.sram_bytes * x.rates.sram_pj_per_byte;
   cost.energy.link_pj = cost.link_bytes * x.rates.link_pj_per_byte;
@@ -428,8 +428,8 @@ OpCost estimate_vector(const OpContext& x, const recipe::Op& op) {
 }
 
 OpCost estimate_collective(const OpContext& x, const recipe::Op& op) {
-  const double cycles = static_cast<double>(op.elements) *
-                        x.constants.vector_cycles[static_cast<size_t>(op.vector)];
+  const double cycles =
+      static_cast<double>(op.elements) * x.constants.vector_cycles[static_cast<size_t>(op.vector)];
   const auto steps = static_cast<double>(op.ring_steps);
   const auto step_bytes = static_cast<double>(op.step_bytes);
   const auto bytes = static_cast<double>(op.memory_bytes);

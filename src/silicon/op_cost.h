@@ -104,8 +104,8 @@ struct AttentionShape {
 [[nodiscard]] double working_bytes(const Constants& constants, const chip::Chip& chip,
                                    const recipe::ModelOps& ops);
 
-// DRAM of one chip, `shape` its share, that no treatment changes: an untied embedding and the norms at bf16, and activations of the
-// whole prompt at bf16.
+// DRAM of one chip, `shape` its share, that no treatment changes: an untied embedding and the norms
+// at bf16, and activations of the whole prompt at bf16.
 [[nodiscard]] double fixed_dram_bytes(const model::ModelShape& shape,
                                       const recipe::Workload& workload);
 

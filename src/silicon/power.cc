@@ -55,9 +55,10 @@ Result<ChipRates> chip_rates(const Constants& c, const chip::Chip& chip, const C
       static_cast<double>(chip.weight_buffer_kib + chip.activation_buffer_kib +
                           chip.accumulator_kib) /
       1024;
-  rates.sram_leakage_mw = node->sram_leakage_mw_per_mib * chip.sram_mib +
-                          dram->background_mw_per_channel * static_cast<double>(chip.dram.channels) +
-                          link_gb_per_s * link_pj_per_byte * link->idle_energy_frac;
+  rates.sram_leakage_mw =
+      node->sram_leakage_mw_per_mib * chip.sram_mib +
+      dram->background_mw_per_channel * static_cast<double>(chip.dram.channels) +
+      link_gb_per_s * link_pj_per_byte * link->idle_energy_frac;
   rates.leakage_mw = rates.sram_leakage_mw + node->sram_leakage_mw_per_mib * buffers_mib +
                      1000 * node->logic_leakage_w_per_mm2 * area.logic_mm2();
   return rates;

@@ -41,8 +41,9 @@ struct ChipRates {
 [[nodiscard]] Result<ChipRates> chip_rates(const Constants& constants, const chip::Chip& chip,
                                            const ChipArea& area);
 
-// Everything of one chip at once, mW: the pair that burns most on all lanes, vector lanes, decoders, buffers
-// and shared SRAM ports busy every cycle, DRAM at its peak rate, and links at theirs, leakage.
+// Everything of one chip at once, mW: the pair that burns most on all lanes, vector lanes,
+// decoders, buffers and shared SRAM ports busy every cycle, DRAM at its peak rate, and links at
+// theirs, leakage.
 struct PeakPower {
   double multipliers_mw = 0;
   double scale_units_mw = 0;
