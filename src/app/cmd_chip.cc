@@ -43,6 +43,7 @@ std::vector<Figure> figures() {
           {"noc_mm2", "  NoC", "mm2", 1, {}},
           {"dram_phy_mm2", "  DRAM PHY", "mm2", 1, {}},
           {"dram_controller_mm2", "  DRAM controllers", "mm2", 1, {}},
+          {"link_phy_mm2", "  links to other chips", "mm2", 1, {}},
           {"fixed_mm2", "  host interface, PLLs", "mm2", 1, {}},
           {"other_mm2", "  IO ring, gaps", "mm2", 1, {}},
           {"total_mw", "peak power", "W", 1e-3, {}},
@@ -56,6 +57,7 @@ std::vector<Figure> figures() {
           {"mask_set_usd", "mask set, once", "million USD", 1e-6, {}},
           {"dram_gb_per_s", "DRAM, streaming", "GB/s", 1, {}},
           {"sram_gb_per_s", "shared SRAM", "GB/s", 1, {}},
+          {"link_gb_per_s", "links, sending", "GB/s", 1, {}},
           {"vector_gops_per_s", "vector", "Gop/s", 1, {}}};
 }
 
@@ -94,6 +96,9 @@ Json to_json(const ChipReport& report) {
 Result<std::vector<Figure>> banded_figures(const chip::Chip& chip,
                                            const silicon::Technology& technology) {
   std::vector<Figure> list = figures();
+  if (chip.scale_up.links == 0) {
+    std::erase_if(list, [](const Figure& figure) { return figure.name.starts_with("link_"); });
+  }
   const auto answers = [&](const silicon::Technology& moved) -> Result<std::vector<double>> {
     DOVETAIL_TRY(const ChipReport report, estimate_chip(chip, moved));
     const Json json = to_json(report);
@@ -110,6 +115,11 @@ void print_chip(const chip::Chip& chip, const std::vector<Figure>& list, const C
   print_line(fmt::format("{}: {} cores at {:g} MHz in {}, {:g} MiB of shared SRAM, {} x {}",
                          chip.name, chip.cores, chip.clock_mhz, chip.node, chip.sram_mib,
                          chip.dram.channels, chip.dram.kind));
+  if (chip.scale_up.tensor_parallel > 1) {
+    print_line(fmt::format("one of {} chips that share a model over {} x {} each; figures of one:",
+                           chip.scale_up.tensor_parallel, chip.scale_up.links,
+                           chip.scale_up.link_kind));
+  }
   print_line(fmt::format("  {:<26}{:>10} {:<12}{:<22}{}", "analytical", "", "", "inside the ranges",
                          "moved most by"));
   for (const Figure& figure : list) {

@@ -35,7 +35,8 @@ const std::vector<std::string> kBanded = {
 
 Json banded_record(const silicon::CostReport& report) {
   Json record = silicon::cost_to_json(report);
-  record["chip_usd"] = report.price.die_usd + report.price.package_usd;
+  record["chip_usd"] =
+      static_cast<double>(report.num_chips) * (report.price.die_usd + report.price.package_usd);
   return record;
 }
 
@@ -70,6 +71,11 @@ void print_cost(const CostOptions& options, const silicon::CostReport& report, c
   };
   print_line(fmt::format("{} on {}, {}, {}:", options.model, options.chip, options.treatment,
                          options.workload));
+  if (report.num_chips > 1) {
+    print_line(
+        fmt::format("  {} chips share the model; energy, bytes, area, power and price of all",
+                    report.num_chips));
+  }
   banded("latency", "latency_ns", 1e-6, "ms");
   line("  its bound", report.bound_latency_ns / 1e6, "ms", "bound");
   banded("prefill", "prefill_latency_ns", 1e-6, "ms");
@@ -87,16 +93,18 @@ void print_cost(const CostOptions& options, const silicon::CostReport& report, c
 // One row per op of a phase: its share of the request and how busy each resource is meanwhile.
 void print_ops(const silicon::CostReport& report) {
   const Json ops = silicon::cost_to_json(report).at("ops");
-  print_line(fmt::format("\n  {:<8}{:<18}{:>7}  {:<9}{:>6}{:>6}{:>9}{:>9}{:>8}", "phase", "op",
-                         "share", "binds", "dram", "sram", "decoder", "compute", "vector"));
+  print_line(fmt::format("\n  {:<8}{:<22}{:>7}  {:<9}{:>6}{:>6}{:>9}{:>9}{:>8}{}", "phase", "op",
+                         "share", "binds", "dram", "sram", "decoder", "compute", "vector",
+                         report.num_chips > 1 ? "    link" : ""));
   for (const Json& op : ops) {
     const double latency = op.at("latency_ns").get<double>();
     const auto busy = [&](const char* key) { return 100 * op.at(key).get<double>() / latency; };
     print_line(fmt::format(
-        "  {:<8}{:<18}{:>6.1f}%  {:<9}{:>5.0f}%{:>5.0f}%{:>8.0f}%{:>8.0f}%{:>7.0f}%",
+        "  {:<8}{:<22}{:>6.1f}%  {:<9}{:>5.0f}%{:>5.0f}%{:>8.0f}%{:>8.0f}%{:>7.0f}%{}",
         op.at("phase").get<std::string>(), op.at("op").get<std::string>(),
         100 * latency / report.latency_ns, op.at("binding").get<std::string>(), busy("dram_ns"),
-        busy("sram_ns"), busy("decoder_ns"), busy("compute_ns"), busy("vector_ns")));
+        busy("sram_ns"), busy("decoder_ns"), busy("compute_ns"), busy("vector_ns"),
+        report.num_chips > 1 ? fmt::format("{:>7.0f}%", busy("link_ns")) : ""));
   }
   print_line(
       "  share: of the request's latency; the rest: share of the op's time that a resource is busy."
@@ -129,6 +137,9 @@ std::vector<std::pair<std::string, chip::Chip>> doubled_chips(const chip::Chip& 
   add("weight buffer", [](chip::Chip& c) { c.weight_buffer_kib *= 2; });
   add("activation buffer", [](chip::Chip& c) { c.activation_buffer_kib *= 2; });
   add("accumulators", [](chip::Chip& c) { c.accumulator_kib *= 2; });
+  if (chip.scale_up.links > 0) {
+    add("links between chips", [](chip::Chip& c) { c.scale_up.links *= 2; });
+  }
   return list;
 }
 
@@ -150,8 +161,8 @@ Status print_worth(const silicon::CostReport& report, const chip::Chip& chip,
                            change(with->latency_ns, report.latency_ns),
                            change(with->prefill_latency_ns, report.prefill_latency_ns),
                            change(with->time_per_token_ns, report.time_per_token_ns),
-                           change(with->area.total_mm2(), report.area.total_mm2()),
-                           change(with->peak_power.total_mw(), report.peak_power.total_mw())));
+                           change(with->area_mm2(), report.area_mm2()),
+                           change(with->peak_power_mw(), report.peak_power_mw())));
   }
   return {};
 }

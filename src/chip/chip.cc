@@ -101,9 +101,28 @@ Status check_buffers(const Chip& chip, const MatrixUnit& unit, const std::string
   return {};
 }
 
+Status check_scale_up(const ScaleUp& scale_up) {
+  if (scale_up.tensor_parallel < 1 || scale_up.tensor_parallel > kMaxTensorParallel) {
+    return invalid_argument(fmt::format("scale_up.tensor_parallel = {}, want 1..{}",
+                                        scale_up.tensor_parallel, kMaxTensorParallel));
+  }
+  if (scale_up.tensor_parallel > 1 && scale_up.links < 1) {
+    return invalid_argument(fmt::format("scale_up.links = {}, want at least 1 for {} chips",
+                                        scale_up.links, scale_up.tensor_parallel));
+  }
+  if (scale_up.pipeline_parallel != 1) {
+    return invalid_argument(
+        fmt::format("scale_up.pipeline_parallel = {}, want 1: a pipeline waits for its slowest "
+                    "stage, which is no sum over sites, so it has no price (docs/cost_model.md)",
+                    scale_up.pipeline_parallel));
+  }
+  return {};
+}
+
 }  // namespace
 
 Status check_chip(const Chip& chip) {
+  DOVETAIL_TRY_STATUS(check_scale_up(chip.scale_up));
   if (chip.units.empty()) return invalid_argument("units: empty, want at least one matrix unit");
   for (size_t i = 0; i < chip.units.size(); ++i) {
     const MatrixUnit& unit = chip.units[i];

@@ -11,6 +11,8 @@
 
 namespace dovetail::chip {
 
+inline constexpr int64_t kMaxTensorParallel = 64;
+
 // A pair of element formats that a unit multiplies natively. Weight elements: int2, int3, int4,
 // int5, int6, int8, int9 (a zero point takes one bit more than its code), fp4_e2m1, fp8_e4m3fn,
 // bf16. Activation elements: int4, int8, fp4_e2m1, fp8_e4m3fn, bf16. A bf16 weight multiplies bf16
@@ -71,6 +73,24 @@ struct Dram {
   }
 };
 
+// Equal chips that run one model together. Tensor parallel: every chip holds a share of every layer
+// (recipe::shard_shape says which).
+struct ScaleUp {
+  int64_t tensor_parallel = 1;  // chips
+  int64_t pipeline_parallel = 1;
+  std::string link_kind = "nvlink4";  // entry of data/technology/links.toml
+  int64_t links = 0;                  // per chip
+  template <typename V, typename S>
+  static void visit(V& v, S& s) {
+    v.number("tensor_parallel", s.tensor_parallel,
+             {.min = 1, .max = kMaxTensorParallel, .help = "chips that share every layer"});
+    v.number("pipeline_parallel", s.pipeline_parallel,
+             {.min = 1, .max = 64, .help = "stages of layers; only 1 has a price"});
+    v.text("link_kind", s.link_kind, {.help = "entry of data/technology/links.toml"});
+    v.number("links", s.links, {.min = 0, .max = 256, .help = "links of a chip to the others"});
+  }
+};
+
 struct Chip {
   std::string name;
   std::string node = "n7";  // entry of data/technology/nodes.toml
@@ -84,7 +104,8 @@ struct Chip {
   int64_t activation_buffer_kib = 64;      // per core, double-buffered
   int64_t accumulator_kib = 16;            // per core
   double sram_mib = 4;                     // shared
-  Dram dram;
+  Dram dram;                               // of one chip
+  ScaleUp scale_up;
 
   template <typename V, typename S>
   static void visit(V& v, S& s) {
@@ -108,12 +129,13 @@ struct Chip {
     v.number("accumulator_kib", s.accumulator_kib, {.min = 1, .max = 65536, .help = "per core"});
     v.number("sram_mib", s.sram_mib, {.min = 0, .max = 4096, .help = "shared SRAM"});
     v.group("dram", s.dram, {.required = true, .help = "external memory"});
+    v.group("scale_up", s.scale_up, {.help = "chips that run one model together"});
   }
 };
 
 // Errors: kInvalidArgument for what ranges alone cannot say: no unit, no pair or a pair twice, a
 // depth that is no power of two (scale granules could not divide it), an accumulator or a buffer
-// smaller than one pass of the grid needs.
+// smaller than one pass of the grid needs, several chips without a link, a pipeline.
 [[nodiscard]] Status check_chip(const Chip& chip);
 // Reads and checks. Errors: kNotFound, kInvalidArgument naming file, key, value and what was
 // wanted.

@@ -159,6 +159,19 @@ TEST(CheckChip, AcceptsADefaultAndNamesWhatIsWrong) {
   EXPECT_FALSE(check_chip(chip).has_value());
 }
 
+TEST(CheckChip, SeveralChipsWantLinksAndNoPipeline) {
+  Chip chip = small_chip();
+  chip.scale_up.tensor_parallel = 8;
+  EXPECT_EQ(check_chip(chip).error().message, "scale_up.links = 0, want at least 1 for 8 chips");
+  chip.scale_up.links = 18;
+  EXPECT_TRUE(check_chip(chip).has_value());
+  chip.scale_up.pipeline_parallel = 2;
+  EXPECT_TRUE(check_chip(chip).error().message.starts_with(
+      "scale_up.pipeline_parallel = 2, want 1: a pipeline waits for its slowest stage"));
+  chip.scale_up = {.tensor_parallel = 65, .links = 1};
+  EXPECT_EQ(check_chip(chip).error().message, "scale_up.tensor_parallel = 65, want 1..64");
+}
+
 TEST(LoadChip, NamesFileAndKey) {
   EXPECT_EQ(load_chip("no_such_chip.toml").error().code, ErrorCode::kNotFound);
 }

@@ -18,6 +18,7 @@ enum class Axis : uint8_t {
   kHadamardLanes,
   kClock,
   kSram,
+  kTensorParallel,
   kCores,
   kRows,
   kCols,

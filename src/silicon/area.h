@@ -8,7 +8,7 @@
 
 namespace dovetail::silicon {
 
-// All cores together, mm2.
+// One chip, all cores together, mm2.
 struct ChipArea {
   double multipliers_mm2 = 0;  // lanes of all pairs with their exact sums
   double registers_mm2 = 0;    // registers of the lanes: operands and granule sums
@@ -21,8 +21,9 @@ struct ChipArea {
   double noc_mm2 = 0;
   double dram_phy_mm2 = 0;
   double dram_controller_mm2 = 0;
-  double fixed_mm2 = 0;  // host interface, PLLs
-  double other_mm2 = 0;  // IO ring, gaps: a share of the die
+  double link_phy_mm2 = 0;  // links to other chips, controllers included
+  double fixed_mm2 = 0;     // host interface, PLLs
+  double other_mm2 = 0;     // IO ring, gaps: a share of the die
 
   [[nodiscard]] double total_mm2() const;
   [[nodiscard]] double logic_mm2() const;  // what leaks as logic
@@ -56,7 +57,7 @@ struct UnitArea {
 // bf16 align anew every cycle, so at least one.
 [[nodiscard]] double conversions_per_dot(const chip::MatrixUnit& unit);
 
-// Errors: kInvalidArgument (unknown node, DRAM kind or pair).
+// Errors: kInvalidArgument (unknown node, DRAM kind, link kind or pair).
 [[nodiscard]] Result<ChipArea> estimate_area(const Constants& constants, const chip::Chip& chip);
 
 }  // namespace dovetail::silicon

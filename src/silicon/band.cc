@@ -11,6 +11,9 @@ namespace {
 bool concerns(const std::string& key, const chip::Chip& chip) {
   if (key.starts_with("nodes.")) return key.starts_with("nodes." + chip.node + ".");
   if (key.starts_with("dram.")) return key.starts_with("dram." + chip.dram.kind + ".");
+  if (key.starts_with("links.")) {
+    return chip.scale_up.links > 0 && key.starts_with("links." + chip.scale_up.link_kind + ".");
+  }
   return true;
 }
 

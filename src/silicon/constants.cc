@@ -80,6 +80,19 @@ void resolve_dram(Resolver& r, Constants& c) {
   }
 }
 
+void resolve_links(Resolver& r, Constants& c) {
+  for (const std::string& name : r.names_below("links.")) {
+    const std::string p = "links." + name + ".";
+    LinkConstants& link = c.links[name];
+    r.read(p + "gb_per_s", link.gb_per_s);
+    r.read(p + "efficiency_frac", link.efficiency_frac);
+    r.read(p + "energy_pj_per_bit", link.energy_pj_per_bit);
+    r.read(p + "idle_energy_frac", link.idle_energy_frac);
+    r.read(p + "phy_mm2", link.phy_mm2);
+    r.read(p + "hop_ns", link.hop_ns);
+  }
+}
+
 // data/technology/units.toml, written by tools/synth.
 void resolve_units(Resolver& r, Constants& c) {
   for (const std::string& name : r.names_below("units.set.")) {
@@ -178,6 +191,7 @@ Result<Constants> resolve_constants(const Technology& technology) {
   resolve_nodes(resolver, constants);
   resolve_dram(resolver, constants);
   resolve_units(resolver, constants);
+  resolve_links(resolver, constants);
   resolve_arith(resolver, constants);
   resolve_memory(resolver, constants);
   resolve_system(resolver, constants);
@@ -206,6 +220,12 @@ Result<const DramConstants*> dram_of(const Constants& constants, const chip::Chi
   return unknown_entry("dram.kind", chip.dram.kind, constants.dram);
 }
 
+Result<const LinkConstants*> link_of(const Constants& constants, const chip::Chip& chip) {
+  const auto it = constants.links.find(chip.scale_up.link_kind);
+  if (it != constants.links.end()) return &it->second;
+  return unknown_entry("scale_up.link_kind", chip.scale_up.link_kind, constants.links);
+}
+
 Result<double> lane_um2_of(const Constants& constants, const chip::NativePair& pair) {
   const auto it = constants.lane_um2.find(pair_key(pair));
   if (it != constants.lane_um2.end()) return it->second;
@@ -219,6 +239,7 @@ Status check_known(const chip::Chip& chip, const Technology& technology, const s
   const auto check = [&]() -> Status {
     DOVETAIL_TRY([[maybe_unused]] const NodeConstants* node, node_of(constants, chip));
     DOVETAIL_TRY([[maybe_unused]] const DramConstants* dram, dram_of(constants, chip));
+    DOVETAIL_TRY([[maybe_unused]] const LinkConstants* link, link_of(constants, chip));
     for (const chip::MatrixUnit& unit : chip.units) {
       for (const chip::NativePair& pair : unit.pairs) {
         DOVETAIL_TRY([[maybe_unused]] const double area, lane_um2_of(constants, pair));

@@ -19,7 +19,7 @@ constexpr double kTie = 1e-9;
 // Mapping sets kept per thread. One takes about 100 KiB.
 constexpr size_t kMaxCachedSets = 512;
 
-Result<const MappingSets*> cached_sets(const CostModel::Impl& impl, const chip::Chip& chip,
+Result<const MappingSets*> cached_sets(const ChipWork& impl, const chip::Chip& chip,
                                        double burst_bytes, double working_bytes);
 
 double larger(double a, double b) {
@@ -47,7 +47,7 @@ enum FixedRow : uint8_t {
   kNumFixedRows,
 };
 
-void fill_fixed(const CostModel::Impl& impl, const LinearWork& work, const UnitMappings& unit,
+void fill_fixed(const ChipWork& impl, const LinearWork& work, const UnitMappings& unit,
                 const ChipRates& r, double dram_ns, std::vector<double>& fixed) {
   const size_t count = work.treatments;
   fixed.resize(kNumFixedRows * count);
@@ -99,7 +99,7 @@ void fill_fixed(const CostModel::Impl& impl, const LinearWork& work, const UnitM
   }
 }
 
-void price_linears(const CostModel::Impl& impl, const MappingSets& sets, const ChipRates& r,
+void price_linears(const ChipWork& impl, const MappingSets& sets, const ChipRates& r,
                    double working, CostTable& table) {
   const size_t count = impl.menu.linear.size();
   thread_local std::vector<double> best;
@@ -168,7 +168,7 @@ void price_attention_run(const AttentionRun& run, const ChipRates& r, double ove
 
 class AttentionPricer {
  public:
-  AttentionPricer(const CostModel::Impl& impl, const ChipRates& rates, const chip::Chip& chip,
+  AttentionPricer(const ChipWork& impl, const ChipRates& rates, const chip::Chip& chip,
                   double burst_bytes, double working)
       : impl_(impl), r_(rates), burst_(burst_bytes), working_(working) {
     const auto cores = static_cast<double>(chip.cores);
@@ -180,7 +180,7 @@ class AttentionPricer {
   AttentionRun prefill(size_t t, const AttentionMapping& map) const {
     const double macs =
         impl_.copies * impl_.group * impl_.prompt * (impl_.prompt + 1) * impl_.head_dim;
-    const CostModel::Impl::KvWork& kv = impl_.kv[t];
+    const ChipWork::KvWork& kv = impl_.kv[t];
     const double turned = impl_.prompt * kv.turned_per_token;
     AttentionRun run;
     run.cache_bytes = impl_.copies * impl_.prompt * kv.token_bytes;
@@ -205,7 +205,7 @@ class AttentionPricer {
 
   AttentionRun decode(size_t t, const AttentionMapping& map, size_t node) const {
     const double tokens = impl_.nodes[node].tokens;
-    const CostModel::Impl::KvWork& kv = impl_.kv[t];
+    const ChipWork::KvWork& kv = impl_.kv[t];
     AttentionRun run;
     run.cache_bytes = impl_.copies * (tokens * kv.token_bytes + 2 * burst_);
     run.query_bytes = query_token_bytes_;
@@ -257,7 +257,7 @@ class AttentionPricer {
   }
 
  private:
-  const CostModel::Impl& impl_;
+  const ChipWork& impl_;
   const ChipRates& r_;
   double burst_;
   double working_;
@@ -283,7 +283,7 @@ void mark_illegal(const MappingSets& sets, bool has_sram, CostTable& table) {
   }
 }
 
-Result<const MappingSets*> cached_sets(const CostModel::Impl& impl, const chip::Chip& chip,
+Result<const MappingSets*> cached_sets(const ChipWork& impl, const chip::Chip& chip,
                                        double burst_bytes, double working_bytes) {
   thread_local std::unordered_map<std::string, MappingSets> cache;
   thread_local std::string key;
@@ -299,7 +299,9 @@ Result<const MappingSets*> cached_sets(const CostModel::Impl& impl, const chip::
 }  // namespace
 
 Status CostModel::fill_table(const chip::Chip& chip, CostTable& table) const {
-  const Impl& impl = *impl_;
+  const ChipWork* shared = impl_->work_of(chip, table);
+  if (shared == nullptr) return {};
+  const ChipWork& impl = *shared;
   DOVETAIL_TRY(const DramConstants* dram, dram_of(impl.constants, chip));
   DOVETAIL_TRY(const ChipArea area, estimate_area(impl.constants, chip));
   DOVETAIL_TRY(const ChipRates rates, chip_rates(impl.constants, chip, area));
@@ -307,10 +309,12 @@ Status CostModel::fill_table(const chip::Chip& chip, CostTable& table) const {
   DOVETAIL_TRY(const MappingSets* sets, cached_sets(impl, chip, dram->burst_bytes, working));
   impl.reset(chip, table);
   impl.add_vectors(rates, working, table);
+  impl.add_collectives(rates, working, table);
   price_linears(impl, *sets, rates, working, table);
   const AttentionPricer attention(impl, rates, chip, dram->burst_bytes, working);
   attention.price(*sets, table.sites[static_cast<size_t>(recipe::SiteKind::kKv)]);
   mark_illegal(*sets, chip.sram_mib > 0, table);
+  impl.count_all_chips(table);
   return {};
 }
 
@@ -321,13 +325,15 @@ Result<ChipLimits> CostModel::limits(const chip::Chip& chip) const {
   DOVETAIL_TRY(const PeakPower power, estimate_peak_power(constants, chip, rates));
   DOVETAIL_TRY(const ChipPrice price, estimate_price(constants, chip, area.total_mm2()));
   DOVETAIL_TRY(const DramConstants* dram, dram_of(constants, chip));
+  const auto chips = static_cast<double>(chip.scale_up.tensor_parallel);
   return ChipLimits{
-      .area_mm2 = area.total_mm2(),
-      .peak_power_mw = power.total_mw(),
-      .die_peak_power_mw = power.die_mw(),
-      .die_price_usd = price.die_usd + price.package_usd,
-      .dram_price_usd = price.dram_usd,
-      .dram_gb_per_s = static_cast<double>(chip.dram.channels) * dram->channel_gb_per_s};
+      .num_chips = chip.scale_up.tensor_parallel,
+      .area_mm2 = chips * area.total_mm2(),
+      .peak_power_mw = chips * power.total_mw(),
+      .die_peak_power_mw = chips * power.die_mw(),
+      .die_price_usd = chips * (price.die_usd + price.package_usd),
+      .dram_price_usd = chips * price.dram_usd,
+      .dram_gb_per_s = chips * static_cast<double>(chip.dram.channels) * dram->channel_gb_per_s};
 }
 
 }  // namespace dovetail::silicon

@@ -26,9 +26,11 @@ double ceil_div(double a, double b) {
 void finish(const OpContext& x, OpCost& cost) {
   const double load = std::max(cost.dram_ns, cost.sram_ns);
   const double work = std::max({cost.decoder_ns, cost.compute_ns, cost.vector_ns});
-  cost.latency_ns = cost.overhead_ns + std::max(load, cost.prologue_ns + work) + cost.epilogue_ns;
+  cost.latency_ns =
+      cost.overhead_ns + std::max({load, cost.link_ns, cost.prologue_ns + work}) + cost.epilogue_ns;
   cost.energy.dram_pj = cost.dram_bytes * x.rates.dram_pj_per_byte;
   cost.energy.sram_pj = cost.sram_bytes * x.rates.sram_pj_per_byte;
+  cost.energy.link_pj = cost.link_bytes * x.rates.link_pj_per_byte;
   cost.energy.leakage_pj = cost.latency_ns * x.rates.leakage_mw;
 }
 
@@ -234,14 +236,14 @@ Spread spread_over_cores(const OpContext& x, const AttentionShape& s) {
 }  // namespace
 
 std::string_view resource_name(Resource resource) {
-  constexpr std::array<std::string_view, 5> names = {"dram", "sram", "decoder", "compute",
-                                                     "vector"};
+  constexpr std::array<std::string_view, 6> names = {"dram",    "sram",   "decoder",
+                                                     "compute", "vector", "link"};
   return names[static_cast<size_t>(resource)];
 }
 
 double OpEnergy::total_pj() const {
-  return mac_pj + scale_pj + decoder_pj + vector_pj + buffer_pj + sram_pj + noc_pj + dram_pj +
-         leakage_pj;
+  return mac_pj + scale_pj + decoder_pj + vector_pj + buffer_pj + sram_pj + noc_pj + link_pj +
+         dram_pj + leakage_pj;
 }
 
 void OpEnergy::add(const OpEnergy& other, double times) {
@@ -252,12 +254,14 @@ void OpEnergy::add(const OpEnergy& other, double times) {
   buffer_pj += times * other.buffer_pj;
   sram_pj += times * other.sram_pj;
   noc_pj += times * other.noc_pj;
+  link_pj += times * other.link_pj;
   dram_pj += times * other.dram_pj;
   leakage_pj += times * other.leakage_pj;
 }
 
 Resource OpCost::binding() const {
-  const std::array<double, 5> times = {dram_ns, sram_ns, decoder_ns, compute_ns, vector_ns};
+  const std::array<double, 6> times = {dram_ns,    sram_ns,   decoder_ns,
+                                       compute_ns, vector_ns, link_ns};
   return static_cast<Resource>(std::max_element(times.begin(), times.end()) - times.begin());
 }
 
@@ -474,6 +478,28 @@ OpCost estimate_vector(const OpContext& x, const recipe::Op& op) {
   cost.dram_ns = cost.dram_bytes * x.rates.dram_mixed_ns_per_byte;
   cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
   cost.vector_ns = cycles * x.rates.vector_ns_per_cycle;
+  cost.overhead_ns = x.constants.vector_op_overhead_ns;
+  cost.energy.vector_pj = cycles * x.rates.vector_pj_per_cycle;
+  cost.energy.noc_pj = bytes * x.rates.noc_pj_per_byte;
+  finish(x, cost);
+  return cost;
+}
+
+OpCost estimate_collective(const OpContext& x, const recipe::Op& op) {
+  const double cycles =
+      static_cast<double>(op.elements) * x.constants.vector_cycles[static_cast<size_t>(op.vector)];
+  const auto steps = static_cast<double>(op.ring_steps);
+  const auto step_bytes = static_cast<double>(op.step_bytes);
+  const auto bytes = static_cast<double>(op.memory_bytes);
+  const bool spilled = bytes > x.working_bytes;
+  OpCost cost;
+  cost.dram_bytes = spilled ? bytes : 0;
+  cost.sram_bytes = spilled ? 0 : bytes;
+  cost.link_bytes = steps * step_bytes;
+  cost.dram_ns = cost.dram_bytes * x.rates.dram_mixed_ns_per_byte;
+  cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
+  cost.vector_ns = cycles * x.rates.vector_ns_per_cycle;
+  cost.link_ns = steps * (step_bytes * x.rates.link_ns_per_byte + x.rates.link_hop_ns);
   cost.overhead_ns = x.constants.vector_op_overhead_ns;
   cost.energy.vector_pj = cycles * x.rates.vector_pj_per_cycle;
   cost.energy.noc_pj = bytes * x.rates.noc_pj_per_byte;

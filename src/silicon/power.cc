@@ -13,6 +13,7 @@ double energy_scale(const Constants& c, const NodeConstants& node, double clock_
 Result<ChipRates> chip_rates(const Constants& c, const chip::Chip& chip, const ChipArea& area) {
   DOVETAIL_TRY(const NodeConstants* node, node_of(c, chip));
   DOVETAIL_TRY(const DramConstants* dram, dram_of(c, chip));
+  DOVETAIL_TRY(const LinkConstants* link, link_of(c, chip));
   const double scale = energy_scale(c, *node, chip.clock_mhz);
   const double lanes = static_cast<double>(chip.vector_lanes) * static_cast<double>(chip.cores);
   const double peak_gb_per_s = dram->channel_gb_per_s * static_cast<double>(chip.dram.channels);
@@ -33,6 +34,13 @@ Result<ChipRates> chip_rates(const Constants& c, const chip::Chip& chip, const C
   }
   // Half the edge of the die between the shared SRAM and a core.
   rates.noc_pj_per_byte = scale * c.noc_energy_pj_per_byte_mm * 0.5 * std::sqrt(area.total_mm2());
+  const double link_gb_per_s = link->gb_per_s * static_cast<double>(chip.scale_up.links);
+  const double link_pj_per_byte = 8 * link->energy_pj_per_bit;
+  if (chip.scale_up.links > 0) {
+    rates.link_ns_per_byte = 1 / (link_gb_per_s * link->efficiency_frac);
+    rates.link_pj_per_byte = link_pj_per_byte * (1 - link->idle_energy_frac);
+    rates.link_hop_ns = link->hop_ns;
+  }
   rates.vector_ns_per_cycle = rates.cycle_ns / lanes;
   rates.vector_pj_per_cycle = scale * c.vector_cycle_energy_pj;
   if (chip.hadamard_lanes > 0) {
@@ -52,8 +60,10 @@ Result<ChipRates> chip_rates(const Constants& c, const chip::Chip& chip, const C
       static_cast<double>(chip.weight_buffer_kib + chip.activation_buffer_kib +
                           chip.accumulator_kib) /
       1024;
-  rates.sram_leakage_mw = node->sram_leakage_mw_per_mib * chip.sram_mib +
-                          dram->background_mw_per_channel * static_cast<double>(chip.dram.channels);
+  rates.sram_leakage_mw =
+      node->sram_leakage_mw_per_mib * chip.sram_mib +
+      dram->background_mw_per_channel * static_cast<double>(chip.dram.channels) +
+      link_gb_per_s * link_pj_per_byte * link->idle_energy_frac;
   rates.leakage_mw = rates.sram_leakage_mw + node->sram_leakage_mw_per_mib * buffers_mib +
                      1000 * node->logic_leakage_w_per_mm2 * area.logic_mm2();
   return rates;
@@ -61,7 +71,7 @@ Result<ChipRates> chip_rates(const Constants& c, const chip::Chip& chip, const C
 
 double PeakPower::total_mw() const {
   return multipliers_mw + scale_units_mw + decoder_mw + vector_mw + buffers_mw + sram_mw + dram_mw +
-         leakage_mw;
+         link_mw + leakage_mw;
 }
 
 Result<PeakPower> estimate_peak_power(const Constants& c, const chip::Chip& chip,
@@ -100,6 +110,9 @@ Result<PeakPower> estimate_peak_power(const Constants& c, const chip::Chip& chip
   }
   power.dram_mw =
       dram->channel_gb_per_s * static_cast<double>(chip.dram.channels) * rates.dram_pj_per_byte;
+  DOVETAIL_TRY(const LinkConstants* link, link_of(c, chip));
+  power.link_mw =
+      link->gb_per_s * static_cast<double>(chip.scale_up.links) * rates.link_pj_per_byte;
   power.leakage_mw = rates.leakage_mw;
   power.dram_device_mw = power.dram_mw * (1 - dram->phy_energy_frac) +
                          dram->background_mw_per_channel * static_cast<double>(chip.dram.channels);

@@ -1,4 +1,4 @@
-// Price of a die with yield, its package and its DRAM. Tier: analytical.
+// Price of one chip: a die with yield, its package and its DRAM. Tier: analytical.
 #pragma once
 
 #include "base/result.h"

@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "chip/chip.h"
 #include "model/model.h"
+#include "recipe/lower.h"
 #include "recipe/site.h"
 #include "recipe/workload.h"
 
@@ -57,6 +58,17 @@ inline chip::Chip random_chip(Random& random) {
   return chip;
 }
 
+// Chips that can share the shape, on links of any kind.
+inline chip::ScaleUp random_scale_up(Random& random, const model::ModelShape& shape) {
+  std::vector<int64_t> possible;
+  for (const int64_t chips : {1, 2, 4, 8}) {
+    if (recipe::shard_shape(shape, chips).has_value()) possible.push_back(chips);
+  }
+  return {.tensor_parallel = pick(random, possible),
+          .link_kind = pick<std::string>(random, {"nvlink3", "nvlink4", "pcie5_x16", "c2c"}),
+          .links = pick<int64_t>(random, {1, 4, 18})};
+}
+
 inline model::ModelShape random_shape(Random& random) {
   model::ModelShape shape;
   shape.name = "random";
@@ -69,6 +81,14 @@ inline model::ModelShape random_shape(Random& random) {
   shape.vocab_size = 100 + random.below(50000);
   shape.tied_embedding = random.below(2) == 0;
   shape.qkv_bias = random.below(2) == 0;
+  return shape;
+}
+
+// The same with heads that chips divide, KV heads fewer than chips among them.
+inline model::ModelShape random_shared_shape(Random& random) {
+  model::ModelShape shape = random_shape(random);
+  shape.num_kv_heads = pick<int64_t>(random, {1, 2, 4, 8});
+  shape.num_heads = 8 * (1 + random.below(3));
   return shape;
 }
 

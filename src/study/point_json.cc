@@ -13,12 +13,12 @@ namespace dovetail::study {
 namespace {
 
 Json chip_limits_to_json(const silicon::CostReport& report) {
-  return Json{
-      {"area_mm2", report.area.total_mm2()},
-      {"peak_power_mw", report.peak_power.total_mw()},
-      {"die_price_usd", report.price.die_usd + report.price.package_usd},
-      {"dram_price_usd", report.price.dram_usd},
-      {"price_usd", report.price.die_usd + report.price.package_usd + report.price.dram_usd}};
+  const auto chips = static_cast<double>(report.num_chips);
+  return Json{{"area_mm2", report.area_mm2()},
+              {"peak_power_mw", report.peak_power_mw()},
+              {"die_price_usd", chips * (report.price.die_usd + report.price.package_usd)},
+              {"dram_price_usd", chips * report.price.dram_usd},
+              {"price_usd", report.price_usd()}};
 }
 
 // Rows by site name; only what a chip keeps in SRAM is listed for residency.
