@@ -95,7 +95,6 @@ SettleParams settle_params(const Arena& arena) {
 Result<SideAnswer> settle_side(const Arena& arena, const std::string& name, const Side& side) {
   SideAnswer answer;
   answer.name = name;
-  answer.state = arena.index;
   const Measure measure = [&](const search::Candidate& candidate) {
     return measure_all(arena.state, candidate, eval::TextPart::kSelect, arena.bias().ratio);
   };
