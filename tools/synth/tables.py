@@ -206,7 +206,8 @@ def write_energies(toml, sets, common):
         if "bf16" in (unit.pairs[0].weight, unit.pairs[0].activation):
             value += (found["convert"]["energies_fj"]["granule"] + common["add"]["energies_fj"]["granule"]) / unit.depth
             note += ", with conversion and FP32 addition of a dot of 16"
-        toml.scaled(key, value / int8, ENERGY_RANGE, "1", note)
+        spread = (1, 1) if key == "int8_int8" else ENERGY_RANGE
+        toml.scaled(key, value / int8, spread, "1", note)
     return int8
 
 
