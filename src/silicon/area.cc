@@ -11,6 +11,8 @@ namespace dovetail::silicon {
 namespace {
 
 constexpr double kMm2PerUm2 = 1e-6;
+// A sum as FP32 and the output that it is added to.
+constexpr double kSumRegisterBits = 2 * 32;
 
 double element_bits(const std::string& element) {
   if (element == "bf16") return 16;
@@ -168,8 +170,9 @@ double scale_um2_per_dot(const Constants& c, const chip::MatrixUnit& unit) {
       std::ranges::any_of(unit.pairs, is_aligned) ? c.convert_aligned_um2 : c.convert_exact_um2;
   const double logic = conversions * (convert_um2 + c.scale_add_um2) +
                        granule_units_per_dot(unit) * 2 * c.scale_multiply_um2;
-  return logic * c.mac_timing_area_rel +
-         conversions * c.scale_register_bits * c.register_um2_per_bit;
+  const double bits =
+      conversions * kSumRegisterBits + granule_units_per_dot(unit) * c.scale_register_bits;
+  return logic * c.mac_timing_area_rel + bits * c.register_um2_per_bit;
 }
 
 // A buffer of `kib` that delivers `bytes_per_cycle`: macros of port width, each with a periphery.

@@ -71,7 +71,7 @@ struct Constants {
   double convert_aligned_um2 = 0;  // the same where a pair has bf16: any exponent, wider sums
   double scale_multiply_um2 = 0;   // one FP32 multiplier
   double scale_add_um2 = 0;        // one FP32 adder
-  double scale_register_bits = 0;  // of a scale unit: scales, results of its steps, the output
+  double scale_register_bits = 0;  // of the multipliers: scales, results of the two steps
   double granule_energy_pj = 0;
   double placement_utilization_frac = 0;
   double shared_frac = 0;

@@ -206,7 +206,8 @@ def write_energies(toml, sets, common):
         if "bf16" in (unit.pairs[0].weight, unit.pairs[0].activation):
             value += (found["convert"]["energies_fj"]["granule"] + common["add"]["energies_fj"]["granule"]) / unit.depth
             note += ", with conversion and FP32 addition of a dot of 16"
-        toml.scaled(key, value / int8, ENERGY_RANGE, "1", note)
+        spread = (1, 1) if key == "int8_int8" else ENERGY_RANGE
+        toml.scaled(key, value / int8, spread, "1", note)
     return int8
 
 
@@ -223,8 +224,8 @@ def write_scale(toml, sets, common, int8_fj):
                       f"an integer sum to FP32: mean and range over {len(areas)} sets")
     toml.scaled("multiply_um2", common["multiply"]["area_um2"], LOGIC_RANGE, "um2", "FP32, subnormals kept")
     toml.scaled("add_um2", common["add"]["area_um2"], LOGIC_RANGE, "um2", "FP32, subnormals kept")
-    toml.constant("register_bits", 224, (96, 288), "bit",
-                  "rtl/units/scale_unit.sv: two scales, one of them delayed, three results, the output")
+    toml.constant("register_bits", 160, (64, 224), "bit",
+                  "rtl/units/scale_unit.sv: two scales, one of them delayed, two results; low: scales held elsewhere")
     granule = (sets["int8_int8"]["convert"]["energies_fj"]["granule"]
                + 2 * common["multiply"]["energies_fj"]["granule"] + common["add"]["energies_fj"]["granule"])
     toml.scaled("granule_energy_rel", granule / int8_fj, ENERGY_RANGE, "1",
