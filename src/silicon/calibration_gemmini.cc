@@ -246,10 +246,11 @@ std::vector<double> fit_and_validate(CalibrationReport& report, const GemminiMac
     validations.push_back(
         cross_validate(parameters, predict, sample.measured, layer_folds, options));
     const std::vector<double>& predicted = validations.back().predicted;
-    report.splits.push_back({"by_layer",
-                             fmt::format("ten folds over {} layer shapes, each shape on one side",
-                                         std::set(layers.begin(), layers.end()).size()),
-                             error_statistics(predicted, sample.measured)});
+    report.splits.push_back(
+        {"by_layer",
+         fmt::format("{} folds over {} layer shapes, each shape on one side", layer_folds.size(),
+                     std::set(layers.begin(), layers.end()).size()),
+         error_statistics(predicted, sample.measured)});
     add_groups(report, machine, sample, predicted, fit.values);
   }
   const std::vector<Fold> networks = network_folds(sample);
