@@ -257,10 +257,9 @@ std::string describe_chip(const Json& chip) {
   const double chips = number_at(chip, "scale_up.tensor_parallel", 1);
   return fmt::format(
       "{}{}, {:.0f} core{} of {} at {:.0f} MHz, {:.0f} lanes, {:g} MiB SRAM, {:.0f} x {}",
-      chips > 1 ? fmt::format("{:.0f} chips, each ", chips) : "",
-      node_words(text_at(chip, "node")), number_at(chip, "cores"),
-      number_at(chip, "cores") > 1 ? "s" : "", unit_words, number_at(chip, "clock_mhz"),
-      number_at(chip, "vector_lanes"), number_at(chip, "sram_mib"),
+      chips > 1 ? fmt::format("{:.0f} chips, each ", chips) : "", node_words(text_at(chip, "node")),
+      number_at(chip, "cores"), number_at(chip, "cores") > 1 ? "s" : "", unit_words,
+      number_at(chip, "clock_mhz"), number_at(chip, "vector_lanes"), number_at(chip, "sram_mib"),
       number_at(chip, "dram.channels"), text_at(chip, "dram.kind"));
 }
 

@@ -167,9 +167,8 @@ TEST(SeveralChips, CostAllOfThemAndGainLessThanTheirNumber) {
 TEST(SeveralChips, AMillionTimesBetterLinksLeaveOnlyTheSharedWork) {
   // Without exchanges to wait for, decode is its eighth and what chips do not share: overheads,
   // norms, the start and end of every op.
-  const Technology ideal = technology()
-                               .with("links.nvlink4.gb_per_s", 25e6)
-                               .with("links.nvlink4.hop_ns", 1e-3);
+  const Technology ideal =
+      technology().with("links.nvlink4.gb_per_s", 25e6).with("links.nvlink4.hop_ns", 1e-3);
   const auto shape = llama3_70b();
   const auto recipe = *recipe::parse_uniform_recipe(shape, "int4_g128+a:int8_token");
   const auto report = estimate_cost(cloud(8), ideal, shape, kBatch32, recipe, {});
@@ -193,9 +192,8 @@ TEST(SeveralChips, AMillionTimesBetterLinksLeaveOnlyTheSharedWork) {
 TEST(SeveralChips, RefuseWhatTheyCannotShare) {
   const auto shape = llama3_70b();
   const auto recipe = *recipe::parse_uniform_recipe(shape, "bf16");
-  EXPECT_EQ(
-      estimate_cost(cloud(3), technology(), shape, kBatch32, recipe, {}).error().message,
-      "llama-3-70b: num_heads = 64, want a multiple of tensor_parallel = 3");
+  EXPECT_EQ(estimate_cost(cloud(3), technology(), shape, kBatch32, recipe, {}).error().message,
+            "llama-3-70b: num_heads = 64, want a multiple of tensor_parallel = 3");
 }
 
 TEST(SeveralChips, LimitsAreOfAllDies) {
