@@ -23,7 +23,9 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
   add_pull_command(*app, action);
   add_inspect_command(*app, action);
   add_verify_command(*app, action);
+  add_chip_command(*app, action);
   add_cost_command(*app, action);
+  add_calibrate_command(*app, action);
 #ifdef DOVETAIL_TORCH
   add_compress_command(*app, action);
   add_eval_command(*app, action);

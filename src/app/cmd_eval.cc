@@ -32,6 +32,8 @@ struct EvalOptions {
   std::string calibration;
   int64_t calibration_sequences = 64;
   int64_t calibration_tokens = 512;  // of a sequence
+  std::string numerics = "fp32";
+  host::AlignedSums sums;  // of --numerics chip
   bool json = false;
 };
 
@@ -159,6 +161,43 @@ Status run_kl_against(const EvalOptions& options) {
   return {};
 }
 
+// What the sums of a chip's matrix unit add to a treated model, measured on the same text.
+Result<Json> chip_sums_to_json(const EvalOptions& options, const recipe::Recipe& recipe,
+                               const Treated& treated, const host::HostModel& reference,
+                               const eval::TextWindows& text) {
+  host::HostModel chip = treated.model;
+  DOVETAIL_TRY_STATUS(chip.sum_as_chip(options.sums, recipe));
+  if (chip.products()->matrices() == 0) {
+    return invalid_argument(fmt::format(
+        "--numerics chip: no linear of {} has bf16 inputs; sums of other pairs are exact",
+        options.treatment));
+  }
+  DOVETAIL_TRY(const eval::KlStats whole, eval::measure_kl(reference, chip, text));
+  DOVETAIL_TRY(const eval::KlStats added, eval::measure_kl(treated.model, chip, text));
+  return Json{{"depth", options.sums.depth},
+              {"align_bits", options.sums.align_bits},
+              {"matrices", chip.products()->matrices()},
+              {"kl", eval::kl_stats_to_json(whole)},
+              {"kl_to_fp32_sums", eval::kl_stats_to_json(added)}};
+}
+
+std::string kl_words(const Json& kl) {
+  const Json& error = kl.at("kl_stderr_nats_per_token");
+  return fmt::format("{:.3g} +- {:.2g}", kl.at("kl_nats_per_token").get<double>(),
+                     error.is_null() ? 0.0 : error.get<double>());
+}
+
+void print_chip_sums(const Json& json) {
+  const Json& sums = json.at("chip_sums");
+  const Json& added = sums.at("kl_to_fp32_sums");
+  print_line(fmt::format(
+      "  with a chip's sums, depth {}, {} bits: KL {}; to the same model with FP32 sums {}, top-1 "
+      "agreement {:.3f} %",
+      sums.at("depth").get<int64_t>(), sums.at("align_bits").get<int64_t>(),
+      kl_words(sums.at("kl")), kl_words(added),
+      100 * added.at("top1_agreement_frac").get<double>()));
+}
+
 Status run_kl(const EvalOptions& options) {
   if (!options.against.empty()) return run_kl_against(options);
   if (options.treatment.empty()) return invalid_argument("--treatment or --against is required");
@@ -178,7 +217,13 @@ Status run_kl(const EvalOptions& options) {
   json["model"] = options.model;
   json["treatment"] = options.treatment;
   json["tier"] = "executed";
+  const bool chip = options.numerics == "chip";
+  if (chip) {
+    DOVETAIL_TRY(json["chip_sums"],
+                 chip_sums_to_json(options, recipe, treated, reference, loaded.text));
+  }
   print_kl(options, kl, options.treatment, "the released weights", json);
+  if (chip && !options.json) print_chip_sums(json);
   return {};
 }
 
@@ -238,6 +283,21 @@ void add_eval_command(CLI::App& app, Action& action) {
       ->capture_default_str();
   kl->add_option("--off-grid", kl_options->off_grid,
                  "none: as released; default or a seed: permute channels off the released grid")
+      ->capture_default_str();
+  CLI::Option* numerics =
+      kl->add_option("--numerics", kl_options->numerics,
+                     "sums of the linears: fp32; chip: also those of a chip's matrix unit (bf16 "
+                     "inputs against integer or bf16 weights)")
+          ->check(CLI::IsMember({"fp32", "chip"}))
+          ->capture_default_str();
+  kl->add_option("--depth", kl_options->sums.depth, "elements of one dot of the chip")
+      ->check(CLI::Range(int64_t{1}, int64_t{128}))
+      ->needs(numerics)
+      ->capture_default_str();
+  kl->add_option("--align-bits", kl_options->sums.align_bits,
+                 "magnitude bits that an aligned product keeps")
+      ->check(CLI::Range(int64_t{16}, int64_t{24}))
+      ->needs(numerics)
       ->capture_default_str();
   kl->callback([kl_options, &action] { action = [kl_options] { return run_kl(*kl_options); }; });
 

@@ -145,6 +145,22 @@ std::vector<HelpText> make_texts() {
        .values = {{"path", "PATH"}},
        .examples = {{"a folder", "verify out/model"},
                     {"the record for a script", "verify out/model.gguf --json"}}},
+      {.verb = "chip",
+       .group = kLook,
+       .purpose = "What a chip is by itself.",
+       .exits = kExits,
+       .examples = {{"a chip of the class", "chip show reference_edge"}}},
+      {.verb = "chip show",
+       .group = "Shows",
+       .purpose = "Area by component, peak power, price, yield and peak rates of a chip, each with "
+                  "the range that the technology constants leave and the constant that moves it "
+                  "most.",
+       .notes = "Figures are analytical (tier T1). Ranges: each constant moved alone to either "
+                "end, deviations added as root of the sum of squares.",
+       .exits = kExits,
+       .values = {{"chip", "CHIP"}},
+       .examples = {{"a chip of the class", "chip show reference_edge"},
+                    {"the record for a script", "chip show reference_cloud --json"}}},
       {.verb = "cost",
        .group = kLook,
        .purpose = "Latency, energy, area, power and price of one model under one treatment on one "
@@ -160,9 +176,23 @@ std::vector<HelpText> make_texts() {
        .examples = {{"uncompressed, then 4-bit weights",
                      "cost --chip reference_edge --model llama-3-8b"},
                     {"", "cost --chip reference_edge --model llama-3-8b --treatment int4_g128"},
+                    {"which resource binds where, and what more of each is worth",
+                     "cost --chip reference_edge --model llama-3-8b --treatment int4_g128 "
+                     "--explain"},
                     {"weights, activations, KV and head all treated, another workload",
                      "cost --chip reference_cloud --model llama-3-70b --treatment "
                      "int4_g128+a:int8_token+kv:int8+head:int8 --workload cloud_2048_128_b16"}}},
+      {.verb = "calibrate",
+       .group = kLook,
+       .purpose = "Fits the latency model of a machine that others measured, and says how well it "
+                  "predicts layers, networks and sizes that it was not fitted on.",
+       .notes = "dosa: Gemmini in RTL (docs/models/gemmini.md). llmcompass: operators on an A100 "
+                "(docs/models/a100.md). published: decode speeds of known chips beside a roofline; "
+                "needs no files. The sets are not part of the program.",
+       .exits = kExits,
+       .values = {{"set", "SET"}, {"--data", "FOLDER"}, {"--test", "FOLDER"}},
+       .examples = {{"known chips beside a roofline with its band", "calibrate published"},
+                    {"the same for a script", "calibrate published --json"}}},
       {.verb = "eval",
        .group = kLook,
        .purpose = "Runs a model on a text: how much a treatment hurts, or perplexity.",
@@ -180,6 +210,9 @@ std::vector<HelpText> make_texts() {
                   {"--windows", "N"},
                   {"--treatment", "TREATMENT"},
                   {"--against", "MODEL"},
+                  {"--numerics", "SUMS"},
+                  {"--depth", "N"},
+                  {"--align-bits", "BITS"},
                   {"--calibration", "FILE"},
                   {"--calibration-sequences", "N"},
                   {"--calibration-tokens", "TOKENS"},

@@ -49,17 +49,24 @@ int64_t integer_bits(const formats::WeightFormat& weight) {
   }
 }
 
+bool can_multiply(const NativePair& pair) {
+  if (pair.weight == "bf16") return pair.activation == "bf16";
+  if (pair.weight == "fp8_e4m3fn") {
+    return pair.activation == "fp8_e4m3fn" || pair.activation == "bf16";
+  }
+  return pair.weight == "fp4_e2m1" || pair.activation != "fp4_e2m1";
+}
+
 Status check_pairs(const MatrixUnit& unit, const std::string& where) {
   if (unit.pairs.empty()) return invalid_argument(where + ".pairs: empty, want at least one pair");
   for (size_t i = 0; i < unit.pairs.size(); ++i) {
     const NativePair& pair = unit.pairs[i];
-    const bool wrong = (pair.weight == "bf16" && pair.activation != "bf16") ||
-                       (pair.weight == "fp8_e4m3fn" && pair.activation == "int8");
-    if (wrong) {
-      return invalid_argument(fmt::format(
-          "{}.pairs[{}]: {} x {}, want an activation as wide as the weight (bf16 x bf16, fp8 x fp8 "
-          "or bf16)",
-          where, i, pair.weight, pair.activation));
+    if (!can_multiply(pair)) {
+      return invalid_argument(
+          fmt::format("{}.pairs[{}]: {} x {}, want an activation that the weight multiplies (bf16 "
+                      "x bf16, fp8 x "
+                      "fp8 or bf16, fp4 x any, int x int, fp8 or bf16)",
+                      where, i, pair.weight, pair.activation));
     }
     for (size_t j = 0; j < i; ++j) {
       if (unit.pairs[j].weight == pair.weight && unit.pairs[j].activation == pair.activation) {
@@ -94,9 +101,28 @@ Status check_buffers(const Chip& chip, const MatrixUnit& unit, const std::string
   return {};
 }
 
+Status check_scale_up(const ScaleUp& scale_up) {
+  if (scale_up.tensor_parallel < 1 || scale_up.tensor_parallel > kMaxTensorParallel) {
+    return invalid_argument(fmt::format("scale_up.tensor_parallel = {}, want 1..{}",
+                                        scale_up.tensor_parallel, kMaxTensorParallel));
+  }
+  if (scale_up.tensor_parallel > 1 && scale_up.links < 1) {
+    return invalid_argument(fmt::format("scale_up.links = {}, want at least 1 for {} chips",
+                                        scale_up.links, scale_up.tensor_parallel));
+  }
+  if (scale_up.pipeline_parallel != 1) {
+    return invalid_argument(
+        fmt::format("scale_up.pipeline_parallel = {}, want 1: a pipeline waits for its slowest "
+                    "stage, which is no sum over sites, so it has no price (docs/cost_model.md)",
+                    scale_up.pipeline_parallel));
+  }
+  return {};
+}
+
 }  // namespace
 
 Status check_chip(const Chip& chip) {
+  DOVETAIL_TRY_STATUS(check_scale_up(chip.scale_up));
   if (chip.units.empty()) return invalid_argument("units: empty, want at least one matrix unit");
   for (size_t i = 0; i < chip.units.size(); ++i) {
     const MatrixUnit& unit = chip.units[i];
@@ -170,49 +196,21 @@ std::string activation_element(formats::ActivationFormat activation) {
   }
 }
 
-Status check_priced(const recipe::LinearTreatment& treatment) {
-  using formats::ActivationFormat;
-  const bool known = treatment.activation == ActivationFormat::kBf16 ||
-                     treatment.activation == ActivationFormat::kInt8Token ||
-                     treatment.activation == ActivationFormat::kFp8Token;
-  if (!known) {
-    return invalid_argument(
-        fmt::format("{}: chips have no price for activations of {}, want bf16, int8_token or "
-                    "fp8_token",
-                    recipe::treatment_name(treatment), formats::format_name(treatment.activation)));
-  }
-  if (treatment.hadamard == 0) return {};
-  return invalid_argument(fmt::format("{}: chips have no price for online Hadamard transforms",
-                                      recipe::treatment_name(treatment)));
-}
-
 Status check_priced(const recipe::KvTreatment& treatment) {
-  const std::string name = recipe::treatment_name(treatment);
-  if (formats::is_per_channel(treatment.keys)) {
-    return invalid_argument(name + ": chips have no price for keys per channel");
-  }
-  if (treatment.keys != treatment.values) {
-    return invalid_argument(name +
-                            ": chips have no price for keys and values of different formats");
-  }
-  if (treatment.hadamard == 0) return {};
-  return invalid_argument(name + ": chips have no price for online Hadamard transforms");
+  if (!formats::is_per_channel(treatment.keys)) return {};
+  return invalid_argument(recipe::treatment_name(treatment) +
+                          ": chips have no price for keys per channel");
 }
 
 Status check_priced(const recipe::Menu& menu) {
-  for (const recipe::LinearTreatment& treatment : menu.linear)
-    DOVETAIL_TRY_STATUS(check_priced(treatment));
   for (const recipe::KvTreatment& treatment : menu.kv) DOVETAIL_TRY_STATUS(check_priced(treatment));
   return {};
 }
 
 Status check_priced(const model::ModelShape& shape, const recipe::Recipe& recipe) {
   for (const recipe::LayerRecipe& layer : recipe.layers) {
-    for (const recipe::LinearTreatment& treatment : layer.linear)
-      DOVETAIL_TRY_STATUS(check_priced(treatment));
     DOVETAIL_TRY_STATUS(check_priced(layer.kv));
   }
-  DOVETAIL_TRY_STATUS(check_priced(recipe.head));
   if (recipe::prunes(recipe.pruning, shape)) {
     const model::ModelShape pruned = recipe::pruned_shape(shape, recipe.pruning);
     return invalid_argument(

@@ -11,10 +11,12 @@
 
 namespace dovetail::chip {
 
+inline constexpr int64_t kMaxTensorParallel = 64;
+
 // A pair of element formats that a unit multiplies natively. Weight elements: int2, int3, int4,
 // int5, int6, int8, int9 (a zero point takes one bit more than its code), fp4_e2m1, fp8_e4m3fn,
-// bf16. Activation elements: int8, fp8_e4m3fn, bf16. A bf16 weight multiplies bf16 alone, an fp8
-// weight not int8.
+// bf16. Activation elements: int4, int8, fp4_e2m1, fp8_e4m3fn, bf16. A bf16 weight multiplies bf16
+// alone, an fp8 weight fp8 and bf16, and fp4 activations meet fp4 weights alone.
 struct NativePair {
   std::string weight;
   std::string activation;
@@ -27,7 +29,7 @@ struct NativePair {
             .required = true,
             .help = "weight element at the multiplier"});
     v.text("activation", s.activation,
-           {.choices = {"int8", "fp8_e4m3fn", "bf16"},
+           {.choices = {"int4", "int8", "fp4_e2m1", "fp8_e4m3fn", "bf16"},
             .required = true,
             .help = "activation element"});
     v.number("macs_per_cycle_rel", s.macs_per_cycle_rel,
@@ -71,6 +73,24 @@ struct Dram {
   }
 };
 
+// Equal chips that run one model together. Tensor parallel: every chip holds a share of every layer
+// (recipe::shard_shape says which).
+struct ScaleUp {
+  int64_t tensor_parallel = 1;  // chips
+  int64_t pipeline_parallel = 1;
+  std::string link_kind = "nvlink4";  // entry of data/technology/links.toml
+  int64_t links = 0;                  // per chip
+  template <typename V, typename S>
+  static void visit(V& v, S& s) {
+    v.number("tensor_parallel", s.tensor_parallel,
+             {.min = 1, .max = kMaxTensorParallel, .help = "chips that share every layer"});
+    v.number("pipeline_parallel", s.pipeline_parallel,
+             {.min = 1, .max = 64, .help = "stages of layers; only 1 has a price"});
+    v.text("link_kind", s.link_kind, {.help = "entry of data/technology/links.toml"});
+    v.number("links", s.links, {.min = 0, .max = 256, .help = "links of a chip to the others"});
+  }
+};
+
 struct Chip {
   std::string name;
   std::string node = "n7";  // entry of data/technology/nodes.toml
@@ -79,11 +99,13 @@ struct Chip {
   std::vector<MatrixUnit> units;           // per core
   int64_t decoder_values_per_cycle = 256;  // per core: packed weights or KV expanded per cycle
   int64_t vector_lanes = 32;               // per core, FP32
+  int64_t hadamard_lanes = 0;              // per core: elements turned per cycle; 0: no unit
   int64_t weight_buffer_kib = 64;          // per core, double-buffered
   int64_t activation_buffer_kib = 64;      // per core, double-buffered
   int64_t accumulator_kib = 16;            // per core
   double sram_mib = 4;                     // shared
-  Dram dram;
+  Dram dram;                               // of one chip
+  ScaleUp scale_up;
 
   template <typename V, typename S>
   static void visit(V& v, S& s) {
@@ -96,6 +118,10 @@ struct Chip {
              {.min = 1, .max = 65536, .help = "decoder width per core"});
     v.number("vector_lanes", s.vector_lanes,
              {.min = 1, .max = 4096, .help = "FP32 lanes per core"});
+    v.number("hadamard_lanes", s.hadamard_lanes,
+             {.min = 0,
+              .max = 4096,
+              .help = "elements per cycle and core of the online Hadamard unit; 0: none"});
     v.number("weight_buffer_kib", s.weight_buffer_kib,
              {.min = 1, .max = 65536, .help = "per core"});
     v.number("activation_buffer_kib", s.activation_buffer_kib,
@@ -103,12 +129,13 @@ struct Chip {
     v.number("accumulator_kib", s.accumulator_kib, {.min = 1, .max = 65536, .help = "per core"});
     v.number("sram_mib", s.sram_mib, {.min = 0, .max = 4096, .help = "shared SRAM"});
     v.group("dram", s.dram, {.required = true, .help = "external memory"});
+    v.group("scale_up", s.scale_up, {.help = "chips that run one model together"});
   }
 };
 
 // Errors: kInvalidArgument for what ranges alone cannot say: no unit, no pair or a pair twice, a
 // depth that is no power of two (scale granules could not divide it), an accumulator or a buffer
-// smaller than one pass of the grid needs.
+// smaller than one pass of the grid needs, several chips without a link, a pipeline.
 [[nodiscard]] Status check_chip(const Chip& chip);
 // Reads and checks. Errors: kNotFound, kInvalidArgument naming file, key, value and what was
 // wanted.
@@ -125,7 +152,8 @@ struct Chip {
 // True if packed weights of this format reach that element without the decoder.
 [[nodiscard]] bool stored_natively(const std::string& element, const formats::WeightFormat& weight);
 
-// Activation element at the multiplier: "bf16", "int8", "int4", "fp8_e4m3fn", "fp4_e2m1".
+// Activation element at the multiplier: "bf16", "int8", "int4", "fp8_e4m3fn", "fp4_e2m1" (also of
+// mxfp8, mxfp4 and nvfp4, whose scales join in after the dot).
 [[nodiscard]] std::string activation_element(formats::ActivationFormat activation);
 
 // Which native pair executes this treatment's element formats at the multiplier, -1 if none does.
@@ -135,10 +163,13 @@ struct Chip {
 [[nodiscard]] int64_t native_pair(const MatrixUnit& unit, const formats::WeightFormat& weight,
                                   formats::ActivationFormat activation);
 
-// Treatments that the cost model prices: activations of bf16, int8_token and fp8_token, keys and
-// values of one format per token, no online Hadamard transforms, no rotation that unties an
-// embedding. Errors: kInvalidArgument naming the treatment and what has no price.
-[[nodiscard]] Status check_priced(const recipe::LinearTreatment& treatment);
+// True if the chip can turn what the treatment turns online.
+[[nodiscard]] inline bool can_turn(const Chip& chip, int64_t hadamard) {
+  return hadamard == 0 || chip.hadamard_lanes > 0;
+}
+
+// Treatments that the cost model prices: all of linears, keys and values per token, no rotation
+// that unties an embedding. Errors: kInvalidArgument naming the treatment and what has no price.
 [[nodiscard]] Status check_priced(const recipe::KvTreatment& treatment);
 [[nodiscard]] Status check_priced(const recipe::Menu& menu);
 [[nodiscard]] Status check_priced(const model::ModelShape& shape, const recipe::Recipe& recipe);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 #include <tuple>
 
@@ -50,17 +51,21 @@ recipe::Recipe uniform(const model::ModelShape& shape, const recipe::LinearTreat
 
 recipe::Recipe mixed(const model::ModelShape& shape, const recipe::Menu& menu,
                      const std::vector<Candidate>& near, Random& random) {
-  const auto draw = [&] {
-    return near[static_cast<size_t>(random.below(static_cast<int64_t>(near.size())))].treatment;
+  const auto draw_from = [&](const std::vector<Candidate>& some) {
+    return some[static_cast<size_t>(random.below(std::ssize(some)))].treatment;
   };
+  std::vector<Candidate> of_head;
+  std::ranges::copy_if(near, std::back_inserter(of_head), [](const Candidate& candidate) {
+    return candidate.treatment.fold == recipe::Fold::kNone;
+  });
   recipe::Recipe recipe;
   for (int64_t l = 0; l < shape.num_layers; ++l) {
     recipe::LayerRecipe& layer = recipe.layers.emplace_back();
-    for (recipe::LinearTreatment& treatment : layer.linear) treatment = draw();
+    for (recipe::LinearTreatment& treatment : layer.linear) treatment = draw_from(near);
     if (menu.kv.empty()) continue;
     layer.kv = menu.kv[static_cast<size_t>(random.below(static_cast<int64_t>(menu.kv.size())))];
   }
-  recipe.head = draw();
+  if (!of_head.empty()) recipe.head = draw_from(of_head);
   return recipe;
 }
 
@@ -99,7 +104,72 @@ double correlation(const std::vector<double>& a, const std::vector<double>& b) {
   return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
 }
 
+std::string algorithm_class(const recipe::LinearTreatment& treatment) {
+  std::string name(recipe::fold_name(treatment.fold));
+  if (treatment.algorithm != recipe::Algorithm::kNearest) {
+    if (!name.empty()) name += "_";
+    name += recipe::algorithm_name(treatment.algorithm);
+  }
+  return name.empty() ? "nearest" : name;
+}
+
+// What `visit` makes of every linear treatment, the head's included; kv stays.
+template <typename Visit>
+void visit_linears(recipe::Recipe& recipe, const Visit& visit) {
+  for (recipe::LayerRecipe& layer : recipe.layers)
+    for (recipe::LinearTreatment& treatment : layer.linear) visit(treatment);
+  visit(recipe.head);
+}
+
+std::map<std::string, AlgorithmBias> biases_of(const std::vector<AdditivitySample>& samples) {
+  struct Sums {
+    double share = 0;
+    double log_ratio = 0;
+    double squares = 0;
+  };
+  std::map<std::string, Sums> sums;
+  for (const AdditivitySample& sample : samples) {
+    if (!(sample.predicted_nats_per_token > 0 && sample.measured_nats_per_token > 0)) continue;
+    const double log_ratio =
+        std::log(sample.measured_nats_per_token / sample.predicted_nats_per_token);
+    for (const auto& [name, loss] : sample.by_algorithm) {
+      const double share = loss / sample.predicted_nats_per_token;
+      Sums& own = sums[name];
+      own.share += share;
+      own.log_ratio += share * log_ratio;
+      own.squares += share * log_ratio * log_ratio;
+    }
+  }
+  std::map<std::string, AlgorithmBias> biases;
+  for (const auto& [name, own] : sums) {
+    if (!(own.share > 0)) continue;
+    const double mean = own.log_ratio / own.share;
+    const double variance = std::max(0.0, own.squares / own.share - mean * mean);
+    biases[name] = {.num_recipes = own.share,
+                    .bias_ratio = std::exp(mean),
+                    .spread_ratio = std::exp(std::sqrt(variance))};
+  }
+  return biases;
+}
+
 }  // namespace
+
+Result<LossByName> loss_by_algorithm(const LossProfile& profile, const recipe::Recipe& recipe) {
+  recipe::Recipe linears = recipe;
+  LossByName losses;
+  for (recipe::LayerRecipe& layer : linears.layers) layer.kv = {};
+  visit_linears(linears, [&](const recipe::LinearTreatment& treatment) {
+    if (treatment != recipe::LinearTreatment{}) losses[algorithm_class(treatment)] = 0;
+  });
+  for (auto& [name, loss] : losses) {
+    recipe::Recipe part = linears;
+    visit_linears(part, [&](recipe::LinearTreatment& treatment) {
+      if (algorithm_class(treatment) != name) treatment = {};
+    });
+    DOVETAIL_TRY(loss, predict_loss(profile, part));
+  }
+  return losses;
+}
 
 Result<std::vector<RandomRecipe>> draw_recipes(const model::ModelShape& shape,
                                                const recipe::Menu& menu,
@@ -147,6 +217,7 @@ Result<AdditivityStats> additivity_of(std::vector<AdditivitySample> samples) {
         "additivity: {} recipes with a loss above 0, want 3 or more", log_ratio.size()));
   }
   AdditivityStats stats{.samples = std::move(samples)};
+  stats.by_algorithm = biases_of(stats.samples);
   stats.spearman = correlation(ranks(predicted), ranks(measured));
   const double r = correlation(log_predicted, log_measured);
   stats.r2_log = r * r;
@@ -170,6 +241,12 @@ Json additivity_to_json(const AdditivityStats& stats) {
   json["bias_spread_ratio"] = stats.bias_spread_ratio;
   json["bias_min_ratio"] = stats.bias_min_ratio;
   json["bias_max_ratio"] = stats.bias_max_ratio;
+  json["by_algorithm"] = Json::object();
+  for (const auto& [name, bias] : stats.by_algorithm) {
+    json["by_algorithm"][name] = {{"num_recipes", bias.num_recipes},
+                                  {"bias_ratio", bias.bias_ratio},
+                                  {"bias_spread_ratio", bias.spread_ratio}};
+  }
   json["recipes"] = Json::array();
   for (const AdditivitySample& sample : stats.samples) {
     Json entry = Json::object();
@@ -193,11 +270,13 @@ Result<AdditivityStats> measure_additivity(const LossProfile& profile,
     DOVETAIL_TRY(const double predicted, predict_loss(profile, drawn.recipe));
     DOVETAIL_TRY_STATUS(treated.apply(drawn.recipe));
     DOVETAIL_TRY(const double measured, measure(treated.model()));
+    DOVETAIL_TRY(LossByName parts, loss_by_algorithm(profile, drawn.recipe));
     samples.push_back(
         {.name = drawn.name,
          .bits_per_weight = recipe::bits_per_weight(treated.model().shape(), drawn.recipe),
          .predicted_nats_per_token = predicted,
-         .measured_nats_per_token = measured});
+         .measured_nats_per_token = measured,
+         .by_algorithm = std::move(parts)});
   }
   return additivity_of(std::move(samples));
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -38,11 +39,25 @@ struct RecipeDrawParams {
                                                              const recipe::Menu& menu,
                                                              const RecipeDrawParams& params);
 
+// Predicted loss of a recipe by what made its weights: "nearest", "gptq", "awq_gptq"; of the linear
+// sites and the head, activations included. Errors: as predict_loss.
+[[nodiscard]] Result<LossByName> loss_by_algorithm(const LossProfile& profile,
+                                                   const recipe::Recipe& recipe);
+
 struct AdditivitySample {
   std::string name;
   double bits_per_weight = 0;
   double predicted_nats_per_token = 0;
   double measured_nats_per_token = 0;
+  LossByName by_algorithm = {};  // parts of the prediction; empty: not asked
+};
+
+// measured / predicted of one class of algorithms. A recipe mixes classes, so each recipe counts by
+// the class's share of its predicted loss.
+struct AlgorithmBias {
+  double num_recipes = 0;   // sum of the shares
+  double bias_ratio = 0;    // geometric mean
+  double spread_ratio = 0;  // geometric standard deviation
 };
 
 struct AdditivityStats {
@@ -54,6 +69,7 @@ struct AdditivityStats {
   double bias_spread_ratio = 0;
   double bias_min_ratio = 0;
   double bias_max_ratio = 0;
+  std::map<std::string, AlgorithmBias> by_algorithm = {};
 };
 
 // Samples with a prediction or measurement of 0 count for the ranks alone.

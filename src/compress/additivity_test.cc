@@ -64,6 +64,58 @@ TEST(AdditivityOf, WantsThreeLossesAboveZero) {
   EXPECT_EQ(stats.error().message, "additivity: 2 recipes with a loss above 0, want 3 or more");
 }
 
+// Two recipes of one class at x2, one at x8 that is half of each class: by hand.
+TEST(AdditivityOf, CountsARecipeForAnAlgorithmByItsShare) {
+  auto samples = samples_of({{1, 2}, {2, 4}, {1, 8}});
+  samples[0].by_algorithm = {{"nearest", 1}};
+  samples[1].by_algorithm = {{"nearest", 2}};
+  samples[2].by_algorithm = {{"nearest", .5}, {"gptq", .5}};
+  const auto stats = additivity_of(std::move(samples));
+  ASSERT_TRUE(stats.has_value()) << stats.error().message;
+  const AlgorithmBias& nearest = stats->by_algorithm.at("nearest");
+  EXPECT_NEAR(nearest.num_recipes, 2.5, 1e-12);
+  EXPECT_NEAR(nearest.bias_ratio, std::exp2((1 + 1 + .5 * 3) / 2.5), 1e-12);
+  EXPECT_NEAR(std::log2(nearest.spread_ratio), std::sqrt((1 + 1 + .5 * 9) / 2.5 - 1.4 * 1.4),
+              1e-12);
+  EXPECT_NEAR(stats->by_algorithm.at("gptq").bias_ratio, 8, 1e-12);
+  EXPECT_NEAR(stats->by_algorithm.at("gptq").spread_ratio, 1, 1e-9);
+}
+
+TEST(LossByAlgorithm, IsThePredictionOfTheLinearsInParts) {
+  const auto weights = tiny_weights(4);
+  const recipe::Menu menu{.linear = {{}, recipe::parse_linear_treatment("int4_g32").value()},
+                          .kv = {{}, recipe::parse_kv_treatment("int8").value()}};
+  LossProfile profiled =
+      profile(weights, menu, {.name = "t", .digest = "d", .tokens = random_tokens(2, 32, 101, 9)},
+              {})
+          .value();
+  for (LossByName& losses : profiled.weight_loss)
+    if (!losses.empty()) losses["int4_g32_gptq"] = .25 * losses.at("int4_g32");
+  recipe::Recipe recipe = recipe::parse_uniform_recipe(weights->shape, "int4_g32+kv:int8").value();
+  recipe.layers[1].linear.fill(recipe::parse_linear_treatment("int4_g32_gptq").value());
+  const auto parts = loss_by_algorithm(profiled, recipe);
+  ASSERT_TRUE(parts.has_value()) << parts.error().message;
+  ASSERT_EQ(parts->size(), 2U);
+  double gptq = 0;
+  for (size_t site = 5; site < 9; ++site) gptq += profiled.weight_loss[site].at("int4_g32_gptq");
+  EXPECT_NEAR(parts->at("gptq"), gptq, 1e-12);
+  double kv = 0;
+  for (const LossByName& losses : profiled.kv_loss) kv += losses.at("int8");
+  EXPECT_NEAR(parts->at("gptq") + parts->at("nearest") + kv, predict_loss(profiled, recipe).value(),
+              1e-12);
+}
+
+TEST(DrawRecipes, AHeadIsNeverFolded) {
+  const model::ModelShape shape = tiny_weights(1)->shape;
+  recipe::Menu menu{.linear = {{}}, .kv = {{}}};
+  for (const char* name : {"int4_g32_awq", "int4_g32_smooth", "int4_g32_gptq"})
+    menu.linear.push_back(recipe::parse_linear_treatment(name).value());
+  const auto recipes = draw_recipes(shape, menu, {});
+  ASSERT_TRUE(recipes.has_value());
+  for (const RandomRecipe& drawn : *recipes)
+    EXPECT_TRUE(recipe::check_recipe(shape, drawn.recipe).has_value()) << drawn.name;
+}
+
 TEST(AdditivityToJson, HoldsEverySample) {
   const auto stats = additivity_of(samples_of({{0.1, 0.15}, {0.4, 0.6}, {0.2, 0.3}}));
   const Json json = additivity_to_json(*stats);

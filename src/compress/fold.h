@@ -34,6 +34,7 @@ struct SiteInputs {
   std::vector<float> moments;   // (k, k) E[x x^T]
   std::vector<float> mean_abs;  // (k)
   std::vector<float> max_abs;   // (k)
+  model::Matrix sample = {};    // (some rows, k), spread over the text
 };
 
 // For every input channel of a site which channel of the producer it is: 0..k-1 itself, but for

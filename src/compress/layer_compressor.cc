@@ -445,20 +445,28 @@ Status LayerCompressor::run_halves(Current& current, const Side* original) {
   return run_half(current, mlp_half(), original);
 }
 
-Result<SiteInputs> LayerCompressor::inputs_of_site(int64_t k, const ForInputs& for_inputs) {
+Result<SiteInputs> LayerCompressor::inputs_of_site(int64_t k, const ForInputs& for_inputs) const {
+  constexpr int64_t kSampleRows = 256;
+  const int64_t stride = std::max<int64_t>(1, tokens_->rows() / kSampleRows);
   host::Gram gram(k);
   std::vector<double> sums(static_cast<size_t>(k));
   SiteInputs inputs;
+  inputs.sample.cols = k;
   inputs.max_abs.resize(static_cast<size_t>(k));
+  int64_t seen = 0;
   DOVETAIL_TRY_STATUS(for_inputs([&](int64_t rows, const float* x) {
     gram.add(rows, x);
     for (int64_t row = 0; row < rows; ++row) {
+      const float* const at = x + row * k;
       for (int64_t j = 0; j < k; ++j) {
-        const float size = std::fabs(x[row * k + j]);
+        const float size = std::fabs(at[j]);
         sums[static_cast<size_t>(j)] += static_cast<double>(size);
         inputs.max_abs[static_cast<size_t>(j)] =
             std::max(inputs.max_abs[static_cast<size_t>(j)], size);
       }
+      if (seen++ % stride != 0) continue;
+      inputs.sample.values.insert(inputs.sample.values.end(), at, at + k);
+      ++inputs.sample.rows;
     }
   }));
   const auto count = static_cast<double>(std::max<int64_t>(gram.num_rows(), 1));

@@ -159,7 +159,7 @@ class LayerCompressor {
   // The same beside those of the original model, both (rows, k).
   using UsePairs = std::function<void(int64_t rows, const float* original, const float* x)>;
   using ForPairs = std::function<Status(const UsePairs& use)>;
-  static Result<SiteInputs> inputs_of_site(int64_t k, const ForInputs& for_inputs);
+  Result<SiteInputs> inputs_of_site(int64_t k, const ForInputs& for_inputs) const;
   Status fold_sites(Current& current);
   Status fold_site(Current& current, recipe::SiteKind kind, const SiteInputs& inputs);
   Status learn(Current& current, const model::LayerWeights& original,

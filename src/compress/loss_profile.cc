@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -28,8 +29,12 @@ bool same_names(const LossByName& a, const LossByName& b) {
                     [](const auto& x, const auto& y) { return x.first == y.first; });
 }
 
-Status check_losses(const LossByName& losses, const LossByName& names, const std::string& where) {
-  if (!same_names(losses, names)) {
+// Of all sites alike; of the head that it has nothing that others lack.
+Status check_losses(const LossByName& losses, const LossByName& names, const std::string& where,
+                    bool may_lack = false) {
+  const auto known = [&](const auto& entry) { return names.contains(entry.first); };
+  const bool right = may_lack ? std::ranges::all_of(losses, known) : same_names(losses, names);
+  if (!right) {
     return invalid_argument(where + ": other formats than at the first site, want the same");
   }
   for (const auto& [name, loss] : losses) {
@@ -57,9 +62,11 @@ Result<double> linear_loss(const LossProfile& profile, int64_t site,
   const auto index = static_cast<size_t>(site);
   DOVETAIL_TRY(const double weight, find_loss(profile.weight_loss[index],
                                               recipe::weight_treatment_name(treatment), where));
-  DOVETAIL_TRY(
-      const double activation,
-      find_loss(profile.activation_loss[index], formats::format_name(treatment.activation), where));
+  if (treatment.activation == formats::ActivationFormat::kBf16) return weight;
+  std::string name = formats::format_name(treatment.activation);
+  if (treatment.fold != recipe::Fold::kNone)
+    name = folded_activation_name(recipe::weight_treatment_name(treatment), name);
+  DOVETAIL_TRY(const double activation, find_loss(profile.activation_loss[index], name, where));
   return weight + activation;
 }
 
@@ -178,6 +185,11 @@ void resample(const std::vector<LossByName>& source, int64_t source_layers,
 
 }  // namespace
 
+std::string folded_activation_name(const std::string& weight_treatment,
+                                   const std::string& activation) {
+  return fmt::format("{}+a:{}", weight_treatment, activation);
+}
+
 Status check_loss_profile(const LossProfile& profile) {
   if (profile.num_layers < 1 || profile.num_layers > kMaxLayers) {
     return invalid_argument(
@@ -197,11 +209,12 @@ Status check_loss_profile(const LossProfile& profile) {
     const bool kv = is_kv(site, profile.num_layers);
     const auto index = static_cast<size_t>(site);
     const std::string where = name_of(site, profile.num_layers);
+    const bool head = site + 1 == sites;
     DOVETAIL_TRY_STATUS(check_losses(profile.weight_loss[index], kv ? none : profile.weight_loss[0],
-                                     where + ".weight_loss"));
+                                     where + ".weight_loss", head));
     DOVETAIL_TRY_STATUS(check_losses(profile.activation_loss[index],
                                      kv ? none : profile.activation_loss[0],
-                                     where + ".activation_loss"));
+                                     where + ".activation_loss", head));
   }
   for (int64_t layer = 0; layer < profile.num_layers; ++layer) {
     DOVETAIL_TRY_STATUS(check_losses(profile.kv_loss[static_cast<size_t>(layer)],
@@ -275,6 +288,10 @@ Result<std::vector<std::vector<double>>> price(const LossProfile& profile,
       continue;
     }
     for (const recipe::LinearTreatment& treatment : menu.linear) {
+      if (site + 1 == sites && treatment.fold != recipe::Fold::kNone) {
+        row.push_back(std::numeric_limits<double>::infinity());
+        continue;
+      }
       DOVETAIL_TRY(const double loss, linear_loss(profile, site, treatment));
       row.push_back(loss);
     }

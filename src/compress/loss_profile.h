@@ -36,13 +36,18 @@ struct LossProfile {
   double kv_s = 0;               // injection of the kv treatments
 
   // By site index (recipe::site_at); the entries of kv sites are empty.
-  std::vector<LossByName> weight_loss;      // formats::format_name(WeightFormat)
-  std::vector<LossByName> activation_loss;  // formats::format_name(ActivationFormat)
+  std::vector<LossByName> weight_loss;      // recipe::weight_treatment_name
+  std::vector<LossByName> activation_loss;  // formats::format_name; folded_activation_name
   // By layer; recipe::treatment_name(KvTreatment).
   std::vector<LossByName> kv_loss;
 };
 
-// Sizes agree with num_layers, every loss is finite and >= 0, every site lists the same names.
+// Activations of a site whose weights fold: "int8_smooth+a:int8_token". The head has none.
+[[nodiscard]] std::string folded_activation_name(const std::string& weight_treatment,
+                                                 const std::string& activation);
+
+// Sizes agree with num_layers, every loss is finite and >= 0, every site lists the same names but
+// for the head, which may lack some: it has no folds.
 // Errors: kInvalidArgument naming the entry.
 [[nodiscard]] Status check_loss_profile(const LossProfile& profile);
 
@@ -50,7 +55,8 @@ struct LossProfile {
 // `name` stands in front of error messages. Errors: kInvalidArgument naming the key.
 [[nodiscard]] Result<LossProfile> loss_profile_from_json(const Json& json, const std::string& name);
 
-// loss[site][treatment] of every treatment of a menu, sites as recipe::site_at.
+// loss[site][treatment] of every treatment of a menu, sites as recipe::site_at. Infinite for a fold
+// at the head, which may not be.
 // Errors: kInvalidArgument naming the site and the format that was not profiled.
 [[nodiscard]] Result<std::vector<std::vector<double>>> price(const LossProfile& profile,
                                                              const recipe::Menu& menu);

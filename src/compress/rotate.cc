@@ -84,9 +84,7 @@ Rotator::Rotator(const model::ModelShape& shape, recipe::Rotation rotation, uint
 }
 
 model::ModelShape Rotator::shape() const {
-  model::ModelShape shape = before_;
-  if (rotation_ != recipe::Rotation::kNone) shape.tied_embedding = false;
-  return shape;
+  return recipe::rotated_shape(before_, rotation_);
 }
 
 void Rotator::turn_layer(int64_t index, model::LayerWeights& layer) const {

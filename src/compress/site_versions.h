@@ -10,6 +10,15 @@
 // with E = E |(W - Q) x|^2 and the profile's loss of round to nearest; at the head the ratio is
 // that of measured KLs. Why: 1/2 sum S dW^2 counts errors as if they were independent, and GPTQ
 // makes them dependent on purpose: it raises |dW| while it lowers |dW x|.
+//
+// A fold (AWQ, SmoothQuant) rounds W s instead of W, so Q above is Q(W s) / s; and it is x / s that
+// an activation format rounds:
+//
+//   loss(activations, fold) = loss(activations) * A(x / s, W s) / A(x, W)
+//   A(x, W) = sum over channels of |W_j|^2 E (round(x)_j - x_j)^2
+//
+// What produces x is divided by s after it was rounded on its own, not before: the same where its
+// format's scales take any value, and a difference of their rounding elsewhere.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +32,7 @@
 #include "compress/layer_compressor.h"
 #include "compress/loss_profile.h"
 #include "compress/saved_block.h"
+#include "compress/treat.h"
 #include "host/host_model.h"
 #include "model/model.h"
 #include "recipe/site.h"
@@ -35,19 +45,24 @@ struct SiteVersion {
   std::string treatment;  // recipe::weight_treatment_name
   double loss_ratio = 1;  // to round to nearest, as above
   double seconds = 0;     // the algorithm's
+  // Of a fold: to the loss of the site's activations, by formats::format_name; static ones none.
+  std::map<std::string, double> activation_ratio = {};
 };
 
 struct SiteVersions {
   std::vector<SiteVersion> versions;
-  SavedBlock block;  // packed: "attn_qkv int4_g64_gptq", parts of a site as ".0", ".1"
+  // packed: "attn_qkv int4_g64_gptq", parts of a site as ".0", ".1"; plain: scales of a fold,
+  // "attn_qkv int4_g64_awq.fold".
+  SavedBlock block;
 };
 
 struct VersionParams {
   GptqParams gptq = {};
+  double smooth_alpha = 0.5;  // SmoothQuant's
   int64_t rows_at_once = default_rows_at_once();
 };
 
-// The treatments of a menu whose weights need an algorithm with inputs, each once, in order.
+// The treatments of a menu whose weights need an algorithm or a fold, each once, in order.
 [[nodiscard]] std::vector<recipe::LinearTreatment> calibrated_treatments(const recipe::Menu& menu);
 
 // All linear sites of one layer. input: (b * s, h), what enters the layer. Errors: kInvalidArgument
@@ -57,16 +72,17 @@ struct VersionParams {
     const model::Matrix& input, const std::vector<recipe::LinearTreatment>& treatments,
     const VersionParams& params = {});
 
-// The head. KL is measured at `scored_positions` positions of `tokens`.
+// The head, which has no folds: treatments with one are passed over. KL is measured at
+// `scored_positions` positions of `tokens`.
 [[nodiscard]] Result<SiteVersions> versions_of_head(
     const host::HostModel& reference, const host::TokenBatch& tokens,
     const std::vector<recipe::LinearTreatment>& treatments, int64_t scored_positions,
     const VersionParams& params = {});
 
-// The values of one version, the site's matrices stacked. Errors: kInvalidArgument naming a
-// treatment that the block does not hold.
-[[nodiscard]] Result<std::vector<float>> values_of_version(
-    const SavedBlock& block, recipe::SiteKind kind, const recipe::LinearTreatment& treatment);
+// One version as it acts on inputs that are not divided: Q(W s) / s. Errors: kInvalidArgument
+// naming a treatment that the block does not hold.
+[[nodiscard]] Result<SiteWeights> values_of_version(const SavedBlock& block, recipe::SiteKind kind,
+                                                    const recipe::LinearTreatment& treatment);
 
 // Adds the losses of versions to a profile; versions[l] of layer l, the head's last.
 // Errors: kInvalidArgument naming a format that the profile does not have.

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "compress/profile.h"
+#include "compress/site_matrix.h"
 #include "compress/tiny_model.h"
 #include "formats/quantize.h"
 
@@ -57,7 +58,8 @@ TEST_F(SiteVersionsTest, AVersionIsTheAlgorithmOnTheUncompressedInputs) {
   const auto values =
       values_of_version(made->block, recipe::SiteKind::kMlpGateUp, treatment("int3_g32_gptq"));
   ASSERT_TRUE(values.has_value()) << values.error().message;
-  EXPECT_EQ(std::ssize(*values), 2 * 96 * 64);
+  EXPECT_EQ(std::ssize(values->values), 2 * 96 * 64);
+  EXPECT_TRUE(values->fold.empty());
   EXPECT_FALSE(
       values_of_version(made->block, recipe::SiteKind::kMlpDown, treatment("int4_g32_gptq"))
           .has_value());
@@ -81,7 +83,7 @@ TEST_F(SiteVersionsTest, GptqRanksBelowRoundToNearestAsMeasured) {
     versions.push_back(made->versions);
     model::Matrix& down = treated.layers[static_cast<size_t>(layer)].down;
     down.values =
-        values_of_version(made->block, recipe::SiteKind::kMlpDown, gptq_treatment).value();
+        values_of_version(made->block, recipe::SiteKind::kMlpDown, gptq_treatment)->values;
     double squares = 0;
     double nearest_squares = 0;
     const model::Matrix& original = weights_->layers[static_cast<size_t>(layer)].down;
@@ -117,6 +119,126 @@ TEST_F(SiteVersionsTest, GptqRanksBelowRoundToNearestAsMeasured) {
   EXPECT_LT(kl, kl_nearest);
   // The ratio itself: within a third of what is measured.
   EXPECT_NEAR(predicted / predicted_nearest, kl / kl_nearest, .33 * kl / kl_nearest);
+}
+
+// A model with channels that are large where they enter qkv and gate_up, and its versions.
+class FoldedVersionsTest : public testing::Test {
+ protected:
+  static std::shared_ptr<const model::Weights> with_outliers() {
+    model::Weights weights = *tiny_weights(3);
+    for (model::LayerWeights& layer : weights.layers) {
+      for (const size_t channel : {5, 33}) {
+        layer.attn_norm[channel] *= 16;
+        layer.mlp_norm[channel] *= 16;
+        for (model::Matrix* w : {&layer.q, &layer.k, &layer.v, &layer.gate, &layer.up})
+          for (int64_t row = 0; row < w->rows; ++row)
+            w->values[static_cast<size_t>(row * w->cols) + channel] /= 16;
+      }
+    }
+    return std::make_shared<const model::Weights>(std::move(weights));
+  }
+  void make(const std::vector<recipe::LinearTreatment>& treatments) {
+    for (int64_t layer = 0; layer < 3; ++layer) {
+      auto made = versions_of_layer(reference_, layer, tokens_, inputs_[static_cast<size_t>(layer)],
+                                    treatments);
+      ASSERT_TRUE(made.has_value()) << made.error().message;
+      versions_.push_back(std::move(*made));
+    }
+    auto head = versions_of_head(reference_, tokens_, treatments, 64);
+    ASSERT_TRUE(head.has_value()) << head.error().message;
+    EXPECT_TRUE(head->versions.empty());  // a fold each
+    versions_.push_back(std::move(*head));
+  }
+  SiteWeights version(int64_t site, const recipe::LinearTreatment& treatment) {
+    const recipe::Site at = recipe::site_at(weights_->shape, site);
+    return values_of_version(versions_[static_cast<size_t>(at.layer)].block, at.kind, treatment)
+        .value();
+  }
+  recipe::Recipe uniform(const std::string& name) {
+    return recipe::parse_uniform_recipe(weights_->shape, name).value();
+  }
+  // With the versions folded into what produces their inputs.
+  host::HostModel folded_model(const std::string& name) {
+    auto treated = TreatedModel::create(
+        weights_, 0, [this](int64_t site, const recipe::LinearTreatment& wanted) {
+          return Result<SiteWeights>(version(site, wanted));
+        });
+    const auto applied = treated->apply(uniform(name));
+    EXPECT_TRUE(applied.has_value()) << applied.error().message;
+    return treated->model();
+  }
+
+  std::shared_ptr<const model::Weights> weights_ = with_outliers();
+  host::HostModel reference_ = host::HostModel::create(weights_).value();
+  host::TokenBatch tokens_ = random_tokens(24, 48, 101, 4);
+  std::vector<model::Matrix> inputs_ = reference_.layer_inputs(tokens_).value();
+  std::vector<SiteVersions> versions_;
+};
+
+// Without rounded activations the folded model is the one whose weights are Q(W s) / s; coming from
+// and going to recipes without folds leaves nothing behind.
+TEST_F(FoldedVersionsTest, AFoldedModelIsTheOneWithItsVersionsInPlace) {
+  const auto awq = treatment("int4_g32_awq_gptq");
+  make({awq});
+  auto treated = TreatedModel::create(weights_, int64_t{1} << 20,
+                                      [this](int64_t site, const recipe::LinearTreatment& wanted) {
+                                        return Result<SiteWeights>(version(site, wanted));
+                                      })
+                     .value();
+  ASSERT_TRUE(treated.apply(uniform("int4_g32")).has_value());
+  const model::Matrix plain = treated.model().hidden_states(tokens_).value();
+  ASSERT_TRUE(treated.apply(uniform("int4_g32_awq_gptq")).has_value());
+  const model::Matrix folded = treated.model().hidden_states(tokens_).value();
+
+  model::Weights in_place = *weights_;
+  for (size_t layer = 0; layer < 3; ++layer) {
+    for (const recipe::SiteKind kind : {recipe::SiteKind::kAttnQkv, recipe::SiteKind::kAttnO,
+                                        recipe::SiteKind::kMlpGateUp, recipe::SiteKind::kMlpDown}) {
+      const SiteWeights at = values_of_version(versions_[layer].block, kind, awq).value();
+      unstack(at.values, site_members(kind), in_place.layers[layer]);
+      EXPECT_EQ(std::ssize(at.fold), recipe::linear_shape(weights_->shape, kind).k);
+    }
+  }
+  const auto expected =
+      host::HostModel::create(std::make_shared<const model::Weights>(std::move(in_place)))
+          ->hidden_states(tokens_)
+          .value();
+  ASSERT_EQ(folded.values.size(), expected.values.size());
+  for (size_t i = 0; i < folded.values.size(); ++i)
+    ASSERT_NEAR(folded.values[i], expected.values[i], 2e-3) << i;
+
+  ASSERT_TRUE(treated.apply(uniform("int4_g32")).has_value());
+  EXPECT_EQ(treated.model().hidden_states(tokens_)->values, plain.values);
+}
+
+// What the search is told of SmoothQuant is what happens: by how much it helps where activations
+// are rounded, weights and activations together.
+TEST_F(FoldedVersionsTest, SmoothQuantIsPricedAsItIsMeasured) {
+  make({treatment("int8_g32_smooth")});
+  LossProfile profiled =
+      profile(weights_, {.linear = {{}, treatment("int8_g32+a:int8_token")}, .kv = {{}}},
+              {.name = "t", .digest = "d", .tokens = random_tokens(6, 48, 101, 9)}, {})
+          .value();
+  std::vector<std::vector<SiteVersion>> versions;
+  for (const SiteVersions& layer : versions_) versions.push_back(layer.versions);
+  ASSERT_TRUE(add_versions(profiled, versions).has_value());
+  ASSERT_TRUE(check_loss_profile(profiled).has_value());
+  const auto predicted = [&](const std::string& name) {
+    return predict_loss(profiled, uniform(name)).value();
+  };
+  const host::TokenBatch fresh = random_tokens(8, 48, 101, 10);
+  const double smooth =
+      measured_kl(reference_, folded_model("int8_g32_smooth+a:int8_token"), fresh);
+  const double plain = measured_kl(reference_, folded_model("int8_g32+a:int8_token"), fresh);
+  EXPECT_LT(smooth, .5 * plain);
+  const double ratio =
+      predicted("int8_g32_smooth+a:int8_token") / predicted("int8_g32+a:int8_token");
+  EXPECT_NEAR(ratio, smooth / plain, .33 * smooth / plain);
+  // A fold at the head may not be chosen.
+  const auto table = price(profiled, {.linear = {{}, treatment("int8_g32_smooth")}, .kv = {{}}});
+  ASSERT_TRUE(table.has_value()) << table.error().message;
+  EXPECT_TRUE(std::isinf(table->back()[1]));
+  EXPECT_TRUE(std::isfinite(table->front()[1]));
 }
 
 TEST_F(SiteVersionsTest, AddingToAProfileWithoutTheFormatIsAnError) {

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "compress/fold.h"
 #include "compress/rotate.h"
 #include "compress/site_matrix.h"
 #include "formats/quantize.h"
@@ -70,7 +71,7 @@ recipe::LinearTreatment weights_at(const model::ModelShape& shape, const recipe:
       site.kind == recipe::SiteKind::kHead
           ? recipe.head
           : recipe.layers[static_cast<size_t>(site.layer)].linear[static_cast<size_t>(site.kind)];
-  return {.weight = treatment.weight, .algorithm = treatment.algorithm};
+  return {.weight = treatment.weight, .algorithm = treatment.algorithm, .fold = treatment.fold};
 }
 
 // What of a recipe turns weights; nothing else.
@@ -154,15 +155,48 @@ Result<TreatStats> TreatedModel::apply(const recipe::Recipe& recipe) {
   DOVETAIL_TRY_STATUS(check_applies(weights_->shape, recipe, versions_ != nullptr));
   DOVETAIL_TRY_STATUS(turn(recipe));
   TreatStats stats;
-  for (int64_t site = 0; site < recipe::num_sites(weights_->shape); ++site) {
-    const recipe::LinearTreatment wanted = weights_at(weights_->shape, recipe, site);
-    recipe::LinearTreatment& applied = applied_[static_cast<size_t>(site)];
-    if (wanted == applied) continue;
-    DOVETAIL_TRY_STATUS(treat(site, wanted, stats));
-    applied = wanted;
+  for (int64_t layer = 0; layer < weights_->shape.num_layers; ++layer)
+    DOVETAIL_TRY_STATUS(treat_layer(layer, recipe, stats));
+  const int64_t head = recipe::num_sites(weights_->shape) - 1;
+  const recipe::LinearTreatment wanted = weights_at(weights_->shape, recipe, head);
+  if (wanted != applied_.back()) {
+    DOVETAIL_TRY([[maybe_unused]] const std::vector<float> none, treat(head, wanted, stats));
+    applied_.back() = wanted;
   }
   DOVETAIL_TRY_STATUS(model_.set_numerics(host::numerics_of(recipe)));
   return stats;
+}
+
+// A fold reaches into norms, biases and the site before, so where one comes or goes all sites of
+// the layer are written anew.
+Status TreatedModel::treat_layer(int64_t layer, const recipe::Recipe& recipe, TreatStats& stats) {
+  constexpr int64_t kLinears = 4;
+  const int64_t first = layer * recipe::kSitesPerLayer;
+  bool changes = false;
+  bool folds = false;
+  for (int64_t site = first; site < first + kLinears; ++site) {
+    const recipe::LinearTreatment wanted = weights_at(weights_->shape, recipe, site);
+    const recipe::LinearTreatment& applied = applied_[static_cast<size_t>(site)];
+    changes = changes || wanted != applied;
+    folds = folds || wanted.fold != recipe::Fold::kNone || applied.fold != recipe::Fold::kNone;
+  }
+  if (!changes) return {};
+  model::LayerWeights& treated = *layers_[static_cast<size_t>(layer)];
+  if (folds) treated = weights_->layers[static_cast<size_t>(layer)];
+  std::array<std::vector<float>, kLinears> scales;
+  for (int64_t site = first; site < first + kLinears; ++site) {
+    const recipe::LinearTreatment wanted = weights_at(weights_->shape, recipe, site);
+    recipe::LinearTreatment& applied = applied_[static_cast<size_t>(site)];
+    if (!folds && wanted == applied) continue;
+    DOVETAIL_TRY(scales[static_cast<size_t>(site - first)], treat(site, wanted, stats));
+    applied = wanted;
+  }
+  for (size_t kind = 0; kind < scales.size(); ++kind) {
+    if (scales[kind].empty()) continue;
+    DOVETAIL_TRY_STATUS(
+        fold(weights_->shape, static_cast<recipe::SiteKind>(kind), scales[kind], treated));
+  }
+  return {};
 }
 
 std::vector<Matrix*> TreatedModel::matrices_of(int64_t site) {
@@ -183,24 +217,23 @@ void TreatedModel::write(int64_t site, const std::vector<float>& values) {
   }
 }
 
-Status TreatedModel::treat(int64_t site, const recipe::LinearTreatment& wanted, TreatStats& stats) {
+Result<std::vector<float>> TreatedModel::treat(int64_t site, const recipe::LinearTreatment& wanted,
+                                               TreatStats& stats) {
   const std::vector<Matrix*> matrices = matrices_of(site);
   int64_t count = 0;
   for (const Matrix* matrix : matrices) count += matrix->rows * matrix->cols;
   if (const Rounded* kept = recall(site, wanted)) {
-    write(site, kept->values);
+    write(site, kept->weights.values);
     stats.reused_weights += count;
-    return {};
+    return kept->weights.fold;
   }
-  if (wanted.algorithm != recipe::Algorithm::kNearest) {
-    DOVETAIL_TRY(Rounded version, [&]() -> Result<Rounded> {
-      DOVETAIL_TRY(std::vector<float> values, versions_(site, wanted));
-      return Rounded{.site = site, .treatment = wanted, .values = std::move(values)};
-    }());
+  if (wanted.algorithm != recipe::Algorithm::kNearest || wanted.fold != recipe::Fold::kNone) {
+    DOVETAIL_TRY(SiteWeights version, versions_(site, wanted));
     write(site, version.values);
     stats.reused_weights += count;
-    remember(std::move(version));
-    return {};
+    std::vector<float> scales = version.fold;
+    remember({.site = site, .treatment = wanted, .weights = std::move(version)});
+    return scales;
   }
   const recipe::Site at = recipe::site_at(weights_->shape, site);
   if (at.kind == recipe::SiteKind::kHead) {
@@ -209,18 +242,20 @@ Status TreatedModel::treat(int64_t site, const recipe::LinearTreatment& wanted, 
     const auto layer = static_cast<size_t>(at.layer);
     round_site(wanted.weight, at.kind, weights_->layers[layer], *layers_[layer]);
   }
-  if (wanted.weight.element == formats::Element::kBf16) return {};  // a plain copy
-  Rounded rounded{.site = site, .treatment = wanted, .values = {}};
+  std::vector<float> none;
+  if (wanted.weight.element == formats::Element::kBf16) return none;  // a plain copy
+  Rounded rounded{.site = site, .treatment = wanted, .weights = {}};
   for (const Matrix* matrix : matrices)
-    rounded.values.insert(rounded.values.end(), matrix->values.begin(), matrix->values.end());
+    rounded.weights.values.insert(rounded.weights.values.end(), matrix->values.begin(),
+                                  matrix->values.end());
   stats.rounded_weights += count;
   remember(std::move(rounded));
-  return {};
+  return none;
 }
 
 void TreatedModel::remember(Rounded rounded) {
   const auto bytes_of = [](const Rounded& entry) {
-    return static_cast<int64_t>(entry.values.size() * sizeof(float));
+    return static_cast<int64_t>(entry.weights.values.size() * sizeof(float));
   };
   if (bytes_of(rounded) > cache_bytes_) return;
   cached_bytes_ += bytes_of(rounded);

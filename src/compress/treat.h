@@ -28,9 +28,15 @@ namespace dovetail::compress {
 [[nodiscard]] Result<model::Weights> apply_recipe(const model::Weights& weights,
                                                   const recipe::Recipe& recipe);
 
-// Values of a site by an algorithm that needs inputs, its matrices stacked (site_versions.h).
-using SiteValues = std::function<Result<std::vector<float>>(
-    int64_t site, const recipe::LinearTreatment& treatment)>;
+// A site by an algorithm that needs inputs (site_versions.h).
+struct SiteWeights {
+  std::vector<float> values;  // its matrices stacked
+  // Of a fold: s by input channel. The site runs with its columns times s, and what produces its
+  // inputs divides by s, after that was rounded itself (fold.h). Empty: none.
+  std::vector<float> fold = {};
+};
+using SiteValues =
+    std::function<Result<SiteWeights>(int64_t site, const recipe::LinearTreatment& treatment)>;
 
 struct TreatStats {
   int64_t rounded_weights = 0;  // weights that were rounded anew
@@ -63,13 +69,16 @@ class TreatedModel {
   struct Rounded {
     int64_t site = 0;
     recipe::LinearTreatment treatment;  // of the weights alone
-    std::vector<float> values;          // the site's matrices one after the other
+    SiteWeights weights;
   };
   // Of a linear site or the head, the treated ones.
   [[nodiscard]] std::vector<model::Matrix*> matrices_of(int64_t site);
   void write(int64_t site, const std::vector<float>& values);
-  [[nodiscard]] Status treat(int64_t site, const recipe::LinearTreatment& wanted,
-                             TreatStats& stats);
+  // Returns the scales to fold in, once the sites of the layer are written.
+  [[nodiscard]] Result<std::vector<float>> treat(int64_t site,
+                                                 const recipe::LinearTreatment& wanted,
+                                                 TreatStats& stats);
+  [[nodiscard]] Status treat_layer(int64_t layer, const recipe::Recipe& recipe, TreatStats& stats);
   void remember(Rounded rounded);
   [[nodiscard]] const Rounded* recall(int64_t site, const recipe::LinearTreatment& wanted);
 

@@ -182,13 +182,13 @@ TEST(TreatedModel, RefusesARecipeOfAnotherModel) {
 TEST(TreatedModel, TakesSitesWithAnAlgorithmFromTheirVersions) {
   const auto weights = tiny_weights(5);
   std::vector<int64_t> asked;
-  const SiteValues versions =
-      [&](int64_t site, const recipe::LinearTreatment& treatment) -> Result<std::vector<float>> {
+  const SiteValues versions = [&](int64_t site,
+                                  const recipe::LinearTreatment& treatment) -> Result<SiteWeights> {
     EXPECT_EQ(recipe::weight_treatment_name(treatment), "int4_g32_gptq");
     asked.push_back(site);
     int64_t count = 0;
     for (const auto& values : values_of(*weights, site)) count += std::ssize(values);
-    return std::vector<float>(static_cast<size_t>(count), static_cast<float>(site));
+    return SiteWeights{std::vector<float>(static_cast<size_t>(count), static_cast<float>(site))};
   };
   auto treated = TreatedModel::create(weights, 1 << 20, versions);
   ASSERT_TRUE(treated.has_value());

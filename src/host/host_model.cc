@@ -79,7 +79,8 @@ void run_layers(const HostModel& model, int64_t first, int64_t batch, int64_t se
     for (int64_t layer = first; layer < shape.num_layers; ++layer) {
       visit(layer, begin * seq, sequences * seq, x);
       const LayerNumerics numerics = numerics_at(layer);
-      run_layer({shape, model.layer(layer), numerics, rope, sequences, seq}, x, scratch);
+      run_layer({shape, model.layer(layer), numerics, rope, sequences, seq, model.products()}, x,
+                scratch);
     }
   }
 }
@@ -226,6 +227,18 @@ Result<model::Matrix> HostModel::hidden_states(const TokenBatch& tokens) const {
       [&](int64_t layer) { return layer_numerics(layer); }, kNoVisit);
   apply_final_norm(*this, hidden);
   return hidden;
+}
+
+Status HostModel::sum_as_chip(const AlignedSums& sums, const recipe::Recipe& recipe) {
+  if (static_cast<int64_t>(recipe.layers.size()) != shape_.num_layers) {
+    return invalid_argument(
+        fmt::format("recipe has {} layers, want {}", recipe.layers.size(), shape_.num_layers));
+  }
+  std::vector<const model::LayerWeights*> layers;
+  for (const auto& layer : layers_) layers.push_back(layer.get());
+  DOVETAIL_TRY(ChipProducts products, ChipProducts::create(sums, recipe, layers));
+  products_ = std::make_shared<const ChipProducts>(std::move(products));
+  return {};
 }
 
 Result<std::vector<model::Matrix>> HostModel::layer_inputs(const TokenBatch& tokens) const {

@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "formats/format.h"
+#include "host/chip_products.h"
 #include "model/model.h"
 #include "recipe/site.h"
 
@@ -98,6 +99,11 @@ class HostModel {
   [[nodiscard]] Status replace_head(std::shared_ptr<const model::Matrix> with);
   // Errors: as check_numerics.
   [[nodiscard]] Status set_numerics(Numerics numerics);
+  // From now on the linears of the layers whose inputs `recipe` leaves at bf16 sum as a chip's
+  // matrix unit does (chip_products.h) in prefill and scoring; generation and gradients stay FP32.
+  // `recipe` is the one that made the weights; replacing weights later ends it for them. Errors:
+  // those of ChipProducts::create, another number of layers.
+  [[nodiscard]] Status sum_as_chip(const AlignedSums& sums, const recipe::Recipe& recipe);
 
   // Final hidden states after the last norm, (rows, h). Errors, here and below: as
   // check_tokens, and kInvalidArgument for sizes that do not fit.
@@ -126,6 +132,7 @@ class HostModel {
     return *layers_[static_cast<size_t>(index)];
   }
   [[nodiscard]] LayerNumerics layer_numerics(int64_t index) const;
+  [[nodiscard]] const ChipProducts* products() const { return products_.get(); }
   [[nodiscard]] const model::Matrix& head() const { return *head_; }
   [[nodiscard]] const model::Matrix& embedding() const { return *embedding_; }
   [[nodiscard]] const std::vector<float>& final_norm() const { return *final_norm_; }
@@ -139,6 +146,7 @@ class HostModel {
   std::shared_ptr<const std::vector<float>> final_norm_;
   std::vector<std::shared_ptr<const model::LayerWeights>> layers_;
   Numerics numerics_;
+  std::shared_ptr<const ChipProducts> products_;
 };
 
 // KL of two models' final hidden states (n, h) for the same n positions, 64 rows at a time, sums

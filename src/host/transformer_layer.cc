@@ -86,6 +86,17 @@ void round_key_groups(formats::KvFormat format, int64_t batch, int64_t seq, int6
   });
 }
 
+namespace {
+
+void apply(const LayerRun& run, const model::Matrix& w, const float* x, float* y,
+           bool accumulate = false) {
+  const CodedMatrix* coded = run.products == nullptr ? nullptr : run.products->find(w);
+  if (coded == nullptr) return apply_linear(w, run.rows(), x, y, accumulate);
+  aligned_products(run.products->sums(), *coded, run.rows(), x, y, accumulate);
+}
+
+}  // namespace
+
 void attention_input(const LayerRun& run, const float* hidden, float* normed) {
   const model::ModelShape& shape = run.shape;
   rms_norm(run.rows(), shape.hidden_size, hidden, run.weights.attn_norm.data(), shape.rms_norm_eps,
@@ -96,9 +107,9 @@ void attention_input(const LayerRun& run, const float* hidden, float* normed) {
 void attend(const LayerRun& run, const float* normed, LayerScratch& w) {
   const model::ModelShape& shape = run.shape;
   const int64_t rows = run.rows();
-  apply_linear(run.weights.q, rows, normed, w.q.get());
-  apply_linear(run.weights.k, rows, normed, w.k.get());
-  apply_linear(run.weights.v, rows, normed, w.v.get());
+  apply(run, run.weights.q, normed, w.q.get());
+  apply(run, run.weights.k, normed, w.k.get());
+  apply(run, run.weights.v, normed, w.v.get());
   if (shape.qkv_bias) {
     add_bias(rows, shape.q_size(), run.weights.q_bias.data(), w.q.get());
     add_bias(rows, shape.kv_size(), run.weights.k_bias.data(), w.k.get());
@@ -120,7 +131,7 @@ void attend(const LayerRun& run, const float* normed, LayerScratch& w) {
 }
 
 void add_attention(const LayerRun& run, const float* attended, float* hidden) {
-  apply_linear(run.weights.o, run.rows(), attended, hidden, true);
+  apply(run, run.weights.o, attended, hidden, true);
 }
 
 void mlp_input(const LayerRun& run, const float* hidden, float* normed) {
@@ -131,8 +142,8 @@ void mlp_input(const LayerRun& run, const float* hidden, float* normed) {
 }
 
 void project_mlp(const LayerRun& run, const float* normed, LayerScratch& w) {
-  apply_linear(run.weights.gate, run.rows(), normed, w.gate.get());
-  apply_linear(run.weights.up, run.rows(), normed, w.up.get());
+  apply(run, run.weights.gate, normed, w.gate.get());
+  apply(run, run.weights.up, normed, w.up.get());
 }
 
 void activate_mlp(const LayerRun& run, LayerScratch& w) {
@@ -142,7 +153,7 @@ void activate_mlp(const LayerRun& run, LayerScratch& w) {
 }
 
 void add_mlp(const LayerRun& run, const float* activated, float* hidden) {
-  apply_linear(run.weights.down, run.rows(), activated, hidden, true);
+  apply(run, run.weights.down, activated, hidden, true);
 }
 
 void run_layer(const LayerRun& run, float* hidden, LayerScratch& w, SavedLayer* saved) {

@@ -5,6 +5,7 @@
 
 #include "host/attention.h"
 #include "host/buffer.h"
+#include "host/chip_products.h"
 #include "host/host_model.h"
 #include "host/layer_ops.h"
 #include "model/model.h"
@@ -40,6 +41,7 @@ struct LayerRun {
   const RopeTable& rope;
   int64_t batch = 0;
   int64_t seq = 0;
+  const ChipProducts* products = nullptr;  // which linears sum as a chip does; null: none
 
   [[nodiscard]] int64_t rows() const { return batch * seq; }
   [[nodiscard]] AttentionShape attention() const {

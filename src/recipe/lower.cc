@@ -1,5 +1,8 @@
 #include "recipe/lower.h"
 
+#include <algorithm>
+#include <utility>
+
 #include <fmt/format.h>
 
 namespace dovetail::recipe {
@@ -7,6 +10,9 @@ namespace {
 
 // All products stay exact in a double.
 constexpr double kMaxExact = 9007199254740992.0;  // 2^53
+
+constexpr int64_t kSumBytes = 2;   // partial sums travel at bf16
+constexpr int64_t kPairBytes = 8;  // largest logit and its index
 
 // One phase: `tokens` rows cross the linears, `last_tokens` of them reach the head.
 struct Phase {
@@ -18,13 +24,16 @@ struct Phase {
 
 class PhaseLowering {
  public:
-  PhaseLowering(const model::ModelShape& shape, const Workload& workload, const Phase& phase)
-      : shape_(shape), workload_(workload), phase_(phase) {}
+  // `shape` is what one chip holds.
+  PhaseLowering(const model::ModelShape& shape, const Workload& workload, int64_t chips,
+                const Phase& phase)
+      : shape_(shape), workload_(workload), chips_(chips), phase_(phase) {}
 
   PhaseOps lower() const {
     const int64_t hidden = shape_.hidden_size;
     PhaseOps ops;
     ops.before = {vector("embedding", VectorKind::kEmbedding, SiteKind::kAttnQkv, hidden)};
+    push_all_reduce("embedding_all_reduce", SiteKind::kAttnQkv, ops.before);
     ops.layer.push_back(vector("attn_norm", VectorKind::kRmsNorm, SiteKind::kAttnQkv, hidden));
     ops.layer.push_back(linear(SiteKind::kAttnQkv, phase_.tokens));
     if (shape_.qkv_bias) {
@@ -35,6 +44,7 @@ class PhaseLowering {
         vector("rope", VectorKind::kRope, SiteKind::kKv, shape_.q_size() + shape_.kv_size()));
     push_attention(ops.layer);
     ops.layer.push_back(linear(SiteKind::kAttnO, phase_.tokens));
+    push_all_reduce("attn_all_reduce", SiteKind::kMlpGateUp, ops.layer);
     ops.layer.push_back(
         vector("attn_residual", VectorKind::kResidualAdd, SiteKind::kMlpGateUp, hidden));
     ops.layer.push_back(vector("mlp_norm", VectorKind::kRmsNorm, SiteKind::kMlpGateUp, hidden));
@@ -42,11 +52,13 @@ class PhaseLowering {
     ops.layer.push_back(
         vector("silu_mul", VectorKind::kSiluMul, SiteKind::kMlpDown, shape_.intermediate_size));
     ops.layer.push_back(linear(SiteKind::kMlpDown, phase_.tokens));
+    push_all_reduce("mlp_all_reduce", SiteKind::kAttnQkv, ops.layer);
     ops.layer.push_back(
         vector("mlp_residual", VectorKind::kResidualAdd, SiteKind::kAttnQkv, hidden));
     ops.after = {last_vector("final_norm", VectorKind::kRmsNorm, hidden),
                  linear(SiteKind::kHead, phase_.last_tokens),
                  last_vector("argmax", VectorKind::kArgmax, shape_.vocab_size)};
+    push_argmax_gather(ops.after);
     return ops;
   }
 
@@ -79,6 +91,37 @@ class PhaseLowering {
     return op;
   }
 
+  // A ring: reduce-scatter, then all-gather, t - 1 steps each, of pieces of 1 / t.
+  void push_all_reduce(std::string name, SiteKind site, std::vector<Op>& ops) const {
+    if (chips_ == 1) return;
+    const int64_t values = phase_.tokens * shape_.hidden_size;
+    const int64_t piece = (values + chips_ - 1) / chips_;
+    Op op;
+    op.kind = OpKind::kCollective;
+    op.vector = VectorKind::kResidualAdd;
+    op.site = site;
+    op.name = std::move(name);
+    op.elements = (chips_ - 1) * piece;
+    op.ring_steps = 2 * (chips_ - 1);
+    op.step_bytes = piece * kSumBytes;
+    op.memory_bytes = 2 * values * kSumBytes;
+    ops.push_back(op);
+  }
+
+  void push_argmax_gather(std::vector<Op>& ops) const {
+    if (chips_ == 1) return;
+    Op op;
+    op.kind = OpKind::kCollective;
+    op.vector = VectorKind::kArgmax;
+    op.site = SiteKind::kHead;
+    op.name = "argmax_gather";
+    op.elements = phase_.last_tokens * chips_;
+    op.ring_steps = chips_ - 1;
+    op.step_bytes = phase_.last_tokens * kPairBytes;
+    op.memory_bytes = 2 * op.elements * kPairBytes;
+    ops.push_back(op);
+  }
+
   void push_attention(std::vector<Op>& layer) const {
     const bool grows = phase_.context == 0;
     Op scores;
@@ -109,6 +152,7 @@ class PhaseLowering {
 
   const model::ModelShape& shape_;
   const Workload& workload_;
+  const int64_t chips_;
   const Phase phase_;
 };
 
@@ -156,8 +200,30 @@ Status check_inputs(const model::ModelShape& shape, const Workload& workload) {
 
 }  // namespace
 
-Result<ModelOps> lower(const model::ModelShape& shape, const Workload& workload) {
-  DOVETAIL_TRY_STATUS(check_inputs(shape, workload));
+Result<model::ModelShape> shard_shape(const model::ModelShape& shape, int64_t tensor_parallel) {
+  const int64_t chips = tensor_parallel;
+  if (chips < 1 || shape.num_heads % chips != 0) {
+    return invalid_argument(
+        fmt::format("{}: num_heads = {}, want a multiple of tensor_parallel = {}", shape.name,
+                    shape.num_heads, chips));
+  }
+  if (shape.num_kv_heads % chips != 0 && chips % shape.num_kv_heads != 0) {
+    return invalid_argument(
+        fmt::format("{}: num_kv_heads = {}, want a multiple or a divisor of tensor_parallel = {}",
+                    shape.name, shape.num_kv_heads, chips));
+  }
+  model::ModelShape shard = shape;
+  shard.num_heads /= chips;
+  shard.num_kv_heads = std::max<int64_t>(1, shape.num_kv_heads / chips);
+  shard.intermediate_size = (shape.intermediate_size + chips - 1) / chips;
+  shard.vocab_size = (shape.vocab_size + chips - 1) / chips;
+  return shard;
+}
+
+Result<ModelOps> lower(const model::ModelShape& whole, const Workload& workload,
+                       int64_t tensor_parallel) {
+  DOVETAIL_TRY_STATUS(check_inputs(whole, workload));
+  DOVETAIL_TRY(const model::ModelShape shape, shard_shape(whole, tensor_parallel));
   ModelOps ops;
   ops.num_layers = shape.num_layers;
   ops.prefill_context = workload.prompt_tokens;
@@ -169,8 +235,8 @@ Result<ModelOps> lower(const model::ModelShape& shape, const Workload& workload)
                          .context = workload.prompt_tokens};
   const Phase decode = {
       .tokens = workload.batch, .last_tokens = workload.batch, .query_tokens = 1, .context = 0};
-  ops.prefill = PhaseLowering(shape, workload, prefill).lower();
-  ops.decode = PhaseLowering(shape, workload, decode).lower();
+  ops.prefill = PhaseLowering(shape, workload, tensor_parallel, prefill).lower();
+  ops.decode = PhaseLowering(shape, workload, tensor_parallel, decode).lower();
   return ops;
 }
 

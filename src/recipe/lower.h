@@ -15,10 +15,11 @@
 namespace dovetail::recipe {
 
 enum class OpKind : uint8_t {
-  kLinear,  // y (m, n) = x (m, k) W (n, k); weights of `site`
-  kScores,  // per copy: queries (m, k = head_dim) against n = context keys
-  kValues,  // per copy: probabilities (m, k = context) against n = head_dim values
-  kVector,  // element-wise and row-wise work of the vector unit
+  kLinear,      // y (m, n) = x (m, k) W (n, k); weights of `site`
+  kScores,      // per copy: queries (m, k = head_dim) against n = context keys
+  kValues,      // per copy: probabilities (m, k = context) against n = head_dim values
+  kVector,      // element-wise and row-wise work of the vector unit
+  kCollective,  // chips exchange and combine values over a ring; `vector` says how they combine
 };
 
 enum class VectorKind : uint8_t {
@@ -45,7 +46,11 @@ struct Op {
   int64_t k = 0;                       // kValues: 0 in decode, the context takes its place
   int64_t n = 0;                       // kScores: 0 in decode
   int64_t copies = 1;                  // independent problems: batch * kv heads for attention
-  int64_t elements = 0;  // kVector: elements per run (softmax in decode: per context token)
+  int64_t elements = 0;      // kVector: elements per run (softmax in decode: per context token);
+                             // kCollective: values that a chip combines
+  int64_t ring_steps = 0;    // kCollective
+  int64_t step_bytes = 0;    // kCollective: that a chip sends and receives in each step
+  int64_t memory_bytes = 0;  // kCollective: a chip's own values in, the result out
   bool grows_with_context = false;  // decode: once per step with the step's context
 };
 
@@ -67,11 +72,26 @@ struct ModelOps {
   PhaseOps decode;
 };
 
+// What one of `tensor_parallel` chips holds of a model, the largest share where one does not
+// divide: query heads, KV heads, intermediate features and vocabulary are divided, hidden features
+// are not. KV heads fewer than chips are held by several. Source: Shoeybi et al., "Megatron-LM",
+// 2019; KV heads as in Pope et al., "Efficiently Scaling Transformer Inference", MLSys 2023.
+// Errors: kInvalidArgument (heads that chips do not divide; KV heads that neither divide nor are
+// divided by the chips).
+[[nodiscard]] Result<model::ModelShape> shard_shape(const model::ModelShape& shape,
+                                                    int64_t tensor_parallel);
+
 // Quantising activations and cached vectors is no op of this list: it belongs to the treatment of
 // the linear (of `kv`) that reads them, and `silicon` prices it there.
 // Errors: kInvalidArgument (a dimension below 1, prompt + output beyond max_positions, a product
-// that does not fit 2^53).
-[[nodiscard]] Result<ModelOps> lower(const model::ModelShape& shape, const Workload& workload);
+// that does not fit 2^53); those of shard_shape.
+//
+// tensor_parallel > 1: the ops of one chip, which are those of its shard_shape, and the
+// collectives. attn_o and mlp_down leave partial sums of all hidden features, which a ring adds at
+// bf16 (all ranks send 2 (t - 1) pieces of 1 / t); so does the embedding, whose rows are divided.
+// argmax over a share of the vocabulary ends with a ring that gathers (value, index) pairs.
+[[nodiscard]] Result<ModelOps> lower(const model::ModelShape& shape, const Workload& workload,
+                                     int64_t tensor_parallel = 1);
 
 // Multiply-accumulates of a whole request batch: linears, scores and values. An independent count
 // for tests and bounds.

@@ -117,6 +117,62 @@ TEST(TotalMacs, AgreesWithTheOpListOnRandomShapes) {
   }
 }
 
+TEST(Lower, OneOfEightChipsMatchesHandWorkedLlama3) {
+  const Workload workload{.name = "w", .prompt_tokens = 512, .output_tokens = 256, .batch = 2};
+  const auto ops = lower(llama3_8b(), workload, 8);
+  ASSERT_TRUE(ops.has_value()) << ops.error().message;
+  EXPECT_EQ(find(ops->prefill.layer, "attn_qkv").n, 512 + 2 * 128);
+  EXPECT_EQ(find(ops->prefill.layer, "attn_qkv").k, 4096);
+  EXPECT_EQ(find(ops->prefill.layer, "attn_o").k, 512);
+  EXPECT_EQ(find(ops->prefill.layer, "attn_o").n, 4096);
+  EXPECT_EQ(find(ops->prefill.layer, "mlp_gate_up").n, 28672 / 8);
+  EXPECT_EQ(find(ops->prefill.layer, "mlp_down").k, 14336 / 8);
+  EXPECT_EQ(find(ops->decode.after, "head").n, 128256 / 8);
+  EXPECT_EQ(find(ops->decode.layer, "scores").copies, 2);  // one KV head for each request
+  EXPECT_EQ(find(ops->decode.layer, "attn_norm").elements, 2 * 4096);
+  // 2 tokens of 4,096 sums in pieces of 1,024, fourteen steps; seven pieces are added.
+  for (const char* name : {"attn_all_reduce", "mlp_all_reduce"}) {
+    const Op& sum = find(ops->decode.layer, name);
+    EXPECT_EQ(sum.ring_steps, 14);
+    EXPECT_EQ(sum.step_bytes, 1024 * 2);
+    EXPECT_EQ(sum.elements, 7 * 1024);
+    EXPECT_EQ(sum.memory_bytes, 2 * 2 * 4096 * 2);
+    EXPECT_EQ(find(ops->prefill.layer, name).step_bytes, 512 * 1024 * 2);
+  }
+  EXPECT_EQ(find(ops->prefill.before, "embedding_all_reduce").step_bytes, 512 * 1024 * 2);
+  const Op& gather = find(ops->decode.after, "argmax_gather");
+  EXPECT_EQ(gather.ring_steps, 7);
+  EXPECT_EQ(gather.step_bytes, 2 * 8);
+  EXPECT_EQ(gather.elements, 16);
+}
+
+TEST(Lower, ChipsTogetherDoTheWholeModel) {
+  const Workload workload{.name = "w", .prompt_tokens = 33, .output_tokens = 9, .batch = 3};
+  for (const int64_t chips : {1, 2, 4, 8}) {
+    const auto ops = lower(llama3_8b(), workload, chips);
+    ASSERT_TRUE(ops.has_value()) << ops.error().message;
+    EXPECT_DOUBLE_EQ(static_cast<double>(chips) * macs_of_ops(*ops),
+                     total_macs(llama3_8b(), workload));
+  }
+}
+
+TEST(ShardShape, RepeatsKvHeadsAndRoundsUp) {
+  model::ModelShape shape = llama3_8b();
+  shape.intermediate_size = 14337;
+  const auto sixteen = shard_shape(shape, 16);
+  ASSERT_TRUE(sixteen.has_value());
+  EXPECT_EQ(sixteen->num_kv_heads, 1);  // each on two chips
+  EXPECT_EQ(sixteen->num_heads, 2);
+  EXPECT_EQ(sixteen->intermediate_size, 897);
+  EXPECT_EQ(sixteen->hidden_size, 4096);
+  EXPECT_EQ(shard_shape(shape, 3).error().message,
+            "llama-3-8b: num_heads = 32, want a multiple of tensor_parallel = 3");
+  shape.num_heads = 36;
+  shape.num_kv_heads = 6;
+  EXPECT_EQ(shard_shape(shape, 4).error().message,
+            "llama-3-8b: num_kv_heads = 6, want a multiple or a divisor of tensor_parallel = 4");
+}
+
 TEST(Lower, RejectsWhatCannotRun) {
   const Workload workload{.name = "long", .prompt_tokens = 8192, .output_tokens = 1, .batch = 1};
   const auto too_long = lower(llama3_8b(), workload);

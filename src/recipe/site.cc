@@ -101,6 +101,11 @@ Result<Rotation> parse_rotation(std::string_view name) {
   return invalid_argument(fmt::format("rotation '{}', want none, r1 or r1r2", name));
 }
 
+model::ModelShape rotated_shape(model::ModelShape shape, Rotation rotation) {
+  if (rotation != Rotation::kNone) shape.tied_embedding = false;
+  return shape;
+}
+
 int64_t stored_bits_per_cached_token(const KvTreatment& treatment, int64_t head_dim) {
   return formats::stored_bits_per_kv_vector(treatment.keys, head_dim) +
          formats::stored_bits_per_kv_vector(treatment.values, head_dim);

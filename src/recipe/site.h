@@ -87,6 +87,8 @@ enum class Rotation : uint8_t {
 };
 [[nodiscard]] std::string_view rotation_name(Rotation rotation);  // "none", "r1", "r1r2"
 [[nodiscard]] Result<Rotation> parse_rotation(std::string_view name);
+// What a model of this shape is after rotation: an embedding that was tied is not.
+[[nodiscard]] model::ModelShape rotated_shape(model::ModelShape shape, Rotation rotation);
 
 // What stays of every layer's structure, the same in all of them; which channels and heads that
 // are, calibration text says (compress/prune.h). 0: all of the model's.

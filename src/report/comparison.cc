@@ -313,12 +313,16 @@ std::vector<double> loss_ratios(const Json& from, const Json& to) {
 ChangeGroup loss_table_group(const Json& from, const Json& to) {
   ChangeGroup group{"Loss table", Role::kLearned};
   if (at_key(from, "menu") != at_key(to, "menu")) return group;
-  const Json before = by_text(list_at(from, "loss_table"), "product");
   for (const Json& table : list_at(to, "loss_table")) {
-    const std::string name = text_at(table, "product");
-    if (!before.contains(name)) continue;
-    const std::vector<double> ratios = loss_ratios(before[name], table);
+    std::string name = text_at(table, "product");
+    Json product = {{"name", name}};
+    if (table.contains("rotation")) product["rotation"] = table["rotation"];
+    const Json* const before = loss_table_of(from, product);
+    if (before == nullptr) continue;
+    const std::vector<double> ratios = loss_ratios(*before, table);
     if (ratios.empty()) continue;
+    if (list_at(to, "menu.rotations").size() > 1)
+      name += fmt::format(" rotated by {}", text_at(table, "rotation"));
     group.changes.push_back(
         {name + ": losses of single sites", "",
          fmt::format("{} losses changed, median x{:.3g}", ratios.size(), ratios[ratios.size() / 2]),

@@ -201,11 +201,10 @@ std::string wide_words(const Json& product, const std::string& kind, const WideS
 }
 
 // Sites of one product, each kind and treatment one line, the dearest in loss first.
-void add_wide_sites(const Json& record, size_t product_index, const Json& product,
-                    ExplanationPart& part) {
-  const Json& tables = list_at(record, "loss_table");
-  if (product_index >= tables.size() || !product.contains("recipe")) return;
-  const Json& sites = list_at(tables[product_index], "sites");
+void add_wide_sites(const Json& record, const Json& product, ExplanationPart& part) {
+  const Json* const table = loss_table_of(record, product);
+  if (table == nullptr || !product.contains("recipe")) return;
+  const Json& sites = list_at(*table, "sites");
   const Json& linear = list_at(record, "menu.linear");
   const std::string common = common_treatment(product);
   const auto common_index = index_of(linear, common);
@@ -219,8 +218,8 @@ void add_wide_sites(const Json& record, size_t product_index, const Json& produc
     const auto row = index_of(sites, site);
     if (kind == "kv" || !here || !row || !common_index) continue;
     if (bits_of(treatment) <= bits_of(common)) continue;
-    const auto loss = loss_at(tables[product_index], *row, *here);
-    const auto narrower = loss_at(tables[product_index], *row, *common_index);
+    const auto loss = loss_at(*table, *row, *here);
+    const auto narrower = loss_at(*table, *row, *common_index);
     if (!loss || !narrower) continue;
     WideSites& group = wide[{kind, treatment}];
     group.treatment = treatment;
@@ -504,7 +503,7 @@ ExplanationPart why_these_bits(const Json& record, const Json& scenario) {
     if (!products[i].contains("recipe")) continue;
     part.lines.push_back(fmt::format("{}: most sites take {}.", text_at(products[i], "name"),
                                      common_treatment(products[i])));
-    add_wide_sites(record, i, products[i], part);
+    add_wide_sites(record, products[i], part);
     if (const Json& resident = products[i].value("resident_frac", Json::object());
         !resident.empty()) {
       part.lines.push_back(fmt::format(

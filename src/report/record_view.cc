@@ -254,12 +254,31 @@ std::string describe_chip(const Json& chip) {
                              number_at(units[0], "cols"), number_at(units[0], "depth"),
                              text_at(units[0], "format_set"));
   }
+  const double chips = number_at(chip, "scale_up.tensor_parallel", 1);
   return fmt::format(
-      "{}, {:.0f} core{} of {} at {:.0f} MHz, {:.0f} lanes, {:g} MiB SRAM, {:.0f} x {}",
-      node_words(text_at(chip, "node")), number_at(chip, "cores"),
-      number_at(chip, "cores") > 1 ? "s" : "", unit_words, number_at(chip, "clock_mhz"),
-      number_at(chip, "vector_lanes"), number_at(chip, "sram_mib"),
+      "{}{}, {:.0f} core{} of {} at {:.0f} MHz, {:.0f} lanes, {:g} MiB SRAM, {:.0f} x {}",
+      chips > 1 ? fmt::format("{:.0f} chips, each ", chips) : "", node_words(text_at(chip, "node")),
+      number_at(chip, "cores"), number_at(chip, "cores") > 1 ? "s" : "", unit_words,
+      number_at(chip, "clock_mhz"), number_at(chip, "vector_lanes"), number_at(chip, "sram_mib"),
       number_at(chip, "dram.channels"), text_at(chip, "dram.kind"));
+}
+
+namespace {
+
+// Records from before rotations name none.
+std::string rotation_of(const Json& json) {
+  return json.contains("rotation") ? text_at(json, "rotation") : "none";
+}
+
+}  // namespace
+
+const Json* loss_table_of(const Json& record, const Json& product) {
+  for (const Json& table : list_at(record, "loss_table")) {
+    if (text_at(table, "product") == text_at(product, "name") &&
+        rotation_of(table) == rotation_of(product))
+      return &table;
+  }
+  return nullptr;
 }
 
 std::string describe_recipe(const Json& product) {
@@ -273,6 +292,7 @@ std::string describe_recipe(const Json& product) {
   for (const auto& [name, count] : counts) order.emplace_back(-count, name);
   std::sort(order.begin(), order.end());
   std::string words = fmt::format("{:.2f} bits/weight", number_at(product, "bits_per_weight"));
+  if (rotation_of(product) != "none") words += fmt::format(", rotated by {}", rotation_of(product));
   constexpr size_t kMaxNamed = 4;
   for (size_t i = 0; i < std::min(order.size(), kMaxNamed); ++i) {
     words += fmt::format("{} {} x{}", i == 0 ? ":" : ",", order[i].second, -order[i].first);

@@ -38,8 +38,11 @@ inline constexpr int kOldestRecordVersion = 1;  // without prices, tornado, roof
 [[nodiscard]] std::string method_words(const std::string& method);
 [[nodiscard]] std::string unit_words(const std::string& unit);
 [[nodiscard]] std::string describe_chip(const Json& chip);
-// "4.3 bits: int4_g128+a:int8_token x62, int3_g32... x31" of one product's recipe.
+// "4.3 bits, rotated by r1r2: int4_g128+a:int8_token x62, int3_g32... x31" of one product's recipe.
 [[nodiscard]] std::string describe_recipe(const Json& product);
+
+// The losses of a point's product under its rotation; null if the record holds none.
+[[nodiscard]] const Json* loss_table_of(const Json& record, const Json& product);
 
 // What read() returns; an error where it meets a value of another kind than it wants. check_record
 // names the place of the commonest; this is for whatever else a damaged record may hold.

@@ -25,6 +25,22 @@ TEST(RecordView, DescribesAChipAndARecipeInOneLine) {
             "4.30 bits/weight: bf16 x1, fp8_e4m3fn x1, int4_g32 x1, int8 x1 and 2 more");
 }
 
+TEST(RecordView, ARotatedProductSaysSoAndHasItsOwnLosses) {
+  Json record = page_test_record();
+  Json product = record["scenarios"][0]["recommendation"]["products"][0];
+  record["loss_table"] = {{{"product", "other"}},
+                          {{"product", "chat"}, {"rotation", "none"}, {"mark", 1}},
+                          {{"product", "chat"}, {"rotation", "r1r2"}, {"mark", 2}}};
+  EXPECT_EQ(loss_table_of(record, product)->at("mark"), 1);  // as records from before name none
+  product["rotation"] = "r1r2";
+  EXPECT_EQ(loss_table_of(record, product)->at("mark"), 2);
+  EXPECT_EQ(describe_recipe(product),
+            "4.30 bits/weight, rotated by r1r2: bf16 x1, fp8_e4m3fn x1, int4_g32 x1, int8 x1 and 2 "
+            "more");
+  product["rotation"] = "r1";
+  EXPECT_EQ(loss_table_of(record, product), nullptr);
+}
+
 TEST(RecordView, DurationsReadWell) {
   EXPECT_EQ(show_ns(2.5e9), "2.5 s");
   EXPECT_EQ(show_ns(1.83e7), "18.3 ms");

@@ -71,6 +71,7 @@ AxisValues largest_positions(const Space& space) {
   at(result, Axis::kCols) = position_of_largest(space.cols);
   at(result, Axis::kDepth) = position_of_largest(space.depth);
   at(result, Axis::kVectorLanes) = position_of_largest(space.vector_lanes);
+  at(result, Axis::kHadamardLanes) = position_of_largest(space.hadamard_lanes);
   at(result, Axis::kDecoder) = position_of_largest(space.decoder_values_per_cycle);
   at(result, Axis::kAccumulator) = position_of_largest(space.accumulator_kib);
   at(result, Axis::kWeightBuffer) = position_of_largest(space.weight_buffer_kib);
@@ -108,6 +109,7 @@ Result<Block> BudgetScreen::block(int64_t index) const {
     return block;
   }
   DOVETAIL_TRY(const silicon::ChipLimits base, costs_.limits(chip));
+  block.num_chips = static_cast<double>(base.num_chips);
   block.area_mm2 = base.area_mm2;
   block.peak_power_mw = base.peak_power_mw;
   block.dram_device_mw = base.peak_power_mw - base.die_peak_power_mw;
@@ -182,7 +184,7 @@ Status BudgetScreen::fit_wires(Block& block, const AxisValues& roomy, chip::Chip
 
 Limit BudgetScreen::judge(const Figures& chip) const {
   if (chip.dram_gb_per_s > budget_.max_dram_gb_per_s) return Limit::kDramBandwidth;
-  if (chip.area_mm2 > budget_.max_area_mm2) return Limit::kArea;
+  if (chip.area_mm2 > max_area_mm2(chip)) return Limit::kArea;
   if (chip.peak_power_mw > budget_.max_peak_power_w * kMilliwattPerWatt) return Limit::kPeakPower;
   if (chip.die_peak_power_mw >
       chip.area_mm2 * budget_.max_power_density_w_per_mm2 * kMilliwattPerWatt) {
@@ -193,7 +195,7 @@ Limit BudgetScreen::judge(const Figures& chip) const {
 }
 
 bool BudgetScreen::near_a_limit(const Figures& chip) const {
-  return close_to(chip.area_mm2, budget_.max_area_mm2) ||
+  return close_to(chip.area_mm2, max_area_mm2(chip)) ||
          close_to(chip.peak_power_mw, budget_.max_peak_power_w * kMilliwattPerWatt) ||
          close_to(chip.die_peak_power_mw,
                   chip.area_mm2 * budget_.max_power_density_w_per_mm2 * kMilliwattPerWatt);
@@ -203,7 +205,8 @@ Result<Limit> BudgetScreen::classify_exactly(const AxisValues& position) const {
   const chip::Chip chip = chip_of(space_, position);
   if (!chip::check_chip(chip).has_value()) return Limit::kBuffers;
   DOVETAIL_TRY(const silicon::ChipLimits limits, costs_.limits(chip));
-  return judge({.area_mm2 = limits.area_mm2,
+  return judge({.num_chips = static_cast<double>(limits.num_chips),
+                .area_mm2 = limits.area_mm2,
                 .peak_power_mw = limits.peak_power_mw,
                 .die_peak_power_mw = limits.die_peak_power_mw,
                 .price_usd = limits.die_price_usd + limits.dram_price_usd,
@@ -213,7 +216,8 @@ Result<Limit> BudgetScreen::classify_exactly(const AxisValues& position) const {
 Result<Limit> BudgetScreen::classify(const Block& block, const AxisValues& position, double area,
                                      double power_sum) const {
   const double power = peak_power(block, area, power_sum);
-  const Figures chip{.area_mm2 = area,
+  const Figures chip{.num_chips = block.num_chips,
+                     .area_mm2 = area,
                      .peak_power_mw = power,
                      .die_peak_power_mw = power - block.dram_device_mw,
                      .dram_gb_per_s = block.dram_gb_per_s};
@@ -232,7 +236,8 @@ Result<BudgetScreen::Excess> BudgetScreen::excess(const AxisValues& position) co
   const double power_w = limits.peak_power_mw / kMilliwattPerWatt;
   const std::array<Excess, 5> all = {{
       {limits.dram_gb_per_s / budget_.max_dram_gb_per_s, Limit::kDramBandwidth},
-      {limits.area_mm2 / budget_.max_area_mm2, Limit::kArea},
+      {limits.area_mm2 / static_cast<double>(limits.num_chips) / budget_.max_area_mm2,
+       Limit::kArea},
       {power_w / budget_.max_peak_power_w, Limit::kPeakPower},
       {limits.die_peak_power_mw / kMilliwattPerWatt / limits.area_mm2 /
            budget_.max_power_density_w_per_mm2,

@@ -40,7 +40,8 @@ inline constexpr int64_t kNumLimits = 7;
 struct Block {
   AxisValues position{};  // inner axes at 0
   int64_t first_index = 0;
-  double area_mm2 = 0;  // of the chip with the largest value on every inner axis
+  double num_chips = 1;
+  double area_mm2 = 0;  // of the chip with the largest value on every inner axis; all its dies
   double sqrt_area_mm = 0;
   double peak_power_mw = 0;
   double dram_device_mw = 0;  // part of the peak power that is not the die's; of every chip here
@@ -94,12 +95,16 @@ class BudgetScreen {
   // Finds the wire term and checks the sums. `chip`: of the block, its inner axes are moved.
   Status fit_wires(Block& block, const AxisValues& roomy, chip::Chip& chip) const;
   struct Figures {
+    double num_chips = 1;
     double area_mm2 = 0;
     double peak_power_mw = 0;
     double die_peak_power_mw = 0;  // without the DRAM devices: what W/mm2 is about
     double price_usd = 0;
     double dram_gb_per_s = 0;
   };
+  [[nodiscard]] double max_area_mm2(const Figures& chip) const {
+    return budget_.max_area_mm2 * chip.num_chips;
+  }
   [[nodiscard]] Limit judge(const Figures& chip) const;
   [[nodiscard]] bool near_a_limit(const Figures& chip) const;
 
@@ -113,7 +118,7 @@ class BudgetScreen {
   bool price_limited_ = false;
 };
 
-// Per axis: the position of the largest value of its list (axes of names: 0).
+// Per axis: the position of the largest value of its list (axes without an order: 0).
 [[nodiscard]] AxisValues largest_positions(const Space& space);
 
 }  // namespace dovetail::search

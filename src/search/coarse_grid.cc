@@ -5,9 +5,11 @@
 namespace dovetail::search {
 namespace {
 
-bool is_list_of_names(size_t axis) {
+// Lists without an order in what a chip costs.
+bool is_kept_whole(size_t axis) {
   return axis == static_cast<size_t>(Axis::kNode) || axis == static_cast<size_t>(Axis::kDramKind) ||
-         axis == static_cast<size_t>(Axis::kFormatSet);
+         axis == static_cast<size_t>(Axis::kFormatSet) ||
+         axis == static_cast<size_t>(Axis::kTensorParallel);
 }
 
 // `count` positions of 0..length-1, evenly spread, both ends among them if count > 1.
@@ -39,7 +41,7 @@ CoarseGrid coarse_grid(const Space& space, int64_t max_chips) {
   while (size() > max_chips) {
     size_t longest = kNumAxes;
     for (size_t axis = 0; axis < counts.size(); ++axis) {
-      if (is_list_of_names(axis) || counts[axis] == 1) continue;
+      if (is_kept_whole(axis) || counts[axis] == 1) continue;
       if (longest == kNumAxes || counts[axis] > counts[longest]) longest = axis;
     }
     if (longest == kNumAxes) break;
@@ -62,6 +64,7 @@ CoarseGrid coarse_grid(const Space& space, int64_t max_chips) {
   thin(Axis::kAccumulator, grid.space.accumulator_kib);
   thin(Axis::kWeightBuffer, grid.space.weight_buffer_kib);
   thin(Axis::kVectorLanes, grid.space.vector_lanes);
+  thin(Axis::kHadamardLanes, grid.space.hadamard_lanes);
   thin(Axis::kDecoder, grid.space.decoder_values_per_cycle);
   thin(Axis::kActivationBuffer, grid.space.activation_buffer_kib);
   return grid;

@@ -17,7 +17,7 @@ struct CoarseGrid {
 };
 
 // Lists of numbers are thinned, the longest first, until at most `max_chips` are left or every one
-// has a single value; nodes, DRAM kinds and format sets all stay.
+// has a single value; nodes, DRAM kinds, format sets and chips all stay.
 [[nodiscard]] CoarseGrid coarse_grid(const Space& space, int64_t max_chips);
 
 // The index in the whole space of a chip of the grid.

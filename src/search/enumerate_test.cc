@@ -51,7 +51,8 @@ CostRange best_by_brute_force(const Product& product, const Space& space, const 
     if (!chip::check_chip(chip).has_value()) continue;
     const silicon::ChipLimits limits = product.costs->limits(chip).value();
     const double power_w = limits.peak_power_mw / 1e3;
-    if (limits.area_mm2 > budget.max_area_mm2 || power_w > budget.max_peak_power_w ||
+    if (limits.area_mm2 > budget.max_area_mm2 * static_cast<double>(limits.num_chips) ||
+        power_w > budget.max_peak_power_w ||
         limits.die_peak_power_mw / 1e3 / limits.area_mm2 > budget.max_power_density_w_per_mm2 ||
         limits.dram_gb_per_s > budget.max_dram_gb_per_s) {
       continue;
@@ -93,6 +94,37 @@ TEST(Enumerate, CorrectnessFindsTheBestOfAllChips) {
       }
     }
   }
+}
+
+// Nine heads: three chips can share the model, two cannot.
+TEST(Enumerate, CorrectnessChoosesHowManyChipsShareTheModel) {
+  const synthetic::Model model = make_model(1);
+  Space space = synthetic::random_space(32);
+  space.tensor_parallel = {1, 2, 3};
+  space.link_kind = "c2c";
+  space.links = 1;
+  Budget budget = synthetic::edge_budget();
+  budget.max_peak_power_w = budget.max_sustained_power_w = 60;
+  budget.max_dram_gb_per_s = 160;
+  const auto result = enumerate({model.product}, space, budget, four_scenarios(),
+                                {.top_k = 4, .max_gap_frac = 1e-3}, {});
+  ASSERT_TRUE(result.has_value()) << result.error().message;
+  EXPECT_TRUE(result->stats.exact);
+  EXPECT_GT(result->stats.rejected.at("tensor_parallel"), 0);
+  int shared = 0;
+  for (const ScenarioResult& scenario : result->scenarios) {
+    ASSERT_TRUE(scenario.feasible);
+    const CostRange best = best_by_brute_force(model.product, space, budget, scenario.scenario);
+    EXPECT_LE(scenario.best.objective, best.upper * (1 + 1e-9));
+    EXPECT_GE(scenario.best.objective, best.lower * (1 - 1e-9));
+    shared += scenario.best.chip.scale_up.tensor_parallel == 3 ? 1 : 0;
+  }
+  EXPECT_GE(shared, 1);  // the quickest is three chips
+  EXPECT_LE(shared, 3);  // the least energy is not
+  const auto alone = enumerate({model.product}, synthetic::random_space(32), budget,
+                               four_scenarios(), {.top_k = 4, .max_gap_frac = 1e-3}, {});
+  ASSERT_TRUE(alone.has_value());
+  EXPECT_LT(result->scenarios[0].best.objective, alone->scenarios[0].best.objective);
 }
 
 TEST(Enumerate, CorrectnessFrontCoversEveryChip) {

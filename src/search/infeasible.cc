@@ -1,6 +1,7 @@
 #include "search/infeasible.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <utility>
 
@@ -15,9 +16,11 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 std::string describe(const chip::Chip& chip) {
   const chip::MatrixUnit& unit = chip.units.front();
-  return fmt::format("{} core(s) of {} x {} x {} {} at {} MHz, {} MiB SRAM, {} channel(s) of {}",
-                     chip.cores, unit.rows, unit.cols, unit.depth, unit.format_set, chip.clock_mhz,
-                     chip.sram_mib, chip.dram.channels, chip.dram.kind);
+  const int64_t chips = chip.scale_up.tensor_parallel;
+  return fmt::format("{}{} core(s) of {} x {} x {} {} at {} MHz, {} MiB SRAM, {} channel(s) of {}",
+                     chips > 1 ? fmt::format("{} chips with ", chips) : "", chip.cores, unit.rows,
+                     unit.cols, unit.depth, unit.format_set, chip.clock_mhz, chip.sram_mib,
+                     chip.dram.channels, chip.dram.kind);
 }
 
 std::string rejected_counts(const EnumerateStats& stats) {
@@ -100,17 +103,18 @@ Result<Reach> reach_of(const std::vector<Product>& products, const chip::Chip& c
   return reach;
 }
 
-// The first block inside the budget of every (format set, SRAM) stands for its kind.
+// The first block inside the budget of every (format set, SRAM, chips) stands for its kind.
 Result<std::string> nearest_loss(const std::vector<Product>& products, const BudgetScreen& screen,
                                  double cap) {
-  std::vector<std::pair<int64_t, int64_t>> seen;
+  std::vector<std::array<int64_t, 3>> seen;
   Reach best;
   best.missing_bytes = kInfinity;
   chip::Chip best_chip;
   const AxisValues largest = largest_positions(screen.space());
   for (int64_t index = 0; index < screen.num_blocks(); ++index) {
     DOVETAIL_TRY(const Block block, screen.block(index));
-    const std::pair kind{at(block.position, Axis::kFormatSet), at(block.position, Axis::kSram)};
+    const std::array kind{at(block.position, Axis::kFormatSet), at(block.position, Axis::kSram),
+                          at(block.position, Axis::kTensorParallel)};
     if (std::ranges::find(seen, kind) != seen.end()) continue;
     DOVETAIL_TRY(const BlockSummary summary, screen.summarise(block));
     if (summary.count[0] == 0) continue;

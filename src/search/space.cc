@@ -1,5 +1,6 @@
 #include "search/space.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string_view>
@@ -63,6 +64,10 @@ int64_t num_chips(const Space& space) {
   return count;
 }
 
+int64_t most_tensor_parallel(const Space& space) {
+  return std::ranges::max(space.tensor_parallel);
+}
+
 chip::Chip chip_at(const Space& space, int64_t index) {
   DOVETAIL_CHECK(index >= 0 && index < num_chips(space));
   chip::Chip chip = chip_of(space, split_index(axis_lengths(space), index));
@@ -79,6 +84,7 @@ Status check_space(const Space& space) {
   DOVETAIL_TRY_STATUS(check_list<int64_t>("cols", space.cols, 1));
   DOVETAIL_TRY_STATUS(check_list<int64_t>("depth", space.depth, 1));
   DOVETAIL_TRY_STATUS(check_list<int64_t>("vector_lanes", space.vector_lanes, 1));
+  DOVETAIL_TRY_STATUS(check_list<int64_t>("hadamard_lanes", space.hadamard_lanes, 0));
   DOVETAIL_TRY_STATUS(
       check_list<int64_t>("decoder_values_per_cycle", space.decoder_values_per_cycle, 1));
   DOVETAIL_TRY_STATUS(check_list<int64_t>("weight_buffer_kib", space.weight_buffer_kib, 1));
@@ -90,6 +96,11 @@ Status check_space(const Space& space) {
   if (!(space.dram_capacity_gib > 0) || !std::isfinite(space.dram_capacity_gib)) {
     return invalid_argument(
         fmt::format("dram_capacity_gib = {}, want > 0", space.dram_capacity_gib));
+  }
+  DOVETAIL_TRY_STATUS(check_list<int64_t>("tensor_parallel", space.tensor_parallel, 1));
+  if (most_tensor_parallel(space) > 1 && space.links < 1) {
+    return invalid_argument(fmt::format("links = {}, want at least 1 where tensor_parallel is {}",
+                                        space.links, most_tensor_parallel(space)));
   }
   int64_t count = 1;
   for (const int64_t length : axis_lengths(space)) {

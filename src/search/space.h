@@ -24,7 +24,8 @@ struct FormatSet {
   }
 };
 
-// Every list is one axis. A chip has one matrix unit per core.
+// Every list is one axis. A chip has one matrix unit per core. Capacity is of one chip; links are
+// on every chip that shares a model, a chip alone has none.
 struct Space {
   std::vector<std::string> nodes;
   std::vector<double> clock_mhz;
@@ -34,6 +35,7 @@ struct Space {
   std::vector<int64_t> cols;
   std::vector<int64_t> depth;
   std::vector<int64_t> vector_lanes;
+  std::vector<int64_t> hadamard_lanes = {0};
   std::vector<int64_t> decoder_values_per_cycle;
   std::vector<int64_t> weight_buffer_kib;
   std::vector<int64_t> activation_buffer_kib;
@@ -42,6 +44,9 @@ struct Space {
   std::vector<std::string> dram_kinds;
   std::vector<int64_t> dram_channels;
   double dram_capacity_gib = 4;
+  std::vector<int64_t> tensor_parallel = {1};
+  std::string link_kind = "nvlink4";
+  int64_t links = 0;
 
   template <typename V, typename S>
   static void visit(V& v, S& s) {
@@ -58,6 +63,11 @@ struct Space {
               {.min = 1, .max = 128, .required = true, .help = "reduction per cycle"});
     v.numbers("vector_lanes", s.vector_lanes,
               {.min = 1, .max = 4096, .required = true, .help = "FP32 lanes per core"});
+    v.numbers("hadamard_lanes", s.hadamard_lanes,
+              {.min = 0,
+               .max = 4096,
+               .help = "elements per cycle and core of the online Hadamard "
+                       "unit; 0: none"});
     v.numbers("decoder_values_per_cycle", s.decoder_values_per_cycle,
               {.min = 1, .max = 65536, .required = true, .help = "decoder width per core"});
     v.numbers("weight_buffer_kib", s.weight_buffer_kib,
@@ -74,18 +84,26 @@ struct Space {
               {.min = 1, .max = 256, .required = true, .help = "channels"});
     v.number("dram_capacity_gib", s.dram_capacity_gib,
              {.min = 0.0625, .max = 4096, .required = true, .help = "DRAM capacity"});
+    v.numbers("tensor_parallel", s.tensor_parallel,
+              {.min = 1, .max = chip::kMaxTensorParallel, .help = "chips that share every layer"});
+    v.text("link_kind", s.link_kind, {.help = "entry of data/technology/links.toml"});
+    v.number("links", s.links,
+             {.min = 0, .max = 256, .help = "links of a chip where several share a model"});
   }
 };
 
 // Number of chips in the cross product, before any limit.
 [[nodiscard]] int64_t num_chips(const Space& space);
+// The most chips that share a model.
+[[nodiscard]] int64_t most_tensor_parallel(const Space& space);
 // The chip at an index of [0, num_chips). Named "c<index>".
 [[nodiscard]] chip::Chip chip_at(const Space& space, int64_t index);
 // Errors: kInvalidArgument naming the list and the entry (duplicates, unknown names are for
 // silicon).
 [[nodiscard]] Status check_space(const Space& space);
 
-// Limits of the silicon. Power is always limited.
+// Limits of the silicon. Power is always limited. Area and W/mm2 are of every die; power, price and
+// DRAM bandwidth are of all chips that share a model.
 struct Budget {
   double max_area_mm2 = 100;
   double max_peak_power_w = 10;

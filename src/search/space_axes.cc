@@ -11,8 +11,10 @@ AxisValues axis_lengths(const Space& space) {
   set(Axis::kDramKind, space.dram_kinds.size());
   set(Axis::kDramChannels, space.dram_channels.size());
   set(Axis::kFormatSet, space.format_sets.size());
+  set(Axis::kHadamardLanes, space.hadamard_lanes.size());
   set(Axis::kClock, space.clock_mhz.size());
   set(Axis::kSram, space.sram_mib.size());
+  set(Axis::kTensorParallel, space.tensor_parallel.size());
   set(Axis::kCores, space.cores.size());
   set(Axis::kRows, space.rows.size());
   set(Axis::kCols, space.cols.size());
@@ -57,10 +59,14 @@ chip::Chip chip_of(const Space& space, const AxisValues& position) {
                         .depth = pick(space.depth, Axis::kDepth),
                         .sharing = set.sharing,
                         .pairs = set.pairs});
+  chip.hadamard_lanes = pick(space.hadamard_lanes, Axis::kHadamardLanes);
   chip.sram_mib = pick(space.sram_mib, Axis::kSram);
   chip.dram = {.kind = pick(space.dram_kinds, Axis::kDramKind),
                .channels = pick(space.dram_channels, Axis::kDramChannels),
                .capacity_gib = space.dram_capacity_gib};
+  const int64_t chips = pick(space.tensor_parallel, Axis::kTensorParallel);
+  chip.scale_up = {
+      .tensor_parallel = chips, .link_kind = space.link_kind, .links = chips > 1 ? space.links : 0};
   set_inner_axes(space, position, chip);
   return chip;
 }

@@ -15,8 +15,10 @@ enum class Axis : uint8_t {
   kDramKind,
   kDramChannels,
   kFormatSet,
+  kHadamardLanes,
   kClock,
   kSram,
+  kTensorParallel,
   kCores,
   kRows,
   kCols,
@@ -27,7 +29,7 @@ enum class Axis : uint8_t {
   kDecoder,
   kActivationBuffer,
 };
-inline constexpr int64_t kNumAxes = 15;
+inline constexpr int64_t kNumAxes = 16;
 
 using AxisValues = std::array<int64_t, kNumAxes>;  // per axis: a length, or a position in its list
 

@@ -70,6 +70,28 @@ TEST(Space, CorrectnessInnerAxesVaryFirst) {
   EXPECT_EQ(first.units.at(0).format_set, "w8a8");
 }
 
+TEST(Space, CorrectnessChipsThatShareAModelHaveLinksAndOneAloneHasNone) {
+  Space space = small_space();
+  const int64_t before = num_chips(space);
+  space.tensor_parallel = {1, 8};
+  EXPECT_THAT(check_space(space).error().message,
+              HasSubstr("links = 0, want at least 1 where tensor_parallel is 8"));
+  space.links = 6;
+  space.link_kind = "c2c";
+  ASSERT_TRUE(check_space(space).has_value());
+  ASSERT_EQ(num_chips(space), 2 * before);
+  EXPECT_EQ(most_tensor_parallel(space), 8);
+  int64_t shared = 0;
+  for (int64_t index = 0; index < num_chips(space); ++index) {
+    const chip::Chip chip = chip_at(space, index);
+    EXPECT_TRUE(chip::check_chip(chip).has_value());
+    EXPECT_EQ(chip.scale_up.links, chip.scale_up.tensor_parallel > 1 ? 6 : 0);
+    EXPECT_EQ(chip.scale_up.link_kind, "c2c");
+    shared += chip.scale_up.tensor_parallel == 8 ? 1 : 0;
+  }
+  EXPECT_EQ(shared, before);
+}
+
 TEST(Space, ErrorNamesListAndEntry) {
   Space space = small_space();
   space.cols.push_back(16);

@@ -217,6 +217,11 @@ Result<Bound> Sweep::bound_chip(const chip::Chip& chip, ChipSolver& solver,
     return std::ranges::none_of(lower, [](double value) { return value < kImpossible; });
   };
   if (!impossible(bound.lower)) return bound;
+  for (const Product& product : questions_.products()) {
+    if (product.costs->can_share(chip)) continue;
+    bound.impossible_by = "tensor_parallel";
+    return bound;
+  }
   std::vector<double> with_memory;
   for (silicon::CostTable& table : tables) table.dram_bytes = std::numeric_limits<double>::max();
   solver.bound(tables, with_memory);
@@ -336,9 +341,10 @@ void Sweep::drop_impossible() {
 void Sweep::prepare_findings() {
   double least_area = kImpossible;
   for (const Unit& unit : units_) least_area = std::min(least_area, unit.min_area_mm2);
-  if (units_.empty()) least_area = screen_.budget().max_area_mm2;
-  findings_.emplace(targets_, questions_.count(), params_, least_area,
-                    screen_.budget().max_area_mm2);
+  const double most_area =
+      screen_.budget().max_area_mm2 * static_cast<double>(most_tensor_parallel(screen_.space()));
+  if (units_.empty()) least_area = most_area;
+  findings_.emplace(targets_, questions_.count(), params_, least_area, most_area);
 }
 
 void Sweep::finish() {

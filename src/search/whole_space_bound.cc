@@ -20,7 +20,9 @@ constexpr double kMilliwattPerWatt = 1e3;
 constexpr std::array kNumberAxes = {Axis::kDramChannels, Axis::kClock,      Axis::kSram,
                                     Axis::kCores,        Axis::kRows,       Axis::kCols,
                                     Axis::kDepth,        Axis::kVectorLanes};
-constexpr std::array kNameAxes = {Axis::kNode, Axis::kDramKind, Axis::kFormatSet};
+// More chips may be slower or quicker, so they have no order either.
+constexpr std::array kNameAxes = {Axis::kNode, Axis::kDramKind, Axis::kFormatSet,
+                                  Axis::kTensorParallel};
 // More of these costs energy of its own (leakage, longer wires, a higher voltage), so that only a
 // box with one value of each has a bound on energy.
 constexpr std::array kEnergyAxes = {Axis::kClock, Axis::kSram, Axis::kDramChannels};
@@ -90,6 +92,7 @@ Bounding::Bounding(const ChipQuestions& questions, const Space& space, const Bud
   add(Axis::kFormatSet, space.format_sets);
   add(Axis::kClock, space.clock_mhz);
   add(Axis::kSram, space.sram_mib);
+  add(Axis::kTensorParallel, space.tensor_parallel);
   add(Axis::kCores, space.cores);
   add(Axis::kRows, space.rows);
   add(Axis::kCols, space.cols);
@@ -97,6 +100,7 @@ Bounding::Bounding(const ChipQuestions& questions, const Space& space, const Bud
   add(Axis::kAccumulator, space.accumulator_kib);
   add(Axis::kWeightBuffer, space.weight_buffer_kib);
   add(Axis::kVectorLanes, space.vector_lanes);
+  add(Axis::kHadamardLanes, space.hadamard_lanes);
   add(Axis::kDecoder, space.decoder_values_per_cycle);
   add(Axis::kActivationBuffer, space.activation_buffer_kib);
 }
@@ -120,7 +124,8 @@ Status Bounding::judge(const SweepTarget& target, Scratch& scratch, Box& box) co
   const auto breaks = [](double value, double limit) {
     return value > limit * (1 + kRoundingFrac);
   };
-  if (breaks(least.area_mm2, budget_.max_area_mm2) || breaks(price, budget_.max_price_usd) ||
+  const double max_area_mm2 = budget_.max_area_mm2 * static_cast<double>(least.num_chips);
+  if (breaks(least.area_mm2, max_area_mm2) || breaks(price, budget_.max_price_usd) ||
       breaks(least.dram_gb_per_s, budget_.max_dram_gb_per_s) ||
       breaks(least.peak_power_mw, budget_.max_peak_power_w * kMilliwattPerWatt)) {
     box.bound = kImpossible;

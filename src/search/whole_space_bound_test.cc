@@ -35,6 +35,11 @@ Space wide_space(uint64_t seed) {
   space.sram_mib = {4, 0.25, 1, 12};
   space.dram_channels = {2, 1, 4};
   space.cores = {2, 1};
+  if (seed % 2 == 0) {
+    space.tensor_parallel = {3, 1};
+    space.link_kind = "c2c";
+    space.links = 1;
+  }
   return space;
 }
 

@@ -191,7 +191,7 @@ double ChipArea::logic_mm2() const {
 }
 
 double ChipArea::total_mm2() const {
-  return logic_mm2() + buffers_mm2 + sram_mm2 + dram_phy_mm2 + other_mm2;
+  return logic_mm2() + buffers_mm2 + sram_mm2 + dram_phy_mm2 + link_phy_mm2 + other_mm2;
 }
 
 Result<UnitArea> unit_area(const Constants& constants, const chip::MatrixUnit& unit) {
@@ -218,6 +218,7 @@ double conversions_per_dot(const chip::MatrixUnit& unit) {
 Result<ChipArea> estimate_area(const Constants& c, const chip::Chip& chip) {
   DOVETAIL_TRY(const NodeConstants* node, node_of(c, chip));
   DOVETAIL_TRY(const DramConstants* dram, dram_of(c, chip));
+  DOVETAIL_TRY(const LinkConstants* link, link_of(c, chip));
   const auto cores = static_cast<double>(chip.cores);
   const auto channels = static_cast<double>(chip.dram.channels);
   // um2 of cells at n7 to mm2 of placed logic, all cores.
@@ -242,13 +243,15 @@ Result<ChipArea> estimate_area(const Constants& c, const chip::Chip& chip) {
   area.buffers_mm2 = kMm2PerUm2 * buffers_um2 * cores;
   area.decoder_mm2 = placed * static_cast<double>(chip.decoder_values_per_cycle) *
                      c.decoder_value_um2 * c.mac_timing_area_rel;
-  area.vector_mm2 = placed * static_cast<double>(chip.vector_lanes) * c.vector_lane_um2;
+  area.vector_mm2 = placed * (static_cast<double>(chip.vector_lanes) * c.vector_lane_um2 +
+                              static_cast<double>(chip.hadamard_lanes) * c.hadamard_lane_um2);
   area.control_mm2 = c.core_control_mm2 * node->logic_area_rel * cores;
   area.sram_mm2 =
       kMm2PerUm2 * chip.sram_mib * 1048576 * 8 * node->sram_um2_per_bit * c.sram_area_overhead_rel;
   area.noc_mm2 = c.noc_area_mm2_per_core * node->logic_area_rel * cores;
   area.dram_phy_mm2 = dram->phy_mm2 * channels;
   area.dram_controller_mm2 = dram->controller_mm2 * node->logic_area_rel * channels;
+  area.link_phy_mm2 = link->phy_mm2 * static_cast<double>(chip.scale_up.links);
   area.fixed_mm2 = c.fixed_mm2;
   area.other_mm2 = area.total_mm2() * c.other_frac / (1 - c.other_frac);
   return area;

@@ -8,21 +8,22 @@
 
 namespace dovetail::silicon {
 
-// All cores together, mm2.
+// One chip, all cores together, mm2.
 struct ChipArea {
   double multipliers_mm2 = 0;  // lanes of all pairs with their exact sums
   double registers_mm2 = 0;    // registers of the lanes: operands and granule sums
   double scale_units_mm2 = 0;  // conversion to FP32, scaling, FP32 accumulation
   double decoder_mm2 = 0;
-  double vector_mm2 = 0;
+  double vector_mm2 = 0;   // vector and Hadamard units
   double buffers_mm2 = 0;  // weight, activation and accumulator buffers
   double control_mm2 = 0;  // sequencers and DMA of the cores
   double sram_mm2 = 0;
   double noc_mm2 = 0;
   double dram_phy_mm2 = 0;
   double dram_controller_mm2 = 0;
-  double fixed_mm2 = 0;  // host interface, PLLs
-  double other_mm2 = 0;  // IO ring, gaps: a share of the die
+  double link_phy_mm2 = 0;  // links to other chips, controllers included
+  double fixed_mm2 = 0;     // host interface, PLLs
+  double other_mm2 = 0;     // IO ring, gaps: a share of the die
 
   [[nodiscard]] double total_mm2() const;
   [[nodiscard]] double logic_mm2() const;  // what leaks as logic
@@ -56,7 +57,7 @@ struct UnitArea {
 // bf16 align anew every cycle, so at least one.
 [[nodiscard]] double conversions_per_dot(const chip::MatrixUnit& unit);
 
-// Errors: kInvalidArgument (unknown node, DRAM kind or pair).
+// Errors: kInvalidArgument (unknown node, DRAM kind, link kind or pair).
 [[nodiscard]] Result<ChipArea> estimate_area(const Constants& constants, const chip::Chip& chip);
 
 }  // namespace dovetail::silicon

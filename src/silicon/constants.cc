@@ -58,6 +58,7 @@ void resolve_nodes(Resolver& r, Constants& c) {
     r.read(p + "wafer_price_usd", node.wafer_price_usd);
     r.read(p + "defects_per_cm2", node.defects_per_cm2);
     r.read(p + "nominal_clock_mhz", node.nominal_clock_mhz);
+    r.read(p + "mask_set_usd", node.mask_set_usd);
   }
 }
 
@@ -76,6 +77,19 @@ void resolve_dram(Resolver& r, Constants& c) {
     r.read(p + "burst_bytes", dram.burst_bytes);
     r.read(p + "integration_usd_per_channel", dram.integration_usd_per_channel);
     r.read(p + "background_mw_per_channel", dram.background_mw_per_channel);
+  }
+}
+
+void resolve_links(Resolver& r, Constants& c) {
+  for (const std::string& name : r.names_below("links.")) {
+    const std::string p = "links." + name + ".";
+    LinkConstants& link = c.links[name];
+    r.read(p + "gb_per_s", link.gb_per_s);
+    r.read(p + "efficiency_frac", link.efficiency_frac);
+    r.read(p + "energy_pj_per_bit", link.energy_pj_per_bit);
+    r.read(p + "idle_energy_frac", link.idle_energy_frac);
+    r.read(p + "phy_mm2", link.phy_mm2);
+    r.read(p + "hop_ns", link.hop_ns);
   }
 }
 
@@ -119,6 +133,8 @@ void resolve_arith(Resolver& r, Constants& c) {
   r.read("arith.mac.placement_utilization_frac", c.placement_utilization_frac);
   r.read("arith.vector.lane_um2", c.vector_lane_um2);
   r.read("arith.vector.cycle_energy_pj", c.vector_cycle_energy_pj);
+  r.read("arith.hadamard.lane_um2", c.hadamard_lane_um2);
+  r.read("arith.hadamard.add_energy_pj", c.hadamard_add_energy_pj);
   const std::vector<std::string> kinds = {"embedding", "rms_norm",     "rope",     "softmax",
                                           "silu_mul",  "residual_add", "bias_add", "argmax"};
   for (size_t i = 0; i < kinds.size(); ++i) {
@@ -175,6 +191,7 @@ Result<Constants> resolve_constants(const Technology& technology) {
   resolve_nodes(resolver, constants);
   resolve_dram(resolver, constants);
   resolve_units(resolver, constants);
+  resolve_links(resolver, constants);
   resolve_arith(resolver, constants);
   resolve_memory(resolver, constants);
   resolve_system(resolver, constants);
@@ -203,6 +220,12 @@ Result<const DramConstants*> dram_of(const Constants& constants, const chip::Chi
   return unknown_entry("dram.kind", chip.dram.kind, constants.dram);
 }
 
+Result<const LinkConstants*> link_of(const Constants& constants, const chip::Chip& chip) {
+  const auto it = constants.links.find(chip.scale_up.link_kind);
+  if (it != constants.links.end()) return &it->second;
+  return unknown_entry("scale_up.link_kind", chip.scale_up.link_kind, constants.links);
+}
+
 Result<double> lane_um2_of(const Constants& constants, const chip::NativePair& pair) {
   const auto it = constants.lane_um2.find(pair_key(pair));
   if (it != constants.lane_um2.end()) return it->second;
@@ -216,6 +239,7 @@ Status check_known(const chip::Chip& chip, const Technology& technology, const s
   const auto check = [&]() -> Status {
     DOVETAIL_TRY([[maybe_unused]] const NodeConstants* node, node_of(constants, chip));
     DOVETAIL_TRY([[maybe_unused]] const DramConstants* dram, dram_of(constants, chip));
+    DOVETAIL_TRY([[maybe_unused]] const LinkConstants* link, link_of(constants, chip));
     for (const chip::MatrixUnit& unit : chip.units) {
       for (const chip::NativePair& pair : unit.pairs) {
         DOVETAIL_TRY([[maybe_unused]] const double area, lane_um2_of(constants, pair));

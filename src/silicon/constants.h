@@ -22,6 +22,7 @@ struct NodeConstants {
   double wafer_price_usd = 0;
   double defects_per_cm2 = 0;
   double nominal_clock_mhz = 0;
+  double mask_set_usd = 0;
 };
 
 // Per channel (LPDDR x16, GDDR6 device, HBM stack).
@@ -45,10 +46,21 @@ struct SynthesizedSet {
   double register_bits = 0;  // flip-flops per lane: operands, granule accumulator
 };
 
+// Per link between chips. Taken as constant over nodes.
+struct LinkConstants {
+  double gb_per_s = 0;           // one direction, 1e9 B/s
+  double efficiency_frac = 0;    // of it that payload reaches
+  double energy_pj_per_bit = 0;  // both ends, at the full rate
+  double idle_energy_frac = 0;   // of the power at the full rate: burnt whatever is sent
+  double phy_mm2 = 0;            // with its controller
+  double hop_ns = 0;             // from one chip's memory to its neighbour's, one step of a ring
+};
+
 // Areas and energies at n7.
 struct Constants {
   std::map<std::string, NodeConstants> nodes;
   std::map<std::string, DramConstants> dram;
+  std::map<std::string, LinkConstants> links;
   std::map<std::string, SynthesizedSet> sets;  // by "int5_int8+bf16_bf16@half", pairs in order
   std::map<std::string, double> lane_um2;      // by "int4_int8": what switches, see lane_um2_of
 
@@ -68,6 +80,8 @@ struct Constants {
   double decoder_value_energy_pj = 0;
   double vector_lane_um2 = 0;
   double vector_cycle_energy_pj = 0;
+  double hadamard_lane_um2 = 0;       // seven stages of adders: blocks of up to 128
+  double hadamard_add_energy_pj = 0;  // per element and stage
   std::array<double, recipe::kNumVectorKinds>
       vector_cycles{};  // by VectorKind, per element and lane
   double quantize_cycles = 0;
@@ -102,8 +116,8 @@ struct Constants {
 // (not positive, a fraction above 1).
 [[nodiscard]] Result<Constants> resolve_constants(const Technology& technology);
 
-// A node, a DRAM kind or a pair of a chip file that the technology does not know. Errors:
-// kInvalidArgument naming `file`, the chip's key, its value, the entries that exist and the
+// A node, a DRAM kind, a link kind or a pair of a chip file that the technology does not know.
+// Errors: kInvalidArgument naming `file`, the chip's key, its value, the entries that exist and the
 // nearest.
 [[nodiscard]] Status check_known(const chip::Chip& chip, const Technology& technology,
                                  const std::string& file);
@@ -115,6 +129,8 @@ struct Constants {
 [[nodiscard]] Result<const NodeConstants*> node_of(const Constants& constants,
                                                    const chip::Chip& chip);
 [[nodiscard]] Result<const DramConstants*> dram_of(const Constants& constants,
+                                                   const chip::Chip& chip);
+[[nodiscard]] Result<const LinkConstants*> link_of(const Constants& constants,
                                                    const chip::Chip& chip);
 // Lane area that a multiply-accumulate of the pair switches: the energy measured in synthesis,
 // relative to int8 x int8, times the lane of int8 x int8. Energy is proportional to it; area is not

@@ -74,8 +74,8 @@ void mark(bool legal, bool has_sram, size_t t, SiteCosts& site) {
   if (!legal || !has_sram) site.resident_latency_ns[t] = site.resident_energy_pj[t] = kIllegal;
 }
 
-Status bound_linears(const CostModel::Impl& impl, const chip::Chip& chip, const ChipRates& r,
-                     double burst, CostTable& table) {
+Status bound_linears(const ChipWork& impl, const chip::Chip& chip, const ChipRates& r, double burst,
+                     CostTable& table) {
   for (size_t t = 0; t < impl.menu.linear.size(); ++t) {
     const recipe::LinearTreatment& treatment = impl.menu.linear[t];
     DOVETAIL_TRY(const Peak peak,
@@ -84,7 +84,7 @@ Status bound_linears(const CostModel::Impl& impl, const chip::Chip& chip, const 
       SiteCosts& site = table.sites[static_cast<size_t>(work.site)];
       const double bytes = work.n * std::ceil(work.at(kStoredRowBytes, t) / burst) * burst;
       site.bytes[t] = static_cast<float>(bytes);
-      if (!peak.legal) continue;
+      if (!peak.legal || !chip::can_turn(chip, treatment.hadamard)) continue;
       const double macs = work.m * work.k * work.n;
       add_op({.bytes = bytes,
               .work_ns = std::max(macs / peak.macs_per_ns,
@@ -96,27 +96,33 @@ Status bound_linears(const CostModel::Impl& impl, const chip::Chip& chip, const 
     }
     for (size_t kind = 0; kind < table.sites.size(); ++kind) {
       if (kind == static_cast<size_t>(recipe::SiteKind::kKv)) continue;
-      mark(peak.legal, chip.sram_mib > 0, t, table.sites[kind]);
+      mark(peak.legal && chip::can_turn(chip, treatment.hadamard), chip.sram_mib > 0, t,
+           table.sites[kind]);
     }
   }
   return {};
 }
 
-Status bound_attention(const CostModel::Impl& impl, const chip::Chip& chip, const ChipRates& r,
+Status bound_attention(const ChipWork& impl, const chip::Chip& chip, const ChipRates& r,
                        CostTable& table) {
   SiteCosts& site = table.sites[static_cast<size_t>(recipe::SiteKind::kKv)];
   const double score_macs = impl.copies * impl.group * 2 * impl.head_dim;  // per token of context
   for (size_t t = 0; t < impl.kv.size(); ++t) {
     const recipe::KvTreatment& treatment = impl.menu.kv[t];
-    const CostModel::Impl::KvWork& kv = impl.kv[t];
-    DOVETAIL_TRY(const Peak peak, peak_of(impl.constants, chip, r,
+    const ChipWork::KvWork& kv = impl.kv[t];
+    DOVETAIL_TRY(const Peak keys, peak_of(impl.constants, chip, r,
                                           chip::kv_as_weight(treatment.keys), treatment.query));
+    DOVETAIL_TRY(const Peak values, peak_of(impl.constants, chip, r,
+                                            chip::kv_as_weight(treatment.values), treatment.query));
+    const bool legal = keys.legal && values.legal && chip::can_turn(chip, treatment.hadamard);
     site.bytes[t] = static_cast<float>(kv.max_tokens_bytes);
-    if (peak.legal) {
+    if (legal) {
+      const double macs_ns = 0.5 / keys.macs_per_ns + 0.5 / values.macs_per_ns;
+      const double mac_pj = (keys.mac_pj + values.mac_pj) / 2;
       const auto add = [&](double tokens_read, double macs, double vector_cycles, double times) {
-        add_op({.bytes = impl.copies * 2 * tokens_read * kv.vector_bytes,
-                .work_ns = std::max(macs / peak.macs_per_ns, vector_cycles * r.vector_ns_per_cycle),
-                .work_pj = macs * peak.mac_pj + vector_cycles * r.vector_pj_per_cycle,
+        add_op({.bytes = impl.copies * tokens_read * kv.token_bytes,
+                .work_ns = std::max(macs * macs_ns, vector_cycles * r.vector_ns_per_cycle),
+                .work_pj = macs * mac_pj + vector_cycles * r.vector_pj_per_cycle,
                 .times = times},
                r, t, site);
       };
@@ -127,7 +133,7 @@ Status bound_attention(const CostModel::Impl& impl, const chip::Chip& chip, cons
             kv.decode_vector_cycles + node.tokens * kv.vector_cycles_per_context, node.steps);
       }
     }
-    mark(peak.legal, chip.sram_mib > 0, t, site);
+    mark(legal, chip.sram_mib > 0, t, site);
   }
   return {};
 }
@@ -135,7 +141,9 @@ Status bound_attention(const CostModel::Impl& impl, const chip::Chip& chip, cons
 }  // namespace
 
 Status CostModel::fill_bound(const chip::Chip& chip, CostTable& table) const {
-  const Impl& impl = *impl_;
+  const ChipWork* shared = impl_->work_of(chip, table);
+  if (shared == nullptr) return {};
+  const ChipWork& impl = *shared;
   DOVETAIL_TRY(const DramConstants* dram, dram_of(impl.constants, chip));
   DOVETAIL_TRY(const ChipRates rates, bound_rates(impl.constants, chip));
   impl.reset(chip, table);
@@ -148,14 +156,27 @@ Status CostModel::fill_bound(const chip::Chip& chip, CostTable& table) const {
         work.times * (work.cycles * rates.vector_pj_per_cycle +
                       dram_bytes * rates.dram_pj_per_byte + latency * rates.leakage_mw);
   }
+  for (const CollectiveWork& work : impl.collectives) {
+    const double latency =
+        std::max(work.cycles * rates.vector_ns_per_cycle,
+                 work.sent_bytes * rates.link_ns_per_byte + work.hops * rates.link_hop_ns);
+    table.fixed_latency_ns += work.times * latency;
+    table.fixed_energy_pj +=
+        work.times * (work.cycles * rates.vector_pj_per_cycle +
+                      work.sent_bytes * rates.link_pj_per_byte + latency * rates.leakage_mw);
+  }
   DOVETAIL_TRY_STATUS(bound_linears(impl, chip, rates, dram->burst_bytes, table));
-  return bound_attention(impl, chip, rates, table);
+  DOVETAIL_TRY_STATUS(bound_attention(impl, chip, rates, table));
+  impl.count_all_chips(table);
+  return {};
 }
 
 std::string CostModel::bound_key(const chip::Chip& chip) {
-  std::string key = fmt::format("{}|{}|{}|{}|{}|{}|{}", chip.node, chip.clock_mhz, chip.dram.kind,
-                                chip.dram.channels, chip.dram.capacity_gib, chip.sram_mib,
-                                chip.vector_lanes * chip.cores);
+  std::string key =
+      fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", chip.node, chip.clock_mhz, chip.dram.kind,
+                  chip.dram.channels, chip.dram.capacity_gib, chip.sram_mib,
+                  chip.vector_lanes * chip.cores, chip.hadamard_lanes > 0,
+                  chip.scale_up.tensor_parallel, chip.scale_up.link_kind, chip.scale_up.links);
   for (const chip::MatrixUnit& unit : chip.units) {
     key += '/';
     for (const chip::NativePair& pair : unit.pairs) {

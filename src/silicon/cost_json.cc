@@ -11,8 +11,8 @@ Json energy_to_json(const OpEnergy& energy) {
   return Json{{"mac_pj", energy.mac_pj},         {"scale_pj", energy.scale_pj},
               {"decoder_pj", energy.decoder_pj}, {"vector_pj", energy.vector_pj},
               {"buffer_pj", energy.buffer_pj},   {"sram_pj", energy.sram_pj},
-              {"noc_pj", energy.noc_pj},         {"dram_pj", energy.dram_pj},
-              {"leakage_pj", energy.leakage_pj}};
+              {"noc_pj", energy.noc_pj},         {"link_pj", energy.link_pj},
+              {"dram_pj", energy.dram_pj},       {"leakage_pj", energy.leakage_pj}};
 }
 
 // Sums the layers of one op name in one phase.
@@ -27,9 +27,11 @@ void add(OpSum& sum, const OpCost& cost) {
   sum.cost.decoder_ns += cost.decoder_ns;
   sum.cost.compute_ns += cost.compute_ns;
   sum.cost.vector_ns += cost.vector_ns;
+  sum.cost.link_ns += cost.link_ns;
   sum.cost.latency_ns += cost.latency_ns;
   sum.cost.dram_bytes += cost.dram_bytes;
   sum.cost.sram_bytes += cost.sram_bytes;
+  sum.cost.link_bytes += cost.link_bytes;
   sum.cost.macs += cost.macs;
   sum.cost.energy.add(cost.energy, 1.0);
   sum.latency_by_binding_ns[cost.binding()] += cost.latency_ns;
@@ -51,8 +53,10 @@ Json op_to_json(const std::pair<bool, std::string>& key, const OpSum& sum) {
               {"decoder_ns", sum.cost.decoder_ns},
               {"compute_ns", sum.cost.compute_ns},
               {"vector_ns", sum.cost.vector_ns},
+              {"link_ns", sum.cost.link_ns},
               {"dram_bytes", sum.cost.dram_bytes},
               {"sram_bytes", sum.cost.sram_bytes},
+              {"link_bytes", sum.cost.link_bytes},
               {"macs_count", sum.cost.macs},
               {"energy_pj", sum.cost.energy.total_pj()},
               {"binding", std::string(resource_name(binding))}};
@@ -80,6 +84,7 @@ Json area_to_json(const ChipArea& area) {
               {"noc_mm2", area.noc_mm2},
               {"dram_phy_mm2", area.dram_phy_mm2},
               {"dram_controller_mm2", area.dram_controller_mm2},
+              {"link_phy_mm2", area.link_phy_mm2},
               {"fixed_mm2", area.fixed_mm2},
               {"other_mm2", area.other_mm2},
               {"total_mm2", area.total_mm2()}};
@@ -93,6 +98,7 @@ Json power_to_json(const PeakPower& power) {
               {"buffers_mw", power.buffers_mw},
               {"sram_mw", power.sram_mw},
               {"dram_mw", power.dram_mw},
+              {"link_mw", power.link_mw},
               {"leakage_mw", power.leakage_mw},
               {"dram_device_mw", power.dram_device_mw},
               {"die_mw", power.die_mw()},
@@ -104,18 +110,21 @@ Json price_to_json(const ChipPrice& price) {
               {"die_usd", price.die_usd},
               {"package_usd", price.package_usd},
               {"dram_usd", price.dram_usd},
+              {"mask_set_usd", price.mask_set_usd},
               {"total_usd", price.die_usd + price.package_usd + price.dram_usd}};
 }
 
 Json roofs_to_json(const Roofs& roofs) {
   return Json{{"dram_gb_per_s", roofs.dram_gb_per_s},
               {"sram_gb_per_s", roofs.sram_gb_per_s},
+              {"link_gb_per_s", roofs.link_gb_per_s},
               {"vector_gops_per_s", roofs.vector_gops_per_s},
               {"gmacs_per_s", roofs.gmacs_per_s}};
 }
 
 Json cost_to_json(const CostReport& report) {
-  return Json{{"latency_ns", report.latency_ns},
+  return Json{{"chips_count", report.num_chips},
+              {"latency_ns", report.latency_ns},
               {"bound_latency_ns", report.bound_latency_ns},
               {"prefill_latency_ns", report.prefill_latency_ns},
               {"time_per_token_ns", report.time_per_token_ns},
@@ -132,9 +141,9 @@ Json cost_to_json(const CostReport& report) {
               {"sram_resident_bytes", report.sram_bytes_needed},
               {"sram_bytes", report.sram_bytes},
               {"fits", report.fits},
-              {"area_mm2", report.area.total_mm2()},
+              {"area_mm2", report.area_mm2()},
               {"area_parts", area_to_json(report.area)},
-              {"peak_power_mw", report.peak_power.total_mw()},
+              {"peak_power_mw", report.peak_power_mw()},
               {"peak_power_parts", power_to_json(report.peak_power)},
               {"price_parts", price_to_json(report.price)},
               {"ops", ops_to_json(report)},

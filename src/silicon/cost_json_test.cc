@@ -58,7 +58,8 @@ TEST_F(CostJsonTest, EveryNumberSaysItsUnitAndTheBoundItsTier) {
   for (const auto& [key, value] : json_.items()) {
     if (!value.is_number()) continue;
     bool has_unit = false;
-    for (const char* unit : {"_ns", "_pj", "_mw", "_mm2", "_bytes", "_per_s", "_per_token"}) {
+    for (const char* unit :
+         {"_ns", "_pj", "_mw", "_mm2", "_bytes", "_per_s", "_per_token", "_count"}) {
       has_unit = has_unit || key.ends_with(unit);
     }
     EXPECT_TRUE(has_unit) << key;

@@ -28,15 +28,17 @@ LinearWork linear_work(const Constants& c, const recipe::Menu& menu, const recip
     const auto set = [&](WorkRow row, double value) {
       work.rows[row * work.treatments + t] = value;
     };
-    const double bytes = static_cast<double>(formats::element_bits(treatment.activation)) / 8;
+    const double bytes = activation_element_bytes(treatment.activation, op.k);
     const bool quantizes = treatment.activation != formats::ActivationFormat::kBf16;
-    const int64_t group = treatment.weight.group_size;
-    const int64_t granules = group > 0 ? (op.k + group - 1) / group : 1;
     set(kActivationBytes, bytes);
     set(kVectorCycles,
         (quantizes ? c.quantize_cycles * work.m * work.k : 0) + c.convert_cycles * work.m * work.n);
     set(kQuantizeBytes, quantizes ? work.m * work.k * (2 + bytes) : 0);
-    set(kGranules, work.m * work.n * static_cast<double>(granules));
+    if (treatment.hadamard > 0) {
+      set(kTurned, work.m * work.k);
+      set(kTurnAdds, work.m * work.k * hadamard_stages(treatment.hadamard));
+    }
+    set(kGranules, work.m * work.n * granules_per_output(treatment, op.k));
     set(kStoredRowBytes,
         static_cast<double>(formats::stored_bits_per_row(treatment.weight, op.k)) / 8);
   }
@@ -45,11 +47,13 @@ LinearWork linear_work(const Constants& c, const recipe::Menu& menu, const recip
 
 }  // namespace
 
-double CostModel::Impl::working(const chip::Chip& chip) const {
+double ChipWork::working(const chip::Chip& chip) const {
   return std::min(working_need_bytes, constants.working_sram_max_frac * chip.sram_mib * 1048576);
 }
 
-void CostModel::Impl::reset(const chip::Chip& chip, CostTable& table) const {
+namespace {
+
+void size_table(const recipe::Menu& menu, CostTable& table) {
   for (size_t kind = 0; kind < table.sites.size(); ++kind) {
     const auto size = static_cast<size_t>(menu.size(static_cast<SiteKind>(kind)));
     SiteCosts& site = table.sites[kind];
@@ -60,13 +64,49 @@ void CostModel::Impl::reset(const chip::Chip& chip, CostTable& table) const {
   }
   table.fixed_latency_ns = 0;
   table.fixed_energy_pj = 0;
+  table.fixed_dram_bytes = 0;
+  table.sram_bytes = 0;
+  table.dram_bytes = 0;
+}
+
+}  // namespace
+
+void ChipWork::reset(const chip::Chip& chip, CostTable& table) const {
+  size_table(menu, table);
   table.fixed_dram_bytes = fixed_dram_bytes;
   table.sram_bytes = chip.sram_mib * 1048576 - working(chip);
   table.dram_bytes = chip.dram.capacity_gib * 1073741824.0;
 }
 
-void CostModel::Impl::add_vectors(const ChipRates& r, double working_bytes,
-                                  CostTable& table) const {
+const ChipWork* CostModel::Impl::work_of(const chip::Chip& chip, CostTable& table) const {
+  const auto it = works.find(chip.scale_up.tensor_parallel);
+  if (it != works.end()) return &it->second;
+  size_table(menu, table);
+  for (SiteCosts& site : table.sites) {
+    for (std::vector<float>* array :
+         {&site.latency_ns, &site.energy_pj, &site.resident_latency_ns, &site.resident_energy_pj}) {
+      array->assign(array->size(), kIllegal);
+    }
+  }
+  return nullptr;
+}
+
+void ChipWork::count_all_chips(CostTable& table) const {
+  if (chips == 1) return;
+  for (SiteCosts& site : table.sites) {
+    for (std::vector<float>* array : {&site.energy_pj, &site.resident_energy_pj, &site.bytes}) {
+      for (float& value : *array) {
+        if (value != kIllegal) value *= static_cast<float>(chips);
+      }
+    }
+  }
+  table.fixed_energy_pj *= chips;
+  table.fixed_dram_bytes *= chips;
+  table.sram_bytes *= chips;
+  table.dram_bytes *= chips;
+}
+
+void ChipWork::add_vectors(const ChipRates& r, double working_bytes, CostTable& table) const {
   for (const VectorWork& work : vectors) {
     const bool spilled = work.bytes > working_bytes;
     const double dram = spilled ? work.bytes : (work.embedding ? work.bytes / 2 : 0);
@@ -82,9 +122,26 @@ void CostModel::Impl::add_vectors(const ChipRates& r, double working_bytes,
   }
 }
 
+void ChipWork::add_collectives(const ChipRates& r, double working_bytes, CostTable& table) const {
+  for (const CollectiveWork& work : collectives) {
+    const bool spilled = work.memory_bytes > working_bytes;
+    const double memory_ns = spilled ? r.dram_mixed_ns_per_byte : r.sram_ns_per_byte;
+    const double memory_pj = spilled ? r.dram_pj_per_byte : r.sram_pj_per_byte;
+    const double latency =
+        constants.vector_op_overhead_ns +
+        std::max({work.memory_bytes * memory_ns, work.cycles * r.vector_ns_per_cycle,
+                  work.sent_bytes * r.link_ns_per_byte + work.hops * r.link_hop_ns});
+    const double energy = work.cycles * r.vector_pj_per_cycle +
+                          work.memory_bytes * (r.noc_pj_per_byte + memory_pj) +
+                          work.sent_bytes * r.link_pj_per_byte + latency * r.leakage_mw;
+    table.fixed_latency_ns += work.times * latency;
+    table.fixed_energy_pj += work.times * energy;
+  }
+}
+
 namespace {
 
-void add_phase(CostModel::Impl& impl, const recipe::PhaseOps& phase, double times) {
+void add_phase(ChipWork& impl, const recipe::PhaseOps& phase, double times) {
   const auto layers = static_cast<double>(impl.ops.num_layers);
   const auto add = [&](const recipe::Op& op, double repeats) {
     if (op.kind == recipe::OpKind::kLinear) {
@@ -100,6 +157,15 @@ void add_phase(CostModel::Impl& impl, const recipe::PhaseOps& phase, double time
            .bytes = elements * 4,
            .cycles = elements * impl.constants.vector_cycles[static_cast<size_t>(op.vector)],
            .embedding = op.vector == recipe::VectorKind::kEmbedding});
+    } else if (op.kind == recipe::OpKind::kCollective) {
+      const auto steps = static_cast<double>(op.ring_steps);
+      impl.collectives.push_back(
+          {.times = repeats * times,
+           .memory_bytes = static_cast<double>(op.memory_bytes),
+           .cycles = static_cast<double>(op.elements) *
+                     impl.constants.vector_cycles[static_cast<size_t>(op.vector)],
+           .sent_bytes = steps * static_cast<double>(op.step_bytes),
+           .hops = steps});
     }
   };
   for (const recipe::Op& op : phase.before) add(op, 1);
@@ -107,7 +173,7 @@ void add_phase(CostModel::Impl& impl, const recipe::PhaseOps& phase, double time
   for (const recipe::Op& op : phase.after) add(op, 1);
 }
 
-void add_kv(CostModel::Impl& impl) {
+void add_kv(ChipWork& impl) {
   const Constants& c = impl.constants;
   const double softmax = c.vector_cycles[static_cast<size_t>(recipe::VectorKind::kSoftmax)];
   const double queries = impl.kv_heads * impl.group * impl.head_dim;  // of one token
@@ -116,21 +182,56 @@ void add_kv(CostModel::Impl& impl) {
   for (const recipe::KvTreatment& treatment : impl.menu.kv) {
     const double quantize_query =
         treatment.query == formats::ActivationFormat::kBf16 ? 0 : c.quantize_cycles;
-    const double quantize_kv = treatment.keys == formats::KvFormat::kBf16 ? 0 : c.quantize_cycles;
-    const double per_token = impl.batch * (queries * (c.convert_cycles + quantize_query) +
-                                           2 * impl.kv_heads * impl.head_dim * quantize_kv);
+    const double treated_vectors = (treatment.keys == formats::KvFormat::kBf16 ? 0 : 1) +
+                                   (treatment.values == formats::KvFormat::kBf16 ? 0 : 1);
+    const double per_token =
+        impl.batch * (queries * (c.convert_cycles + quantize_query) +
+                      treated_vectors * impl.kv_heads * impl.head_dim * c.quantize_cycles);
     const double per_score = softmax + quantize_query;
-    CostModel::Impl::KvWork work;
-    work.vector_bytes = static_cast<double>(formats::stored_bits_per_kv_vector(
-                            treatment.keys, static_cast<int64_t>(impl.head_dim))) /
-                        8;
+    ChipWork::KvWork work;
+    work.token_bytes = static_cast<double>(recipe::stored_bits_per_cached_token(
+                           treatment, static_cast<int64_t>(impl.head_dim))) /
+                       8;
+    if (treatment.hadamard > 0) {
+      work.turned_per_token = impl.batch * (queries + impl.kv_heads * impl.head_dim);
+    }
+    work.turn_stages = hadamard_stages(treatment.hadamard);
     work.prefill_vector_cycles =
         impl.prompt * per_token + scores * impl.prompt * (impl.prompt + 1) / 2 * per_score;
     work.decode_vector_cycles = per_token;
     work.vector_cycles_per_context = scores * per_score;
-    work.max_tokens_bytes = impl.copies * 2 * last * work.vector_bytes;
+    work.max_tokens_bytes = impl.copies * last * work.token_bytes;
     impl.kv.push_back(work);
   }
+}
+
+// `shape` is the share of one chip, work.ops are its ops.
+void prepare(const model::ModelShape& shape, const recipe::Workload& workload, int64_t chips,
+             ChipWork& work) {
+  work.id = next_id.fetch_add(1);
+  work.chips = static_cast<double>(chips);
+  work.batch = static_cast<double>(workload.batch);
+  work.kv_heads = static_cast<double>(shape.num_kv_heads);
+  work.group = static_cast<double>(shape.num_heads / shape.num_kv_heads);
+  work.head_dim = static_cast<double>(shape.head_dim);
+  work.prompt = static_cast<double>(workload.prompt_tokens);
+  work.steps = static_cast<double>(work.ops.num_decode_steps);
+  work.copies = work.batch * work.kv_heads;
+  work.fixed_dram_bytes = fixed_dram_bytes(shape, workload);
+  work.nodes =
+      decode_nodes(work.ops.first_decode_context, work.ops.num_decode_steps, kMaxContextNodes);
+  add_phase(work, work.ops.prefill, 1);
+  if (work.steps > 0) add_phase(work, work.ops.decode, work.steps);
+  add_kv(work);
+  work.mapper = {.constants = &work.constants,
+                 .menu = &work.menu,
+                 .works = &work.linears,
+                 .nodes = &work.nodes,
+                 .batch = work.batch,
+                 .kv_heads = work.kv_heads,
+                 .group = work.group,
+                 .head_dim = work.head_dim,
+                 .prompt = work.prompt};
 }
 
 }  // namespace
@@ -140,6 +241,9 @@ CostModel::CostModel(CostModel&&) noexcept = default;
 CostModel& CostModel::operator=(CostModel&&) noexcept = default;
 CostModel::~CostModel() = default;
 
+bool CostModel::can_share(const chip::Chip& chip) const {
+  return impl_->works.contains(chip.scale_up.tensor_parallel);
+}
 const model::ModelShape& CostModel::shape() const {
   return impl_->shape;
 }
@@ -158,35 +262,18 @@ Result<CostModel> CostModel::create(const model::ModelShape& shape,
   }
   DOVETAIL_TRY_STATUS(chip::check_priced(menu));
   auto impl = std::make_unique<Impl>();
-  impl->id = next_id.fetch_add(1);
   impl->shape = shape;
   impl->workload = workload;
   impl->menu = menu;
   impl->technology = technology;
-  DOVETAIL_TRY(impl->ops, recipe::lower(shape, workload));
   DOVETAIL_TRY(impl->constants, resolve_constants(technology));
-  impl->batch = static_cast<double>(workload.batch);
-  impl->kv_heads = static_cast<double>(shape.num_kv_heads);
-  impl->group = static_cast<double>(shape.num_heads / shape.num_kv_heads);
-  impl->head_dim = static_cast<double>(shape.head_dim);
-  impl->prompt = static_cast<double>(workload.prompt_tokens);
-  impl->steps = static_cast<double>(impl->ops.num_decode_steps);
-  impl->copies = impl->batch * impl->kv_heads;
-  impl->fixed_dram_bytes = silicon::fixed_dram_bytes(shape, workload);
-  impl->nodes =
-      decode_nodes(impl->ops.first_decode_context, impl->ops.num_decode_steps, kMaxContextNodes);
-  add_phase(*impl, impl->ops.prefill, 1);
-  if (impl->steps > 0) add_phase(*impl, impl->ops.decode, impl->steps);
-  add_kv(*impl);
-  impl->mapper = {.constants = &impl->constants,
-                  .menu = &impl->menu,
-                  .works = &impl->linears,
-                  .nodes = &impl->nodes,
-                  .batch = impl->batch,
-                  .kv_heads = impl->kv_heads,
-                  .group = impl->group,
-                  .head_dim = impl->head_dim,
-                  .prompt = impl->prompt};
+  for (int64_t chips = 1; chips <= chip::kMaxTensorParallel; ++chips) {
+    const auto shard = recipe::shard_shape(shape, chips);
+    if (!shard.has_value()) continue;
+    ChipWork& work = impl->works.try_emplace(chips, impl->constants, impl->menu).first->second;
+    DOVETAIL_TRY(work.ops, recipe::lower(shape, workload, chips));
+    prepare(*shard, workload, chips, work);
+  }
   return CostModel(std::move(impl));
 }
 

@@ -1,6 +1,7 @@
 // What a CostModel knows before it sees a chip. Private to this folder.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "silicon/cost_table.h"
@@ -17,17 +18,31 @@ struct VectorWork {
   bool embedding = false;
 };
 
-struct CostModel::Impl {
-  uint64_t id = 0;  // names this model in per-thread caches
-  model::ModelShape shape;
-  recipe::Workload workload;
-  recipe::Menu menu;
-  Technology technology;
+// An exchange between chips: `times` runs per request, all layers together.
+struct CollectiveWork {
+  double times = 0;
+  double memory_bytes = 0;
+  double cycles = 0;  // of one lane
+  double sent_bytes = 0;
+  double hops = 0;
+};
+
+// What one of `chips` equal chips does. Not copied: the mapper's input points into it.
+struct ChipWork {
+  ChipWork(const Constants& shared_constants, const recipe::Menu& shared_menu)
+      : constants(shared_constants), menu(shared_menu) {}
+  ChipWork(const ChipWork&) = delete;
+  ChipWork& operator=(const ChipWork&) = delete;
+
+  const Constants& constants;
+  const recipe::Menu& menu;
+  uint64_t id = 0;   // names this work in per-thread caches
+  double chips = 1;  // that share the model
   recipe::ModelOps ops;
-  Constants constants;
 
   std::vector<LinearWork> linears;
   std::vector<VectorWork> vectors;
+  std::vector<CollectiveWork> collectives;
   std::vector<ContextNode> nodes;
   MapperInput mapper;  // points into this object
 
@@ -36,7 +51,9 @@ struct CostModel::Impl {
   double working_need_bytes = 0;  // of the largest linear, bf16
   double fixed_dram_bytes = 0;
   struct KvWork {
-    double vector_bytes = 0;  // of one cached vector
+    double token_bytes = 0;       // of a cached key and value of one head
+    double turned_per_token = 0;  // queries and keys through the Hadamard unit
+    double turn_stages = 0;
     double prefill_vector_cycles = 0;
     double decode_vector_cycles = 0;       // per step, without the part below
     double vector_cycles_per_context = 0;  // per step and token of context
@@ -47,6 +64,21 @@ struct CostModel::Impl {
   [[nodiscard]] double working(const chip::Chip& chip) const;
   void reset(const chip::Chip& chip, CostTable& table) const;
   void add_vectors(const ChipRates& rates, double working_bytes, CostTable& table) const;
+  void add_collectives(const ChipRates& rates, double working_bytes, CostTable& table) const;
+  // From one chip to all: energies, bytes and capacities.
+  void count_all_chips(CostTable& table) const;
+};
+
+struct CostModel::Impl {
+  model::ModelShape shape;
+  recipe::Workload workload;
+  recipe::Menu menu;
+  Technology technology;
+  Constants constants;
+  std::map<int64_t, ChipWork> works;  // by tensor_parallel: every number of chips that can share
+
+  // Null if the model cannot be shared so; `table` then forbids everything.
+  [[nodiscard]] const ChipWork* work_of(const chip::Chip& chip, CostTable& table) const;
 };
 
 }  // namespace dovetail::silicon

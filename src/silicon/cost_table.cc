@@ -19,8 +19,8 @@ constexpr double kTie = 1e-9;
 // Mapping sets kept per thread. One takes about 100 KiB.
 constexpr size_t kMaxCachedSets = 512;
 
-Result<const MappingSets*> cached_sets(const CostModel::Impl& impl, const chip::Chip& chip,
-                                       double burst_bytes);
+Result<const MappingSets*> cached_sets(const ChipWork& impl, const chip::Chip& chip,
+                                       double burst_bytes, double working_bytes);
 
 double larger(double a, double b) {
   return a > b ? a : b;
@@ -36,77 +36,91 @@ void keep_better(double latency, double energy, double& best_latency, double& be
 // Cost of one op for every treatment, the best mapping so far: (row, treatment).
 enum CostRow : uint8_t { kLatency, kEnergy, kResidentLatency, kResidentEnergy, kNumCostRows };
 
-// What pricing a slot needs of the op and the chip.
-struct SlotRates {
-  ChipRates chip;
-  double overhead_ns = 0;
-  double inputs = 0;  // m * k
-  double output_bytes = 0;
-  double dram_ns = 0;             // per weight byte
-  double activation_dram_ns = 0;  // per activation byte; one of these two is 0
-  double activation_sram_ns = 0;
-  double activation_pj = 0;
+// What a linear costs on one unit of one chip under any mapping: a row per quantity.
+enum FixedRow : uint8_t {
+  kFixedNs,     // outside the overlap of load and work; kIllegal if the unit cannot
+  kStreamedNs,  // before the first sum: first weights from DRAM, first rows quantised
+  kResidentNs,  // the same from shared SRAM
+  kVectorNs,
+  kFixedPj,
+  kBlockPj,  // per block of tokens
+  kNumFixedRows,
 };
 
-// One flat loop over treatments, free of branches so that it becomes vector code.
-[[gnu::noinline]] void price_slot(size_t count, const double* __restrict weights,
-                                  const double* __restrict slot, const double* __restrict work,
-                                  const SlotRates& rates, double* __restrict out) {
-  const SlotRates x = rates;
-  const ChipRates& r = x.chip;
+void fill_fixed(const ChipWork& impl, const LinearWork& work, const UnitMappings& unit,
+                const ChipRates& r, double dram_ns, std::vector<double>& fixed) {
+  const size_t count = work.treatments;
+  fixed.resize(kNumFixedRows * count);
+  const double* rows = unit.rows.data();
   for (size_t t = 0; t < count; ++t) {
-    const auto of_slot = [&](SlotRow row) { return slot[row * count + t]; };
-    const auto of_work = [&](WorkRow row) { return work[row * count + t]; };
-    const double vector_cycles = of_work(kVectorCycles);
-    const double w = weights[t] * of_slot(kWeightPasses);
-    const double a = x.inputs * of_work(kActivationBytes) * of_slot(kActivationPasses) +
-                     x.output_bytes + of_work(kQuantizeBytes);
-    const double work_ns = larger(larger(of_slot(kDecodedPerCore) * r.decode_ns_per_value,
-                                         of_slot(kComputeCycles) * r.cycle_ns),
-                                  vector_cycles * r.vector_ns_per_cycle) +
-                           of_slot(kFirstQuantizeCycles) * r.vector_ns_per_cycle;
-    const double fixed_ns = x.overhead_ns + of_slot(kLastConvertCycles) * r.vector_ns_per_cycle;
-    const double fixed_pj =
-        of_slot(kMacUm2) * r.mac_pj_per_um2 + of_work(kGranules) * r.granule_pj +
-        of_slot(kDecodedValues) * r.decode_pj_per_value + vector_cycles * r.vector_pj_per_cycle +
-        of_slot(kWeightBufferBytes) * r.weight_buffer_pj_per_byte +
-        of_slot(kActivationBufferBytes) * r.activation_buffer_pj_per_byte +
-        (w + a) * r.noc_pj_per_byte + a * x.activation_pj;
-    const double a_dram = a * x.activation_dram_ns;
-    const double a_sram = a * x.activation_sram_ns;
-    const double first = of_slot(kFirstWeightBytes);
-    const double streamed =
-        fixed_ns + larger(larger(w * x.dram_ns + a_dram, a_sram), first * x.dram_ns + work_ns);
-    const double resident = fixed_ns + larger(larger(a_dram, w * r.sram_ns_per_byte + a_sram),
-                                              first * r.sram_ns_per_byte + work_ns);
-    keep_better(streamed, fixed_pj + w * r.dram_pj_per_byte + streamed * r.leakage_mw,
-                out[kLatency * count + t], out[kEnergy * count + t]);
-    keep_better(resident, fixed_pj + w * r.sram_pj_per_byte + resident * r.leakage_mw,
-                out[kResidentLatency * count + t], out[kResidentEnergy * count + t]);
+    const auto of_unit = [&](UnitRow row) { return rows[row * count + t]; };
+    const auto at = [&](FixedRow row) -> double& { return fixed[row * count + t]; };
+    const double first_quantize_ns = of_unit(kFirstQuantizeCycles) * r.vector_ns_per_cycle;
+    const double first_bytes = of_unit(kFirstWeightBytes);
+    at(kFixedNs) = unit.legal[t] ? impl.constants.op_overhead_ns +
+                                       of_unit(kLastConvertCycles) * r.vector_ns_per_cycle
+                                 : static_cast<double>(kIllegal);
+    at(kStreamedNs) = first_quantize_ns + first_bytes * dram_ns;
+    at(kResidentNs) = first_quantize_ns + first_bytes * r.sram_ns_per_byte;
+    at(kVectorNs) = std::max(work.at(kVectorCycles, t) * r.vector_ns_per_cycle,
+                             work.at(kTurned, t) * r.hadamard_ns_per_element);
+    at(kFixedPj) = of_unit(kMacUm2) * r.mac_pj_per_um2 + work.at(kGranules, t) * r.granule_pj +
+                   work.at(kVectorCycles, t) * r.vector_pj_per_cycle +
+                   work.at(kTurnAdds, t) * r.hadamard_pj_per_add +
+                   of_unit(kActivationBufferBytes) * r.activation_buffer_pj_per_byte;
+    at(kBlockPj) = of_unit(kBlockBufferBytes) * r.weight_buffer_pj_per_byte +
+                   of_unit(kBlockDecodedValues) * r.decode_pj_per_value;
   }
 }
 
-void price_linears(const CostModel::Impl& impl, const MappingSets& sets, const ChipRates& r,
+// One flat loop over treatments, free of branches so that it becomes vector code.
+[[gnu::noinline]] void price_slot(size_t count, const double* __restrict slot,
+                                  const double* __restrict fixed, FixedRow start_row,
+                                  double dram_ns, const ChipRates& rates,
+                                  double* __restrict best_latency, double* __restrict best_energy) {
+  const ChipRates r = rates;
+  const double dram_pj = r.dram_pj_per_byte + r.noc_pj_per_byte;
+  const double sram_pj = r.sram_pj_per_byte + r.noc_pj_per_byte;
+  const double* start = fixed + start_row * count;
+  for (size_t t = 0; t < count; ++t) {
+    const auto of_slot = [&](SlotRow row) { return slot[row * count + t]; };
+    const auto of_unit = [&](FixedRow row) { return fixed[row * count + t]; };
+    const double dram = of_slot(kDramBytes);
+    const double sram = of_slot(kSramBytes);
+    const double work_ns = larger(larger(of_slot(kDecodedPerCore) * r.decode_ns_per_value,
+                                         of_slot(kComputeCycles) * r.cycle_ns),
+                                  of_unit(kVectorNs)) +
+                           start[t];
+    const double latency =
+        of_unit(kFixedNs) + larger(larger(dram * dram_ns, sram * r.sram_ns_per_byte), work_ns);
+    const double energy = of_unit(kFixedPj) + of_slot(kTokenBlocks) * of_unit(kBlockPj) +
+                          dram * dram_pj + sram * sram_pj + latency * r.leakage_mw;
+    keep_better(latency, energy, best_latency[t], best_energy[t]);
+  }
+}
+
+void price_linears(const ChipWork& impl, const MappingSets& sets, const ChipRates& r,
                    double working, CostTable& table) {
   const size_t count = impl.menu.linear.size();
   thread_local std::vector<double> best;
+  thread_local std::vector<double> fixed;
   for (size_t i = 0; i < impl.linears.size(); ++i) {
     const LinearWork& work = impl.linears[i];
     const LinearMappings& mappings = sets.linears[i];
     const bool spilled = 2 * work.m * (work.k + work.n) > working;
     const double dram_ns = spilled ? r.dram_mixed_ns_per_byte : r.dram_stream_ns_per_byte;
-    const SlotRates rates = {.chip = r,
-                             .overhead_ns = impl.constants.op_overhead_ns,
-                             .inputs = work.m * work.k,
-                             .output_bytes = work.m * work.n * 2,
-                             .dram_ns = dram_ns,
-                             .activation_dram_ns = spilled ? dram_ns : 0,
-                             .activation_sram_ns = spilled ? 0 : r.sram_ns_per_byte,
-                             .activation_pj = spilled ? r.dram_pj_per_byte : r.sram_pj_per_byte};
     best.assign(kNumCostRows * count, kIllegal);
-    for (const MappingSlot& slot : mappings.slots) {
-      price_slot(count, mappings.weight_bytes.data(), slot.data(), work.rows.data(), rates,
-                 best.data());
+    const auto price = [&](const MappingSlots& slots, FixedRow start, CostRow latency,
+                           CostRow energy) {
+      for (size_t s = 0; s < slots.count; ++s) {
+        price_slot(count, slots.values.data() + s * kNumSlotRows * count, fixed.data(), start,
+                   dram_ns, r, best.data() + latency * count, best.data() + energy * count);
+      }
+    };
+    for (const UnitMappings& unit : mappings.units) {
+      fill_fixed(impl, work, unit, r, dram_ns, fixed);
+      price(unit.streamed, kStreamedNs, kLatency, kEnergy);
+      price(unit.resident, kResidentNs, kResidentLatency, kResidentEnergy);
     }
     SiteCosts& site = table.sites[static_cast<size_t>(work.site)];
     const auto add = [&](std::vector<float>& sums, CostRow row) {
@@ -154,7 +168,7 @@ void price_attention_run(const AttentionRun& run, const ChipRates& r, double ove
 
 class AttentionPricer {
  public:
-  AttentionPricer(const CostModel::Impl& impl, const ChipRates& rates, const chip::Chip& chip,
+  AttentionPricer(const ChipWork& impl, const ChipRates& rates, const chip::Chip& chip,
                   double burst_bytes, double working)
       : impl_(impl), r_(rates), burst_(burst_bytes), working_(working) {
     const auto cores = static_cast<double>(chip.cores);
@@ -166,20 +180,22 @@ class AttentionPricer {
   AttentionRun prefill(size_t t, const AttentionMapping& map) const {
     const double macs =
         impl_.copies * impl_.group * impl_.prompt * (impl_.prompt + 1) * impl_.head_dim;
-    const double bytes = impl_.kv[t].vector_bytes;
+    const ChipWork::KvWork& kv = impl_.kv[t];
+    const double turned = impl_.prompt * kv.turned_per_token;
     AttentionRun run;
-    run.cache_bytes = impl_.copies * 2 * impl_.prompt * bytes;
-    run.reread_bytes = impl_.copies * 2 * map.prefill_read_tokens * bytes;
+    run.cache_bytes = impl_.copies * impl_.prompt * kv.token_bytes;
+    run.reread_bytes = impl_.copies * map.prefill_read_tokens * kv.token_bytes;
     run.reread_on_chip = run.cache_bytes <= working_;
     run.query_bytes = query_token_bytes_ * impl_.prompt;
     run.query_spilled = run.query_bytes > working_;
-    const double values = map.needs_decoder ? 2 * map.prefill_read_tokens * impl_.head_dim : 0;
-    const double vector_cycles = impl_.kv[t].prefill_vector_cycles;
-    run.work_ns = std::max({map.prefill_cycles * r_.cycle_ns,
-                            values * rounds_ / parts_ * r_.decode_ns_per_value,
-                            vector_cycles * r_.vector_ns_per_cycle});
+    const double values = map.decoded_operands * map.prefill_read_tokens * impl_.head_dim;
+    const double vector_cycles = kv.prefill_vector_cycles;
+    run.work_ns = std::max(
+        {map.prefill_cycles * r_.cycle_ns, values * rounds_ / parts_ * r_.decode_ns_per_value,
+         vector_cycles * r_.vector_ns_per_cycle, turned * r_.hadamard_ns_per_element});
     run.common_pj = macs * map.lane_um2 * r_.mac_pj_per_um2 +
                     vector_cycles * r_.vector_pj_per_cycle +
+                    turned * kv.turn_stages * r_.hadamard_pj_per_add +
                     values * impl_.copies * r_.decode_pj_per_value +
                     (run.cache_bytes + run.reread_bytes + run.query_bytes) * r_.noc_pj_per_byte +
                     run.reread_bytes * r_.weight_buffer_pj_per_byte;
@@ -189,22 +205,23 @@ class AttentionPricer {
 
   AttentionRun decode(size_t t, const AttentionMapping& map, size_t node) const {
     const double tokens = impl_.nodes[node].tokens;
-    const CostModel::Impl::KvWork& kv = impl_.kv[t];
+    const ChipWork::KvWork& kv = impl_.kv[t];
     AttentionRun run;
-    run.cache_bytes = impl_.copies * 2 * (tokens * kv.vector_bytes + burst_);
+    run.cache_bytes = impl_.copies * (tokens * kv.token_bytes + 2 * burst_);
     run.query_bytes = query_token_bytes_;
     double vector_cycles = kv.decode_vector_cycles + tokens * kv.vector_cycles_per_context;
     if (parts_ > 1) {
       vector_cycles +=
           impl_.copies * parts_ * impl_.group * impl_.head_dim * impl_.constants.convert_cycles;
     }
-    const double values = map.needs_decoder ? 2 * tokens * impl_.head_dim * map.row_tiles : 0;
-    run.work_ns = std::max({map.decode_cycles[node] * r_.cycle_ns,
-                            values / parts_ * rounds_ * r_.decode_ns_per_value,
-                            vector_cycles * r_.vector_ns_per_cycle});
+    const double values = map.decoded_operands * tokens * impl_.head_dim * map.row_tiles;
+    run.work_ns = std::max(
+        {map.decode_cycles[node] * r_.cycle_ns, values / parts_ * rounds_ * r_.decode_ns_per_value,
+         vector_cycles * r_.vector_ns_per_cycle, kv.turned_per_token * r_.hadamard_ns_per_element});
     run.common_pj = impl_.copies * impl_.group * tokens * 2 * impl_.head_dim * map.lane_um2 *
                         r_.mac_pj_per_um2 +
                     vector_cycles * r_.vector_pj_per_cycle +
+                    kv.turned_per_token * kv.turn_stages * r_.hadamard_pj_per_add +
                     values * impl_.copies * r_.decode_pj_per_value +
                     (run.cache_bytes + run.query_bytes) * r_.noc_pj_per_byte +
                     run.cache_bytes * r_.weight_buffer_pj_per_byte;
@@ -240,7 +257,7 @@ class AttentionPricer {
   }
 
  private:
-  const CostModel::Impl& impl_;
+  const ChipWork& impl_;
   const ChipRates& r_;
   double burst_;
   double working_;
@@ -266,15 +283,15 @@ void mark_illegal(const MappingSets& sets, bool has_sram, CostTable& table) {
   }
 }
 
-Result<const MappingSets*> cached_sets(const CostModel::Impl& impl, const chip::Chip& chip,
-                                       double burst_bytes) {
+Result<const MappingSets*> cached_sets(const ChipWork& impl, const chip::Chip& chip,
+                                       double burst_bytes, double working_bytes) {
   thread_local std::unordered_map<std::string, MappingSets> cache;
   thread_local std::string key;
   key.assign(reinterpret_cast<const char*>(&impl.id), sizeof(impl.id));
-  append_mapping_key(chip, burst_bytes, key);
+  append_mapping_key(chip, burst_bytes, working_bytes, key);
   const auto it = cache.find(key);
   if (it != cache.end()) return &it->second;
-  DOVETAIL_TRY(MappingSets sets, build_mapping_sets(impl.mapper, chip, burst_bytes));
+  DOVETAIL_TRY(MappingSets sets, build_mapping_sets(impl.mapper, chip, burst_bytes, working_bytes));
   if (cache.size() >= kMaxCachedSets) cache.clear();
   return &cache.emplace(key, std::move(sets)).first->second;
 }
@@ -282,18 +299,22 @@ Result<const MappingSets*> cached_sets(const CostModel::Impl& impl, const chip::
 }  // namespace
 
 Status CostModel::fill_table(const chip::Chip& chip, CostTable& table) const {
-  const Impl& impl = *impl_;
+  const ChipWork* shared = impl_->work_of(chip, table);
+  if (shared == nullptr) return {};
+  const ChipWork& impl = *shared;
   DOVETAIL_TRY(const DramConstants* dram, dram_of(impl.constants, chip));
   DOVETAIL_TRY(const ChipArea area, estimate_area(impl.constants, chip));
   DOVETAIL_TRY(const ChipRates rates, chip_rates(impl.constants, chip, area));
-  DOVETAIL_TRY(const MappingSets* sets, cached_sets(impl, chip, dram->burst_bytes));
   const double working = impl.working(chip);
+  DOVETAIL_TRY(const MappingSets* sets, cached_sets(impl, chip, dram->burst_bytes, working));
   impl.reset(chip, table);
   impl.add_vectors(rates, working, table);
+  impl.add_collectives(rates, working, table);
   price_linears(impl, *sets, rates, working, table);
   const AttentionPricer attention(impl, rates, chip, dram->burst_bytes, working);
   attention.price(*sets, table.sites[static_cast<size_t>(recipe::SiteKind::kKv)]);
   mark_illegal(*sets, chip.sram_mib > 0, table);
+  impl.count_all_chips(table);
   return {};
 }
 
@@ -304,13 +325,15 @@ Result<ChipLimits> CostModel::limits(const chip::Chip& chip) const {
   DOVETAIL_TRY(const PeakPower power, estimate_peak_power(constants, chip, rates));
   DOVETAIL_TRY(const ChipPrice price, estimate_price(constants, chip, area.total_mm2()));
   DOVETAIL_TRY(const DramConstants* dram, dram_of(constants, chip));
+  const auto chips = static_cast<double>(chip.scale_up.tensor_parallel);
   return ChipLimits{
-      .area_mm2 = area.total_mm2(),
-      .peak_power_mw = power.total_mw(),
-      .die_peak_power_mw = power.die_mw(),
-      .die_price_usd = price.die_usd + price.package_usd,
-      .dram_price_usd = price.dram_usd,
-      .dram_gb_per_s = static_cast<double>(chip.dram.channels) * dram->channel_gb_per_s};
+      .num_chips = chip.scale_up.tensor_parallel,
+      .area_mm2 = chips * area.total_mm2(),
+      .peak_power_mw = chips * power.total_mw(),
+      .die_peak_power_mw = chips * power.die_mw(),
+      .die_price_usd = chips * (price.die_usd + price.package_usd),
+      .dram_price_usd = chips * price.dram_usd,
+      .dram_gb_per_s = chips * static_cast<double>(chip.dram.channels) * dram->channel_gb_per_s};
 }
 
 }  // namespace dovetail::silicon

@@ -23,7 +23,8 @@ namespace dovetail::silicon {
 
 inline constexpr float kIllegal = 1e30f;  // cost of a treatment that the chip cannot execute
 
-// Costs of one site, per treatment of the menu. One request batch from first prompt token to last
+// Costs of one site, per treatment of the menu; energies and bytes of all chips that share the
+// model, whose shares are equal. One request batch from first prompt token to last
 // generated token. A resident site keeps its weights (or KV) in shared SRAM throughout.
 struct SiteCosts {
   std::vector<float> latency_ns;           // streamed from DRAM; kIllegal if not executable
@@ -39,11 +40,13 @@ struct CostTable {
   double fixed_energy_pj = 0;
   double fixed_dram_bytes = 0;  // untied embedding, norms, activations
   double sram_bytes = 0;        // shared SRAM that residency may use (working space taken off)
-  double dram_bytes = 0;        // capacity
+  double dram_bytes = 0;        // capacity; this and the lines above: of all chips
 };
 
-// Area, power and price of a chip: properties of the chip alone.
+// Area, power and price of a chip, or of all chips that share a model: properties of the chip
+// alone.
 struct ChipLimits {
+  int64_t num_chips = 1;
   double area_mm2 = 0;
   double peak_power_mw = 0;      // die and DRAM devices
   double die_peak_power_mw = 0;  // die alone: what W/mm2 is about
@@ -66,16 +69,20 @@ class CostModel {
   CostModel& operator=(CostModel&&) noexcept;
   ~CostModel();
 
-  // T1. `table` is reused to avoid allocation. The chip has passed check_chip and its node and DRAM
+  // T1. A number of chips that cannot share the model leaves every treatment kIllegal. `table` is
+  // reused to avoid allocation. The chip has passed check_chip and its node and DRAM
   // kind are known (create's technology), else kInvalidArgument.
   [[nodiscard]] Status fill_table(const chip::Chip& chip, CostTable& table) const;
   // T0: never above T1, site by site and treatment by treatment, streamed and resident; depends
   // only on `bound_key` of the chip, so chips that share a key share the table (dram_bytes
   // included).
   [[nodiscard]] Status fill_bound(const chip::Chip& chip, CostTable& table) const;
-  // Node, clock, DRAM kind, channels and capacity, shared SRAM, vector lanes of all cores, and per
-  // native pair the multiply-accumulates per cycle of the whole chip: nothing else moves T0.
+  // Node, clock, DRAM kind, channels and capacity, shared SRAM, vector lanes of all cores, whether
+  // there is a Hadamard unit, chips and their links, and per native pair the multiply-accumulates
+  // per cycle of the whole chip: nothing else moves T0.
   [[nodiscard]] static std::string bound_key(const chip::Chip& chip);
+  // Whether the model can be divided among the chips (recipe::shard_shape).
+  [[nodiscard]] bool can_share(const chip::Chip& chip) const;
   [[nodiscard]] Result<ChipLimits> limits(const chip::Chip& chip) const;
   // As given to create: search prices reported points with estimate_cost.
   [[nodiscard]] const model::ModelShape& shape() const;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 
 #include "base/parallel.h"
 #include "silicon/decode_steps.h"
@@ -14,7 +15,9 @@ namespace {
 
 using recipe::SiteKind;
 using testing::random_chip;
+using testing::random_scale_up;
 using testing::random_shape;
+using testing::random_shared_shape;
 using testing::random_workload;
 using testing::whole_menu;
 
@@ -47,12 +50,14 @@ TEST(CostTable, AgreesWithTheSlowSumOverOps) {
   Random random(11);
   const recipe::Menu menu = whole_menu();
   int compared = 0;
+  std::map<int64_t, int> shared;  // comparisons by number of chips
   for (int i = 0; i < 260; ++i) {
-    const auto shape = random_shape(random);
+    const auto shape = i % 2 == 0 ? random_shape(random) : random_shared_shape(random);
     const auto workload = random_workload(random);
     const auto model = CostModel::create(shape, workload, menu, technology());
     ASSERT_TRUE(model.has_value()) << model.error().message;
-    const auto chip = random_chip(random);
+    auto chip = random_chip(random);
+    if (i % 2 == 1) chip.scale_up = random_scale_up(random, shape);
     if (!chip::check_chip(chip).has_value()) continue;
     CostTable table;
     ASSERT_TRUE(model->fill_table(chip, table).has_value());
@@ -85,10 +90,13 @@ TEST(CostTable, AgreesWithTheSlowSumOverOps) {
     ASSERT_LT(close(report->energy_pj, energy), 1e-5) << i;
     ASSERT_LT(close(report->weight_bytes + report->kv_bytes, bytes), 1e-5) << i;
     ASSERT_DOUBLE_EQ(report->sram_bytes, table.sram_bytes);
+    ASSERT_DOUBLE_EQ(report->dram_bytes, table.dram_bytes);
     ASSERT_LE(report->bound_latency_ns, report->latency_ns);
     ++compared;
+    ++shared[chip.scale_up.tensor_parallel];
   }
   EXPECT_GT(compared, 100);
+  for (const int chips : {2, 4, 8}) EXPECT_GT(shared[chips], 8) << chips;
 }
 
 void expect_bounded(const CostTable& bound, const CostTable& table, int64_t& pairs) {
@@ -117,11 +125,12 @@ TEST(CostBound, NeverAboveTheTable) {
   const recipe::Menu menu = whole_menu();
   int64_t pairs = 0;
   for (int i = 0; i < 100; ++i) {
-    const auto model =
-        CostModel::create(random_shape(random), random_workload(random), menu, technology());
+    const auto shape = i % 2 == 0 ? random_shape(random) : random_shared_shape(random);
+    const auto model = CostModel::create(shape, random_workload(random), menu, technology());
     ASSERT_TRUE(model.has_value()) << model.error().message;
     for (int j = 0; j < 10; ++j) {
-      const auto chip = random_chip(random);
+      auto chip = random_chip(random);
+      if (i % 2 == 1) chip.scale_up = random_scale_up(random, shape);
       if (!chip::check_chip(chip).has_value()) continue;
       CostTable table;
       CostTable bound;
@@ -170,6 +179,9 @@ TEST(CostBound, DependsOnItsKeyAlone) {
     ++same_keys;
     other.clock_mhz += 1;
     ASSERT_NE(CostModel::bound_key(chip), CostModel::bound_key(other));
+    other = chip;
+    other.scale_up.links = 3;
+    ASSERT_NE(CostModel::bound_key(chip), CostModel::bound_key(other));
   }
   EXPECT_EQ(same_keys, 300);
 }
@@ -200,6 +212,33 @@ TEST(CostTable, ThreadsAndReusedTablesGiveTheSameNumbers) {
   EXPECT_EQ(differs, std::vector<int>(chips.size(), 0));
 }
 
+TEST(CostTable, ForbidsChipsThatCannotShareTheModel) {
+  Random random(4);
+  auto shape = random_shared_shape(random);
+  shape.num_heads = 8;
+  const auto model = CostModel::create(shape, random_workload(random), whole_menu(), technology());
+  ASSERT_TRUE(model.has_value());
+  auto chip = random_chip(random);
+  chip.scale_up = {.tensor_parallel = 3, .links = 2};
+  EXPECT_FALSE(model->can_share(chip));
+  CostTable table;
+  for (const bool bound : {false, true}) {
+    ASSERT_TRUE(
+        (bound ? model->fill_bound(chip, table) : model->fill_table(chip, table)).has_value());
+    for (const SiteCosts& site : table.sites) {
+      ASSERT_FALSE(site.latency_ns.empty());
+      for (const auto* costs : {&site.latency_ns, &site.energy_pj, &site.resident_latency_ns}) {
+        EXPECT_EQ(*costs, std::vector<float>(costs->size(), kIllegal));
+      }
+    }
+  }
+  // A table that was filled before says so too.
+  chip.scale_up.tensor_parallel = 2;
+  ASSERT_TRUE(model->fill_table(chip, table).has_value());
+  EXPECT_GT(table.dram_bytes, 0);
+  EXPECT_TRUE(model->can_share(chip));
+}
+
 TEST(CostTable, NamesUnknownNodesAndKinds) {
   Random random(1);
   const auto model =
@@ -209,7 +248,7 @@ TEST(CostTable, NamesUnknownNodesAndKinds) {
   chip.node = "n1";
   CostTable table;
   EXPECT_EQ(model->fill_table(chip, table).error().message,
-            "node = \"n1\", want one of n12, n16, n28, n3, n5, n7 (did you mean n12?)");
+            "node = \"n1\", want one of n10, n12, n16, n28, n3, n5, n7 (did you mean n10?)");
   chip = random_chip(random);
   chip.dram.kind = "ddr";
   EXPECT_FALSE(model->fill_bound(chip, table).has_value());

@@ -19,16 +19,30 @@ void add_scaled(OpCost& sum, const OpCost& part, double times) {
   sum.decoder_ns += times * part.decoder_ns;
   sum.compute_ns += times * part.compute_ns;
   sum.vector_ns += times * part.vector_ns;
+  sum.link_ns += times * part.link_ns;
   sum.prologue_ns += times * part.prologue_ns;
   sum.epilogue_ns += times * part.epilogue_ns;
   sum.overhead_ns += times * part.overhead_ns;
   sum.latency_ns += times * part.latency_ns;
   sum.dram_bytes += times * part.dram_bytes;
   sum.sram_bytes += times * part.sram_bytes;
+  sum.link_bytes += times * part.link_bytes;
   sum.macs += times * part.macs;
   sum.energy.add(part.energy, times);
 }
 
+// All chips move and burn the same at the same time.
+void count_all_chips(double chips, OpCost& cost) {
+  cost.dram_bytes *= chips;
+  cost.sram_bytes *= chips;
+  cost.link_bytes *= chips;
+  cost.macs *= chips;
+  const OpEnergy one = cost.energy;
+  cost.energy = {};
+  cost.energy.add(one, chips);
+}
+
+// `shape` is the share of one chip.
 class Estimator {
  public:
   Estimator(const OpContext& context, const model::ModelShape& shape,
@@ -75,9 +89,12 @@ class Estimator {
       DOVETAIL_TRY_STATUS(price_attention(decode, layer, report.cost));
     } else if (op.kind == recipe::OpKind::kVector && op.vector != recipe::VectorKind::kSoftmax) {
       add_scaled(report.cost, estimate_vector(x_, op), times);
+    } else if (op.kind == recipe::OpKind::kCollective) {
+      add_scaled(report.cost, estimate_collective(x_, op), times);
     } else {
       return {};  // softmax and values are part of attention
     }
+    count_all_chips(static_cast<double>(x_.chip.scale_up.tensor_parallel), report.cost);
     reports.push_back(std::move(report));
     return {};
   }
@@ -140,19 +157,20 @@ class Estimator {
   std::vector<ContextNode> nodes_;
 };
 
-// Bytes per site, in DRAM or in SRAM.
+// Bytes per site, in DRAM or in SRAM, of all chips; `shape` is the share of one.
 void count_bytes(const OpContext& x, const model::ModelShape& shape,
                  const recipe::Workload& workload, const recipe::Recipe& recipe,
                  const Residency& residency, CostReport& report) {
   const double tokens = static_cast<double>(workload.prompt_tokens + workload.output_tokens - 1);
+  const auto chips = static_cast<double>(x.chip.scale_up.tensor_parallel);
   for (int64_t i = 0; i < recipe::num_sites(shape); ++i) {
     const recipe::Site site = recipe::site_at(shape, i);
     double bytes = 0;
     if (site.kind == SiteKind::kKv) {
-      const auto vector_bits = static_cast<double>(formats::stored_bits_per_kv_vector(
-          recipe.layers[static_cast<size_t>(site.layer)].kv.keys, shape.head_dim));
-      bytes =
-          static_cast<double>(workload.batch * shape.num_kv_heads) * 2 * tokens * vector_bits / 8;
+      const auto token_bits = static_cast<double>(recipe::stored_bits_per_cached_token(
+          recipe.layers[static_cast<size_t>(site.layer)].kv, shape.head_dim));
+      bytes = chips * static_cast<double>(workload.batch * shape.num_kv_heads) * tokens *
+              token_bits / 8;
       report.kv_bytes += bytes;
     } else {
       const recipe::LinearTreatment& treatment =
@@ -160,7 +178,7 @@ void count_bytes(const OpContext& x, const model::ModelShape& shape,
                                        : recipe.layers[static_cast<size_t>(site.layer)]
                                              .linear[static_cast<size_t>(site.kind)];
       const recipe::LinearShape linear = recipe::linear_shape(shape, site.kind);
-      bytes = static_cast<double>(linear.n) *
+      bytes = chips * static_cast<double>(linear.n) *
               row_bytes(x.constants, x.chip, treatment.weight, linear.k);
       report.weight_bytes += bytes;
     }
@@ -237,20 +255,36 @@ Status check_residency(const model::ModelShape& shape, const Residency& residenc
 
 }  // namespace
 
+double CostReport::area_mm2() const {
+  return static_cast<double>(num_chips) * area.total_mm2();
+}
+
+double CostReport::peak_power_mw() const {
+  return static_cast<double>(num_chips) * peak_power.total_mw();
+}
+
+double CostReport::price_usd() const {
+  return static_cast<double>(num_chips) * (price.die_usd + price.package_usd + price.dram_usd);
+}
+
 Result<CostReport> estimate_cost(const chip::Chip& chip, const Technology& technology,
                                  const model::ModelShape& shape, const recipe::Workload& workload,
                                  const recipe::Recipe& recipe, const Residency& residency,
                                  const EstimateParams& params) {
   DOVETAIL_TRY_STATUS(chip::check_chip(chip));
   DOVETAIL_TRY_STATUS(check_residency(shape, residency));
-  DOVETAIL_TRY(const recipe::ModelOps ops, recipe::lower(shape, workload));
+  const int64_t num_chips = chip.scale_up.tensor_parallel;
+  DOVETAIL_TRY(const recipe::ModelOps ops, recipe::lower(shape, workload, num_chips));
+  DOVETAIL_TRY(const model::ModelShape shard, recipe::shard_shape(shape, num_chips));
   if (static_cast<int64_t>(recipe.layers.size()) != shape.num_layers) {
     return invalid_argument(fmt::format("recipe has {} layers, want {} (the layers of {})",
                                         recipe.layers.size(), shape.num_layers, shape.name));
   }
   DOVETAIL_TRY_STATUS(chip::check_priced(shape, recipe));
   DOVETAIL_TRY(const Constants constants, resolve_constants(technology));
+  const auto chips = static_cast<double>(num_chips);
   CostReport report;
+  report.num_chips = num_chips;
   DOVETAIL_TRY(report.area, estimate_area(constants, chip));
   DOVETAIL_TRY(const ChipRates rates, chip_rates(constants, chip, report.area));
   DOVETAIL_TRY(report.peak_power, estimate_peak_power(constants, chip, rates));
@@ -261,12 +295,12 @@ Result<CostReport> estimate_cost(const chip::Chip& chip, const Technology& techn
                           .chip = chip,
                           .working_bytes = working_bytes(constants, chip, ops)};
   DOVETAIL_TRY_STATUS(
-      Estimator(context, shape, workload, recipe, ops, residency, params).run(report.ops));
+      Estimator(context, shard, workload, recipe, ops, residency, params).run(report.ops));
   sum_up(workload, report);
-  count_bytes(context, shape, workload, recipe, residency, report);
-  report.dram_bytes_needed += fixed_dram_bytes(shape, workload);
-  report.dram_bytes = chip.dram.capacity_gib * 1073741824.0;
-  report.sram_bytes = chip.sram_mib * 1048576 - context.working_bytes;
+  count_bytes(context, shard, workload, recipe, residency, report);
+  report.dram_bytes_needed += chips * fixed_dram_bytes(shard, workload);
+  report.dram_bytes = chips * chip.dram.capacity_gib * 1073741824.0;
+  report.sram_bytes = chips * (chip.sram_mib * 1048576 - context.working_bytes);
   // Shares of residency are thirds, eighths, ... as floats: a full SRAM may exceed itself by that.
   constexpr double kShareRounding = 1 + 1e-7;
   report.fits = report.dram_bytes_needed <= report.dram_bytes * kShareRounding &&

@@ -28,11 +28,14 @@ struct OpReport {
   bool decode = false;
   int64_t layer = -1;  // -1: before or after the layers
   std::string name;    // as in recipe::Op; "attention" for scores, softmax and values
-  OpCost cost;         // times, bytes and energy of all its runs
+  OpCost cost;         // times of one chip, bytes, MACs and energy of all chips; all its runs
 };
 
+// Energies, bytes and capacities are of all chips that run the model together; their shares are
+// equal, so a sum that fits all fits each.
 struct CostReport {
   std::vector<OpReport> ops;
+  int64_t num_chips = 1;
 
   double latency_ns = 0;          // prefill and all decode steps
   double prefill_latency_ns = 0;  // time to first token
@@ -45,7 +48,7 @@ struct CostReport {
   double sustained_power_mw = 0;   // of the op that burns most
   double average_power_mw = 0;
 
-  double weight_bytes = 0;  // all sites with weights
+  double weight_bytes = 0;  // all sites with weights, KV heads that several chips hold counted so
   double kv_bytes = 0;
   double dram_bytes_needed = 0;  // streamed sites, embedding, norms, spilled activations
   double dram_bytes = 0;         // capacity
@@ -53,10 +56,15 @@ struct CostReport {
   double sram_bytes = 0;         // shared SRAM less working space
   bool fits = false;             // both
 
-  ChipArea area;
+  ChipArea area;  // this and the rest: of one chip
   PeakPower peak_power;
   ChipPrice price;
   Roofs roofs;
+
+  // Of all chips.
+  [[nodiscard]] double area_mm2() const;
+  [[nodiscard]] double peak_power_mw() const;
+  [[nodiscard]] double price_usd() const;  // dies, packages, DRAM
 };
 
 struct EstimateParams {

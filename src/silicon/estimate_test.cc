@@ -56,8 +56,9 @@ TEST(EstimateLinear, MatchesAHandWorkedDecodeOp) {
   // 32 rows of 64 payload bytes and one FP16 scale, each padded to 32 B: 96 B.
   EXPECT_DOUBLE_EQ(cost->dram_bytes, 32 * 96);
   EXPECT_NEAR(cost->dram_ns, 32 * 96 / (51.2 * 0.86), 1e-9);
-  // Activations: one pass of 64 B, 64 outputs of bf16, quantising reads bf16 and writes int8.
-  EXPECT_DOUBLE_EQ(cost->sram_bytes, 64 + 64 + 64 * 3);
+  // Activations: one pass of 64 B and an FP32 scale, 32 outputs of bf16, quantising reads bf16 and
+  // writes int8 with the scale.
+  EXPECT_DOUBLE_EQ(cost->sram_bytes, (64 + 4) + 64 + (64 * 3 + 4));
   EXPECT_DOUBLE_EQ(cost->decoder_ns, 0);
   // 2 cycles for each of 64 inputs and one for each of 32 outputs over 32 lanes.
   EXPECT_DOUBLE_EQ(cost->vector_ns, (2 * 64 + 32) / 32.0);

@@ -8,33 +8,6 @@
 namespace dovetail::silicon {
 namespace {
 
-int64_t divide_up(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
-// What distinguishes mappings of one op, treatment and unit: less is better in every field.
-struct Candidate {
-  double compute_cycles = 0;
-  double weight_passes = 0;
-  double activation_passes = 0;
-  double decoded_per_core = 0;
-  double blocks_m = 0;
-
-  bool dominates(const Candidate& o) const {
-    return compute_cycles <= o.compute_cycles && weight_passes <= o.weight_passes &&
-           activation_passes <= o.activation_passes && decoded_per_core <= o.decoded_per_core &&
-           blocks_m <= o.blocks_m;
-  }
-};
-
-void insert_pareto(std::vector<Candidate>& front, const Candidate& candidate) {
-  for (const Candidate& kept : front) {
-    if (kept.dominates(candidate)) return;
-  }
-  std::erase_if(front, [&](const Candidate& kept) { return candidate.dominates(kept); });
-  front.push_back(candidate);
-}
-
 // How a treatment runs on a unit.
 struct PairUse {
   bool legal = false;
@@ -57,73 +30,28 @@ Result<PairUse> pair_use(const Constants& constants, const chip::MatrixUnit& uni
   return use;
 }
 
-// Splits of the cores and blocks of the accumulators, as far as they do not depend on treatments.
-struct BlockShape {
-  int64_t core_m = 0, core_n = 0;
-  int64_t tiles = 0;  // of one core
-  int64_t blocks_m = 0, blocks_n = 0;
-  int64_t block_m = 0, block_n = 0;
-  double drain_cycles = 0;
-};
-
-std::vector<BlockShape> block_shapes(const chip::Chip& chip, const chip::MatrixUnit& unit,
-                                     const LinearWork& work) {
-  const auto m = static_cast<int64_t>(work.m);
-  const auto n = static_cast<int64_t>(work.n);
-  const int64_t room = chip.accumulator_kib * 256 / (unit.rows * unit.cols);
-  const int64_t usable = room >= 2 ? room / 2 : 1;
-  std::vector<BlockShape> shapes;
-  for (int64_t split = 1; split <= chip.cores; ++split) {
-    if (chip.cores % split != 0) continue;
-    BlockShape s;
-    s.core_m = divide_up(m, split);
-    s.core_n = divide_up(n, chip.cores / split);
-    const int64_t tiles_m = divide_up(s.core_m, unit.rows);
-    const int64_t tiles_n = divide_up(s.core_n, unit.cols);
-    s.tiles = tiles_m * tiles_n;
-    s.drain_cycles = static_cast<double>((room >= 2 ? 1 : s.tiles) * std::min(s.core_m, unit.rows));
-    for (int64_t block_m = 1; block_m <= std::min(usable, tiles_m); block_m *= 2) {
-      s.block_m = block_m;
-      s.block_n = std::min(tiles_n, usable / block_m);
-      s.blocks_m = divide_up(tiles_m, s.block_m);
-      s.blocks_n = divide_up(tiles_n, s.block_n);
-      shapes.push_back(s);
-    }
-  }
-  return shapes;
-}
-
 class LinearMapper {
  public:
-  LinearMapper(const MapperInput& input, const chip::Chip& chip, double burst_bytes)
-      : input_(input), chip_(chip), burst_(burst_bytes) {}
+  LinearMapper(const MapperInput& input, const chip::Chip& chip, double burst_bytes,
+               double working_bytes)
+      : input_(input), chip_(chip), burst_(burst_bytes), working_(working_bytes) {}
 
-  LinearMappings map(const LinearWork& work, const std::vector<std::vector<PairUse>>& uses) const {
-    const size_t treatments = input_.menu->linear.size();
+  LinearMappings map(const LinearWork& work, const std::vector<std::vector<PairUse>>& uses) {
     LinearMappings result;
-    result.weight_bytes.resize(treatments);
-    for (size_t t = 0; t < treatments; ++t) result.weight_bytes[t] = work.n * padded_row(work, t);
-    // Slot lists of each treatment: (unit, candidate).
-    std::vector<std::vector<std::pair<size_t, Candidate>>> lists(treatments);
-    for (size_t u = 0; u < chip_.units.size(); ++u) {
-      const std::vector<BlockShape> shapes = block_shapes(chip_, chip_.units[u], work);
-      for (size_t t = 0; t < treatments; ++t) {
-        if (!uses[u][t].legal) continue;
-        for (const Candidate& c : pareto(work, chip_.units[u], uses[u][t], shapes, t)) {
-          lists[t].emplace_back(u, c);
-        }
-      }
+    for (size_t t = 0; t < work.treatments; ++t) {
+      result.weight_bytes.push_back(work.n * padded_row(work, t));
     }
-    size_t slots = 0;
-    for (const auto& list : lists) slots = std::max(slots, list.size());
-    for (size_t i = 0; i < slots; ++i) {
-      MappingSlot slot(kNumSlotRows * treatments, 0.0);
-      for (size_t t = 0; t < treatments; ++t) {
-        if (lists[t].empty()) continue;
-        const auto& [u, candidate] = lists[t][i < lists[t].size() ? i : 0];
-        put(slot, work, chip_.units[u], uses[u][t], candidate, t);
+    for (size_t u = 0; u < chip_.units.size(); ++u) {
+      UnitMappings unit;
+      for (const PairUse& use : uses[u]) unit.legal.push_back(use.legal);
+      if (std::find(unit.legal.begin(), unit.legal.end(), true) == unit.legal.end()) continue;
+      unit.rows.assign(kNumUnitRows * work.treatments, 0.0);
+      for (size_t t = 0; t < work.treatments; ++t) {
+        if (uses[u][t].legal) put_unit(unit.rows, work, chip_.units[u], uses[u][t], t);
       }
-      result.slots.push_back(std::move(slot));
+      unit.streamed = slots(work, chip_.units[u], uses[u], false);
+      if (chip_.sram_mib > 0) unit.resident = slots(work, chip_.units[u], uses[u], true);
+      result.units.push_back(std::move(unit));
     }
     return result;
   }
@@ -132,90 +60,104 @@ class LinearMapper {
   double padded_row(const LinearWork& work, size_t t) const {
     return std::ceil(work.at(kStoredRowBytes, t) / burst_) * burst_;
   }
+  // Inputs and outputs at bf16.
+  static double activations(const LinearWork& work) { return 2 * work.m * (work.k + work.n); }
+  static double other_bytes(const LinearWork& work, size_t t) {
+    return 2 * work.m * work.n + work.at(kQuantizeBytes, t);
+  }
+  bool spilled(const LinearWork& work) const { return activations(work) > working_; }
 
-  std::vector<Candidate> pareto(const LinearWork& work, const chip::MatrixUnit& unit,
-                                const PairUse& use, const std::vector<BlockShape>& shapes,
-                                size_t t) const {
-    const double half_weights = static_cast<double>(chip_.weight_buffer_kib) * 512;
-    const double half_activations = static_cast<double>(chip_.activation_buffer_kib) * 512;
-    const double panel_weights = static_cast<double>(unit.cols) * padded_row(work, t);
-    const double panel_activations =
-        static_cast<double>(unit.rows) * work.k * work.at(kActivationBytes, t);
-    const double steps = std::ceil(work.k / use.depth);
-    std::vector<Candidate> front;
-    for (const BlockShape& s : shapes) {
-      Candidate c;
-      c.blocks_m = static_cast<double>(s.blocks_m);
-      c.compute_cycles =
-          static_cast<double>(s.tiles) * steps +
-          static_cast<double>(s.blocks_m * s.blocks_n) * input_.constants->fill_cycles +
-          s.drain_cycles;
-      if (use.needs_decoder) {
-        c.decoded_per_core = static_cast<double>(s.core_n) * work.k * c.blocks_m;
-      }
-      const bool weights_stay = static_cast<double>(s.block_n) * panel_weights <= half_weights;
-      const bool activations_stay =
-          static_cast<double>(s.block_m) * panel_activations <= half_activations;
-      c.weight_passes = weights_stay ? 1 : c.blocks_m;
-      c.activation_passes = static_cast<double>(s.blocks_n);
-      insert_pareto(front, c);
-      c.weight_passes = c.blocks_m;
-      c.activation_passes = activations_stay ? 1 : static_cast<double>(s.blocks_n);
-      insert_pareto(front, c);
+  MappingSlots slots(const LinearWork& work, const chip::MatrixUnit& unit,
+                     const std::vector<PairUse>& uses, bool resident) {
+    const MapperRoom room =
+        mapper_room(*input_.constants, chip_, unit, activations(work), working_);
+    lists_.resize(work.treatments);
+    MappingSlots result;
+    for (size_t t = 0; t < work.treatments; ++t) {
+      lists_[t].clear();
+      if (!uses[t].legal) continue;
+      pareto_mappings(problem(work, uses[t], t, resident), room, lists_[t]);
+      result.count = std::max(result.count, lists_[t].size());
     }
-    return front;
+    result.values.assign(result.count * kNumSlotRows * work.treatments, 0.0);
+    for (size_t i = 0; i < result.count; ++i) {
+      double* slot = result.values.data() + i * kNumSlotRows * work.treatments;
+      for (size_t t = 0; t < work.treatments; ++t) {
+        if (lists_[t].empty()) continue;
+        const MappingCost& cost = lists_[t][i < lists_[t].size() ? i : 0].cost;
+        const auto at = [&](SlotRow row) -> double& { return slot[row * work.treatments + t]; };
+        at(kComputeCycles) = cost.compute_cycles;
+        at(kDecodedPerCore) = cost.decoded_rows * work.k;
+        at(kDramBytes) = cost.dram_bytes;
+        at(kSramBytes) = cost.sram_bytes;
+        at(kTokenBlocks) = cost.m_blocks;
+      }
+    }
+    return result;
   }
 
-  void put(MappingSlot& slot, const LinearWork& work, const chip::MatrixUnit& unit,
-           const PairUse& use, const Candidate& c, size_t t) const {
+  MapperProblem problem(const LinearWork& work, const PairUse& use, size_t t, bool resident) const {
+    return {.m = static_cast<int64_t>(work.m),
+            .n = static_cast<int64_t>(work.n),
+            .tile_cycles = std::ceil(work.k / use.depth),
+            .weight_row_bytes = padded_row(work, t),
+            .input_row_bytes = work.k * work.at(kActivationBytes, t),
+            .inputs_in_dram = spilled(work),
+            .weights_in_sram = resident,
+            .decodes = use.needs_decoder,
+            .other_dram_bytes = spilled(work) ? other_bytes(work, t) : 0,
+            .other_sram_bytes = spilled(work) ? 0 : other_bytes(work, t)};
+  }
+
+  void put_unit(std::vector<double>& values, const LinearWork& work, const chip::MatrixUnit& unit,
+                const PairUse& use, size_t t) const {
     const auto rows = static_cast<double>(unit.rows);
     const auto cols = static_cast<double>(unit.cols);
     const auto cores = static_cast<double>(chip_.cores);
     const double row = padded_row(work, t);
-    const auto at = [&](SlotRow row_index) -> double& {
-      return slot[row_index * work.treatments + t];
-    };
-    const bool quantizes = work.at(kQuantizeBytes, t) > 0;
     const double first_rows = std::min(work.m, rows);
-    at(kComputeCycles) = c.compute_cycles;
-    at(kWeightPasses) = c.weight_passes;
-    at(kActivationPasses) = c.activation_passes;
-    at(kDecodedPerCore) = c.decoded_per_core;
-    at(kDecodedValues) = use.needs_decoder ? work.n * work.k * c.blocks_m : 0;
-    at(kWeightBufferBytes) = work.n * row * c.blocks_m;
-    at(kActivationBufferBytes) =
-        work.m * work.k * work.at(kActivationBytes, t) * std::ceil(work.n / cols);
     const double half_weights = static_cast<double>(chip_.weight_buffer_kib) * 512;
+    const auto at = [&](UnitRow unit_row) -> double& {
+      return values[unit_row * work.treatments + t];
+    };
     at(kFirstWeightBytes) = std::min(work.n * row, cores * std::min(cols * row, half_weights));
-    at(kFirstQuantizeCycles) =
-        quantizes ? input_.constants->quantize_cycles * first_rows * work.k : 0;
+    at(kFirstQuantizeCycles) = work.at(kQuantizeBytes, t) > 0
+                                   ? input_.constants->quantize_cycles * first_rows * work.k
+                                   : 0;
     at(kLastConvertCycles) =
         input_.constants->convert_cycles * first_rows * std::min(work.n, cols * cores);
     at(kMacUm2) = work.m * work.k * work.n * use.lane_um2;
+    at(kActivationBufferBytes) =
+        work.m * work.k * work.at(kActivationBytes, t) * std::ceil(work.n / cols);
+    at(kBlockBufferBytes) = work.n * row;
+    at(kBlockDecodedValues) = use.needs_decoder ? work.n * work.k : 0;
   }
 
   const MapperInput& input_;
   const chip::Chip& chip_;
   const double burst_;
+  const double working_;
+  std::vector<std::vector<MappedCost>> lists_;  // per treatment, kept to avoid allocation
 };
 
 AttentionMapping map_attention(const MapperInput& in, const chip::Chip& chip,
-                               const chip::MatrixUnit& unit, const PairUse& use) {
+                               const chip::MatrixUnit& unit, const PairUse& keys,
+                               const PairUse& values) {
   AttentionMapping mapping;
-  mapping.legal = use.legal;
-  if (!use.legal) return mapping;
-  mapping.lane_um2 = use.lane_um2;
-  mapping.needs_decoder = use.needs_decoder;
+  mapping.legal = keys.legal && values.legal;
+  if (!mapping.legal) return mapping;
+  mapping.lane_um2 = (keys.lane_um2 + values.lane_um2) / 2;
+  mapping.decoded_operands = (keys.needs_decoder ? 1 : 0) + (values.needs_decoder ? 1 : 0);
   const auto cores = static_cast<double>(chip.cores);
   const auto cols = static_cast<double>(unit.cols);
   const double copies = in.batch * in.kv_heads;
   const double rounds = copies >= cores ? std::ceil(copies / cores) : 1;
   const double parts = copies >= cores ? 1 : std::floor(cores / copies);
   const double fill = 2 * in.constants->fill_cycles;
-  const double dim_steps = std::ceil(in.head_dim / use.depth);
+  const double dim_steps = std::ceil(in.head_dim / keys.depth);
   const double dim_tiles = std::ceil(in.head_dim / cols);
   const auto tile_cycles = [&](double context) {
-    return std::ceil(context / cols) * dim_steps + dim_tiles * std::ceil(context / use.depth) +
+    return std::ceil(context / cols) * dim_steps + dim_tiles * std::ceil(context / values.depth) +
            fill;
   };
   // Rows are (token, head of the group), tokens outermost: row r belongs to token r / group.
@@ -252,7 +194,26 @@ void append_raw(const T& value, std::string& key) {
 
 }  // namespace
 
-void append_mapping_key(const chip::Chip& chip, double burst_bytes, std::string& key) {
+MapperRoom mapper_room(const Constants& constants, const chip::Chip& chip,
+                       const chip::MatrixUnit& unit, double activation_bytes,
+                       double working_bytes) {
+  const int64_t sums = chip.accumulator_kib * 256 / (unit.rows * unit.cols);
+  return {.cores = chip.cores,
+          .rows = unit.rows,
+          .cols = unit.cols,
+          .block_tiles = sums >= 2 ? sums / 2 : 1,
+          .hides_drain = sums >= 2,
+          .weight_buffer = static_cast<double>(chip.weight_buffer_kib) * 512,
+          .input_buffer = static_cast<double>(chip.activation_buffer_kib) * 512,
+          .hold = working_bytes - (activation_bytes > working_bytes ? 0 : activation_bytes),
+          .block_fill_cycles = constants.fill_cycles};
+}
+
+void append_mapping_key(const chip::Chip& chip, double burst_bytes, double working_bytes,
+                        std::string& key) {
+  append_raw(working_bytes, key);
+  append_raw(chip.sram_mib > 0, key);
+  append_raw(chip.hadamard_lanes > 0, key);
   append_raw(chip.cores, key);
   append_raw(chip.weight_buffer_kib, key);
   append_raw(chip.activation_buffer_kib, key);
@@ -273,7 +234,7 @@ void append_mapping_key(const chip::Chip& chip, double burst_bytes, std::string&
 }
 
 Result<MappingSets> build_mapping_sets(const MapperInput& input, const chip::Chip& chip,
-                                       double burst_bytes) {
+                                       double burst_bytes, double working_bytes) {
   MappingSets sets;
   const recipe::Menu& menu = *input.menu;
   sets.linear_legal.assign(menu.linear.size(), false);
@@ -281,20 +242,24 @@ Result<MappingSets> build_mapping_sets(const MapperInput& input, const chip::Chi
   for (size_t u = 0; u < chip.units.size(); ++u) {
     for (size_t t = 0; t < menu.linear.size(); ++t) {
       const recipe::LinearTreatment& treatment = menu.linear[t];
-      DOVETAIL_TRY(const PairUse use, pair_use(*input.constants, chip.units[u], treatment.weight,
-                                               treatment.activation));
+      DOVETAIL_TRY(PairUse use, pair_use(*input.constants, chip.units[u], treatment.weight,
+                                         treatment.activation));
+      use.legal = use.legal && chip::can_turn(chip, treatment.hadamard);
       if (use.legal) sets.linear_legal[t] = true;
       uses[u].push_back(use);
     }
     std::vector<AttentionMapping>& attention = sets.attention.emplace_back();
     for (const recipe::KvTreatment& treatment : menu.kv) {
-      DOVETAIL_TRY(const PairUse use,
-                   pair_use(*input.constants, chip.units[u], chip::kv_as_weight(treatment.keys),
+      DOVETAIL_TRY(PairUse keys, pair_use(*input.constants, chip.units[u],
+                                          chip::kv_as_weight(treatment.keys), treatment.query));
+      DOVETAIL_TRY(const PairUse values,
+                   pair_use(*input.constants, chip.units[u], chip::kv_as_weight(treatment.values),
                             treatment.query));
-      attention.push_back(map_attention(input, chip, chip.units[u], use));
+      keys.legal = keys.legal && chip::can_turn(chip, treatment.hadamard);
+      attention.push_back(map_attention(input, chip, chip.units[u], keys, values));
     }
   }
-  const LinearMapper mapper(input, chip, burst_bytes);
+  LinearMapper mapper(input, chip, burst_bytes, working_bytes);
   for (const LinearWork& work : *input.works) sets.linears.push_back(mapper.map(work, uses));
   return sets;
 }

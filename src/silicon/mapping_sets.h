@@ -1,8 +1,8 @@
 // The mapper of `CostModel`: per op and treatment the Pareto set of mappings on one grid.
 //
-// Depends on the units, the buffers, the number of cores and the DRAM burst; not on clock,
-// bandwidth, shared SRAM, lanes or node. Arrays run over treatments, so that pricing a slot is one
-// flat loop.
+// Depends on the units, the buffers, the number of cores, the DRAM burst and the shared SRAM that
+// activations may take; not on clock, bandwidth, lanes or node. Arrays run over treatments, so that
+// pricing a slot is one flat loop.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +14,16 @@
 #include "recipe/site.h"
 #include "silicon/constants.h"
 #include "silicon/decode_steps.h"
+#include "silicon/mapper.h"
 
 namespace dovetail::silicon {
 
 // One linear of the op list, with what depends on the treatment alone.
 enum WorkRow : uint8_t {
-  kActivationBytes,  // of one element
+  kActivationBytes,  // of one element, its share of the scales included
   kVectorCycles,     // quantise and convert
+  kTurned,           // elements through the Hadamard unit
+  kTurnAdds,         // their additions
   kQuantizeBytes,    // traffic of quantising
   kGranules,         // scaled sums
   kStoredRowBytes,   // of one weight row, before burst padding
@@ -36,34 +39,50 @@ struct LinearWork {
   [[nodiscard]] double at(WorkRow row, size_t t) const { return rows[row * treatments + t]; }
 };
 
-// One candidate mapping for every treatment: a row per quantity, each as long as the menu. Where a
-// treatment has fewer candidates than others, its first one stands again.
-enum SlotRow : uint8_t {
-  kComputeCycles,
-  kWeightPasses,
-  kActivationPasses,
-  kDecodedPerCore,  // values; 0 where the pair takes the stored element
-  kDecodedValues,   // whole chip
-  kWeightBufferBytes,
-  kActivationBufferBytes,
+// What a linear costs on one unit under any mapping, per treatment.
+enum UnitRow : uint8_t {
   kFirstWeightBytes,
   kFirstQuantizeCycles,
   kLastConvertCycles,
   kMacUm2,  // MACs times lane area
+  kActivationBufferBytes,
+  kBlockBufferBytes,    // out of the weight buffers, per block of tokens
+  kBlockDecodedValues,  // by all decoders, per block of tokens; 0 where the pair takes the element
+  kNumUnitRows,
+};
+
+// One mapping for every treatment. Where a treatment has fewer mappings than others, its first one
+// stands again.
+enum SlotRow : uint8_t {
+  kComputeCycles,
+  kDecodedPerCore,  // values
+  kDramBytes,       // of the whole op, outputs and quantising included
+  kSramBytes,
+  kTokenBlocks,
   kNumSlotRows,
 };
-using MappingSlot = std::vector<double>;  // (row, treatment)
+struct MappingSlots {
+  size_t count = 0;
+  std::vector<double> values;  // (slot, SlotRow, treatment)
+};
+
+struct UnitMappings {
+  std::vector<bool> legal;   // per treatment
+  std::vector<double> rows;  // (UnitRow, treatment)
+  MappingSlots streamed;     // weights from DRAM
+  MappingSlots resident;     // weights in shared SRAM; empty without one
+};
 
 struct LinearMappings {
   std::vector<double> weight_bytes;  // one pass, padded to the burst
-  std::vector<MappingSlot> slots;    // empty if no treatment is legal
+  std::vector<UnitMappings> units;   // those that execute at least one treatment
 };
 
 // Attention of one layer under one kv treatment on one unit.
 struct AttentionMapping {
   bool legal = false;
-  double lane_um2 = 0;
-  bool needs_decoder = false;
+  double lane_um2 = 0;             // mean of the pairs of keys and of values
+  double decoded_operands = 0;     // of keys and values: 0, 1 or 2
   double prefill_cycles = 0;       // of the busiest core
   double prefill_read_tokens = 0;  // of one problem, all blocks
   double row_tiles = 0;
@@ -90,9 +109,17 @@ struct MapperInput {
 
 // Errors: kInvalidArgument (a pair without a lane area).
 [[nodiscard]] Result<MappingSets> build_mapping_sets(const MapperInput& input,
-                                                     const chip::Chip& chip, double burst_bytes);
+                                                     const chip::Chip& chip, double burst_bytes,
+                                                     double working_bytes);
 
 // The fields that build_mapping_sets reads, appended to `key`.
-void append_mapping_key(const chip::Chip& chip, double burst_bytes, std::string& key);
+void append_mapping_key(const chip::Chip& chip, double burst_bytes, double working_bytes,
+                        std::string& key);
+
+// What the mapper may use on one unit of the chip for one linear. `activation_bytes`: of inputs and
+// outputs at bf16; `working_bytes`: shared SRAM for them. What is left holds panels.
+[[nodiscard]] MapperRoom mapper_room(const Constants& constants, const chip::Chip& chip,
+                                     const chip::MatrixUnit& unit, double activation_bytes,
+                                     double working_bytes);
 
 }  // namespace dovetail::silicon

@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <vector>
+
+#include "formats/activation.h"
+#include "silicon/mapping_sets.h"
 
 namespace dovetail::silicon {
 namespace {
@@ -22,9 +26,11 @@ double ceil_div(double a, double b) {
 void finish(const OpContext& x, OpCost& cost) {
   const double load = std::max(cost.dram_ns, cost.sram_ns);
   const double work = std::max({cost.decoder_ns, cost.compute_ns, cost.vector_ns});
-  cost.latency_ns = cost.overhead_ns + std::max(load, cost.prologue_ns + work) + cost.epilogue_ns;
+  cost.latency_ns =
+      cost.overhead_ns + std::max({load, cost.link_ns, cost.prologue_ns + work}) + cost.epilogue_ns;
   cost.energy.dram_pj = cost.dram_bytes * x.rates.dram_pj_per_byte;
   cost.energy.sram_pj = cost.sram_bytes * x.rates.sram_pj_per_byte;
+  cost.energy.link_pj = cost.link_bytes * x.rates.link_pj_per_byte;
   cost.energy.leakage_pj = cost.latency_ns * x.rates.leakage_mw;
 }
 
@@ -65,46 +71,17 @@ struct LinearProblem {
   double activation_bytes = 0;  // of one element at the multiplier
   bool quantizes = false;
   double granules_per_row = 0;
+  double turn_stages = 0;  // of the online Hadamard transform of the inputs
   bool resident = false;
   bool spilled = false;  // activations pass through DRAM
 };
 
-// One way to run it: cores split m by core_rows and n by the rest; blocks of block_m x block_n
-// tiles stay in the accumulators.
-struct Mapping {
-  double core_rows = 1;
-  double block_m = 1;
-  double block_n = 1;
-  bool weights_outer = true;
-};
-
 OpCost price_linear(const OpContext& x, const chip::MatrixUnit& unit, const Execution& run,
-                    const LinearProblem& p, const Mapping& map) {
+                    const LinearProblem& p, const MappingCost& mapped) {
   const auto rows = static_cast<double>(unit.rows);
   const auto cols = static_cast<double>(unit.cols);
   const auto cores = static_cast<double>(x.chip.cores);
-  const double core_m = ceil_div(p.m, map.core_rows);
-  const double core_n = ceil_div(p.n, cores / map.core_rows);
-  const double tiles_m = ceil_div(core_m, rows);
-  const double tiles_n = ceil_div(core_n, cols);
-  const double blocks_m = ceil_div(tiles_m, map.block_m);
-  const double blocks_n = ceil_div(tiles_n, map.block_n);
   const double weight_half_bytes = static_cast<double>(x.chip.weight_buffer_kib) * 1024 / 2;
-  const double activation_half_bytes = static_cast<double>(x.chip.activation_buffer_kib) * 1024 / 2;
-  const bool weights_stay = map.block_n * cols * p.row_bytes <= weight_half_bytes;
-  const bool activations_stay =
-      map.block_m * rows * p.k * p.activation_bytes <= activation_half_bytes;
-  const double weight_passes = map.weights_outer && weights_stay ? 1 : blocks_m;
-  const double activation_passes = !map.weights_outer && activations_stay ? 1 : blocks_n;
-  // Accumulators for two blocks let one drain while the next one sums.
-  const double tile_room =
-      std::floor(static_cast<double>(x.chip.accumulator_kib) * 256 / (rows * cols));
-  const double exposed_drains = tile_room >= 2 ? 1 : tiles_m * tiles_n;
-
-  const double weight_bytes = p.n * p.row_bytes * weight_passes;
-  double activation_bytes =
-      p.m * p.k * p.activation_bytes * activation_passes + p.m * p.n * kStoredActivationBytes;
-  if (p.quantizes) activation_bytes += p.m * p.k * (kStoredActivationBytes + p.activation_bytes);
   const double vector_cycles = (p.quantizes ? x.constants.quantize_cycles * p.m * p.k : 0) +
                                x.constants.convert_cycles * p.m * p.n;
   const double dram_rate =
@@ -112,18 +89,18 @@ OpCost price_linear(const OpContext& x, const chip::MatrixUnit& unit, const Exec
 
   OpCost cost;
   cost.macs = p.m * p.k * p.n;
-  cost.dram_bytes = (p.resident ? 0 : weight_bytes) + (p.spilled ? activation_bytes : 0);
-  cost.sram_bytes = (p.resident ? weight_bytes : 0) + (p.spilled ? 0 : activation_bytes);
+  cost.dram_bytes = mapped.dram_bytes;
+  cost.sram_bytes = mapped.sram_bytes;
   cost.dram_ns = cost.dram_bytes * dram_rate;
   cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
-  cost.compute_ns = x.rates.cycle_ns * (tiles_m * tiles_n * ceil_div(p.k, run.depth) +
-                                        blocks_m * blocks_n * x.constants.fill_cycles +
-                                        exposed_drains * std::min(core_m, rows));
+  cost.compute_ns = x.rates.cycle_ns * mapped.compute_cycles;
   if (run.needs_decoder) {
-    cost.decoder_ns = x.rates.decode_ns_per_value * core_n * p.k * blocks_m;
-    cost.energy.decoder_pj = x.rates.decode_pj_per_value * p.n * p.k * blocks_m;
+    cost.decoder_ns = x.rates.decode_ns_per_value * mapped.decoded_rows * p.k;
+    cost.energy.decoder_pj = x.rates.decode_pj_per_value * p.n * p.k * mapped.m_blocks;
   }
-  cost.vector_ns = vector_cycles * x.rates.vector_ns_per_cycle;
+  const double turned = p.turn_stages > 0 ? p.m * p.k : 0;
+  cost.vector_ns = std::max(vector_cycles * x.rates.vector_ns_per_cycle,
+                            turned * x.rates.hadamard_ns_per_element);
   const double first_bytes =
       std::min(p.n * p.row_bytes, cores * std::min(cols * p.row_bytes, weight_half_bytes));
   cost.prologue_ns = first_bytes * (p.resident ? x.rates.sram_ns_per_byte : dram_rate);
@@ -136,40 +113,38 @@ OpCost price_linear(const OpContext& x, const chip::MatrixUnit& unit, const Exec
   cost.overhead_ns = x.constants.op_overhead_ns;
   cost.energy.mac_pj = cost.macs * run.mac_pj;
   cost.energy.scale_pj = p.m * p.n * p.granules_per_row * x.rates.granule_pj;
-  cost.energy.vector_pj = vector_cycles * x.rates.vector_pj_per_cycle;
-  cost.energy.noc_pj = (weight_bytes + activation_bytes) * x.rates.noc_pj_per_byte;
+  cost.energy.vector_pj = vector_cycles * x.rates.vector_pj_per_cycle +
+                          turned * p.turn_stages * x.rates.hadamard_pj_per_add;
+  cost.energy.noc_pj = (cost.dram_bytes + cost.sram_bytes) * x.rates.noc_pj_per_byte;
   cost.energy.buffer_pj =
-      p.n * p.row_bytes * blocks_m * x.rates.weight_buffer_pj_per_byte +
+      p.n * p.row_bytes * mapped.m_blocks * x.rates.weight_buffer_pj_per_byte +
       p.m * p.k * p.activation_bytes * ceil_div(p.n, cols) * x.rates.activation_buffer_pj_per_byte;
   finish(x, cost);
   return cost;
 }
 
-// Every mapping of a unit, each priced.
+// The Pareto set of a unit's mappings, each priced.
 void try_mappings(const OpContext& x, const chip::MatrixUnit& unit, const Execution& run,
                   const LinearProblem& p, std::optional<OpCost>& best) {
-  const auto rows = static_cast<double>(unit.rows);
-  const auto cols = static_cast<double>(unit.cols);
-  const double tile_room =
-      std::floor(static_cast<double>(x.chip.accumulator_kib) * 256 / (rows * cols));
-  const double usable = tile_room >= 2 ? std::floor(tile_room / 2) : 1;
-  for (int64_t core_rows = 1; core_rows <= x.chip.cores; ++core_rows) {
-    if (x.chip.cores % core_rows != 0) continue;
-    const auto split = static_cast<double>(core_rows);
-    const double tiles_m = ceil_div(ceil_div(p.m, split), rows);
-    const double tiles_n = ceil_div(ceil_div(p.n, static_cast<double>(x.chip.cores) / split), cols);
-    for (double block_m = 1; block_m <= std::min(usable, tiles_m); block_m *= 2) {
-      const double block_n = std::min(tiles_n, std::floor(usable / block_m));
-      for (const bool weights_outer : {true, false}) {
-        const Mapping map = {split, block_m, block_n, weights_outer};
-        keep_better(best, price_linear(x, unit, run, p, map));
-      }
-    }
+  double other_bytes = p.m * p.n * kStoredActivationBytes;
+  if (p.quantizes) other_bytes += p.m * p.k * (kStoredActivationBytes + p.activation_bytes);
+  const MapperProblem problem = {.m = static_cast<int64_t>(p.m),
+                                 .n = static_cast<int64_t>(p.n),
+                                 .tile_cycles = ceil_div(p.k, run.depth),
+                                 .weight_row_bytes = p.row_bytes,
+                                 .input_row_bytes = p.k * p.activation_bytes,
+                                 .inputs_in_dram = p.spilled,
+                                 .weights_in_sram = p.resident,
+                                 .decodes = run.needs_decoder,
+                                 .other_dram_bytes = p.spilled ? other_bytes : 0,
+                                 .other_sram_bytes = p.spilled ? 0 : other_bytes};
+  const MapperRoom room = mapper_room(x.constants, x.chip, unit,
+                                      kStoredActivationBytes * p.m * (p.k + p.n), x.working_bytes);
+  std::vector<MappedCost> set;
+  pareto_mappings(problem, room, set);
+  for (const MappedCost& mapped : set) {
+    keep_better(best, price_linear(x, unit, run, p, mapped.cost));
   }
-}
-
-double activation_element_bytes(ActivationFormat activation) {
-  return static_cast<double>(formats::element_bits(activation)) / 8;
 }
 
 // Vector work of attention that does not depend on the phase: per element of the score matrix and
@@ -190,16 +165,53 @@ double attention_vector_cycles(const OpContext& x, const AttentionShape& s,
   if (treatment.query != ActivationFormat::kBf16) {
     cycles += c.quantize_cycles * (work.query_tokens * query_size + work.score_elements);
   }
-  if (treatment.keys != formats::KvFormat::kBf16) {
-    cycles += c.quantize_cycles * work.query_tokens * 2 * kv_size;
+  for (const formats::KvFormat format : {treatment.keys, treatment.values}) {
+    if (format != formats::KvFormat::kBf16)
+      cycles += c.quantize_cycles * work.query_tokens * kv_size;
   }
   return cycles;
 }
 
-double kv_vector_bytes(formats::KvFormat kv, const AttentionShape& s) {
+// Queries and keys through the Hadamard unit.
+double turned_elements(const AttentionShape& s, const recipe::KvTreatment& treatment,
+                       const AttentionWork& work) {
+  if (treatment.hadamard == 0) return 0;
+  return work.query_tokens * s.kv_heads * (s.group + 1) * s.head_dim;
+}
+
+void set_vector_work(const OpContext& x, double vector_cycles, double turned, double stages,
+                     OpCost& cost) {
+  cost.vector_ns = std::max(vector_cycles * x.rates.vector_ns_per_cycle,
+                            turned * x.rates.hadamard_ns_per_element);
+  cost.energy.vector_pj =
+      vector_cycles * x.rates.vector_pj_per_cycle + turned * stages * x.rates.hadamard_pj_per_add;
+}
+
+// A cached key and a cached value of one token and head.
+double cached_token_bytes(const recipe::KvTreatment& treatment, const AttentionShape& s) {
   return static_cast<double>(
-             formats::stored_bits_per_kv_vector(kv, static_cast<int64_t>(s.head_dim))) /
+             recipe::stored_bits_per_cached_token(treatment, static_cast<int64_t>(s.head_dim))) /
          8;
+}
+
+// How a unit runs keys and values; nothing if it cannot run both.
+struct AttentionExecution {
+  Execution keys, values;
+  double mac_pj = 0;            // mean of both
+  double decoded_operands = 0;  // 0, 1 or 2
+};
+
+std::optional<AttentionExecution> attention_execution(const OpContext& x,
+                                                      const chip::MatrixUnit& unit,
+                                                      const recipe::KvTreatment& treatment) {
+  const auto keys = execution(x, unit, chip::kv_as_weight(treatment.keys), treatment.query);
+  const auto values = execution(x, unit, chip::kv_as_weight(treatment.values), treatment.query);
+  if (!keys || !values || !chip::can_turn(x.chip, treatment.hadamard)) return std::nullopt;
+  return AttentionExecution{
+      .keys = *keys,
+      .values = *values,
+      .mac_pj = (keys->mac_pj + values->mac_pj) / 2,
+      .decoded_operands = (keys->needs_decoder ? 1.0 : 0.0) + (values->needs_decoder ? 1.0 : 0.0)};
 }
 
 // How the independent problems (one per request and KV head) spread over the cores.
@@ -224,14 +236,14 @@ Spread spread_over_cores(const OpContext& x, const AttentionShape& s) {
 }  // namespace
 
 std::string_view resource_name(Resource resource) {
-  constexpr std::array<std::string_view, 5> names = {"dram", "sram", "decoder", "compute",
-                                                     "vector"};
+  constexpr std::array<std::string_view, 6> names = {"dram",    "sram",   "decoder",
+                                                     "compute", "vector", "link"};
   return names[static_cast<size_t>(resource)];
 }
 
 double OpEnergy::total_pj() const {
-  return mac_pj + scale_pj + decoder_pj + vector_pj + buffer_pj + sram_pj + noc_pj + dram_pj +
-         leakage_pj;
+  return mac_pj + scale_pj + decoder_pj + vector_pj + buffer_pj + sram_pj + noc_pj + link_pj +
+         dram_pj + leakage_pj;
 }
 
 void OpEnergy::add(const OpEnergy& other, double times) {
@@ -242,13 +254,36 @@ void OpEnergy::add(const OpEnergy& other, double times) {
   buffer_pj += times * other.buffer_pj;
   sram_pj += times * other.sram_pj;
   noc_pj += times * other.noc_pj;
+  link_pj += times * other.link_pj;
   dram_pj += times * other.dram_pj;
   leakage_pj += times * other.leakage_pj;
 }
 
 Resource OpCost::binding() const {
-  const std::array<double, 5> times = {dram_ns, sram_ns, decoder_ns, compute_ns, vector_ns};
+  const std::array<double, 6> times = {dram_ns,    sram_ns,   decoder_ns,
+                                       compute_ns, vector_ns, link_ns};
   return static_cast<Resource>(std::max_element(times.begin(), times.end()) - times.begin());
+}
+
+double activation_element_bytes(ActivationFormat activation, int64_t k) {
+  return static_cast<double>(formats::stored_bits_per_token(activation, k)) / 8 /
+         static_cast<double>(k);
+}
+
+double granules_per_output(const recipe::LinearTreatment& treatment, int64_t k) {
+  const auto pieces = [k](int64_t group) { return group > 0 ? (k + group - 1) / group : 1; };
+  const int64_t weights = treatment.weight.group_size;
+  const int64_t inputs = formats::activation_facts(treatment.activation).row.group_size;
+  const int64_t finer = std::min(weights, inputs);
+  const int64_t coarser = std::max(weights, inputs);
+  if (finer == 0 || coarser % finer == 0) {
+    return static_cast<double>(std::max(pieces(weights), pieces(inputs)));
+  }
+  return static_cast<double>(pieces(weights) + pieces(inputs) - 1);  // borders of both
+}
+
+double hadamard_stages(int64_t block) {
+  return block > 0 ? std::log2(static_cast<double>(block)) : 0;
 }
 
 double row_bytes(const Constants& c, const chip::Chip& chip, const formats::WeightFormat& weight,
@@ -290,13 +325,14 @@ std::optional<OpCost> estimate_linear(const OpContext& x, const recipe::Op& op,
   p.k = static_cast<double>(op.k);
   p.n = static_cast<double>(op.n);
   p.row_bytes = row_bytes(x.constants, x.chip, treatment.weight, op.k);
-  p.activation_bytes = activation_element_bytes(treatment.activation);
+  p.activation_bytes = activation_element_bytes(treatment.activation, op.k);
   p.quantizes = treatment.activation != ActivationFormat::kBf16;
-  const int64_t group = treatment.weight.group_size;
-  p.granules_per_row = group > 0 ? ceil_div(p.k, static_cast<double>(group)) : 1;
+  p.granules_per_row = granules_per_output(treatment, op.k);
+  p.turn_stages = hadamard_stages(treatment.hadamard);
   p.resident = resident;
   p.spilled = kStoredActivationBytes * p.m * (p.k + p.n) > x.working_bytes;
   std::optional<OpCost> best;
+  if (!chip::can_turn(x.chip, treatment.hadamard)) return best;
   for (const chip::MatrixUnit& unit : x.chip.units) {
     const auto run = execution(x, unit, treatment.weight, treatment.activation);
     if (run.has_value()) try_mappings(x, unit, *run, p, best);
@@ -308,11 +344,10 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
                                                  int64_t tokens,
                                                  const recipe::KvTreatment& treatment,
                                                  bool resident) {
-  const formats::WeightFormat stored = chip::kv_as_weight(treatment.keys);
   const Spread spread = spread_over_cores(x, s);
   const auto prompt = static_cast<double>(tokens);
-  const double vector_bytes = kv_vector_bytes(treatment.keys, s);
-  const double cache_bytes = spread.copies * 2 * prompt * vector_bytes;
+  const double token_bytes = cached_token_bytes(treatment, s);
+  const double cache_bytes = spread.copies * prompt * token_bytes;
   const double query_bytes =
       2 * s.batch * prompt * s.kv_heads * s.group * s.head_dim * kStoredActivationBytes;
   const bool cache_on_chip = resident || cache_bytes <= x.working_bytes;
@@ -322,7 +357,7 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
   const double vector_cycles = attention_vector_cycles(x, s, treatment, work);
   std::optional<OpCost> best;
   for (const chip::MatrixUnit& unit : x.chip.units) {
-    const auto run = execution(x, unit, stored, treatment.query);
+    const auto run = attention_execution(x, unit, treatment);
     if (!run.has_value()) continue;
     const auto rows = static_cast<double>(unit.rows);
     const auto cols = static_cast<double>(unit.cols);
@@ -335,8 +370,8 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
     double last_tile_cycles = 0;
     for (double row = 0; row < query_rows; row += rows) {
       const double context = seen(row + rows);
-      last_tile_cycles = ceil_div(context, cols) * ceil_div(s.head_dim, run->depth) +
-                         ceil_div(s.head_dim, cols) * ceil_div(context, run->depth) +
+      last_tile_cycles = ceil_div(context, cols) * ceil_div(s.head_dim, run->keys.depth) +
+                         ceil_div(s.head_dim, cols) * ceil_div(context, run->values.depth) +
                          2 * x.constants.fill_cycles;
       cycles += last_tile_cycles;
     }
@@ -351,7 +386,7 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
     }
     const double core_cycles =
         spread.parts > 1 ? cycles / spread.parts + last_tile_cycles : spread.rounds * cycles;
-    const double read_bytes = spread.copies * 2 * read_tokens * vector_bytes;
+    const double read_bytes = spread.copies * read_tokens * token_bytes;
     OpCost cost;
     cost.macs = spread.copies * s.group * prompt * (prompt + 1) / 2 * 2 * s.head_dim;
     cost.dram_bytes = (resident ? 0 : cache_bytes) + (cache_on_chip ? 0 : read_bytes) +
@@ -361,15 +396,15 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
     cost.dram_ns = cost.dram_bytes * x.rates.dram_mixed_ns_per_byte;
     cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
     cost.compute_ns = x.rates.cycle_ns * core_cycles;
-    if (run->needs_decoder) {
-      const double values = 2 * read_tokens * s.head_dim;
+    if (run->decoded_operands > 0) {
+      const double values = run->decoded_operands * read_tokens * s.head_dim;
       cost.decoder_ns = x.rates.decode_ns_per_value * values * spread.rounds / spread.parts;
       cost.energy.decoder_pj = x.rates.decode_pj_per_value * values * spread.copies;
     }
-    cost.vector_ns = vector_cycles * x.rates.vector_ns_per_cycle;
+    set_vector_work(x, vector_cycles, turned_elements(s, treatment, work),
+                    hadamard_stages(treatment.hadamard), cost);
     cost.overhead_ns = x.constants.op_overhead_ns;
     cost.energy.mac_pj = cost.macs * run->mac_pj;
-    cost.energy.vector_pj = vector_cycles * x.rates.vector_pj_per_cycle;
     cost.energy.noc_pj = (cache_bytes + read_bytes + query_bytes) * x.rates.noc_pj_per_byte;
     cost.energy.buffer_pj = read_bytes * x.rates.weight_buffer_pj_per_byte;
     finish(x, cost);
@@ -381,13 +416,12 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
 std::optional<OpCost> estimate_decode_attention(const OpContext& x, const AttentionShape& s,
                                                 double tokens, const recipe::KvTreatment& treatment,
                                                 bool resident) {
-  const formats::WeightFormat stored = chip::kv_as_weight(treatment.keys);
   const Spread spread = spread_over_cores(x, s);
   const auto dram = dram_of(x.constants, x.chip);
   const double burst = dram.has_value() ? (*dram)->burst_bytes : 1;
-  const double vector_bytes = kv_vector_bytes(treatment.keys, s);
+  const double token_bytes = cached_token_bytes(treatment, s);
   // Keys and values of a problem are contiguous; each stream wastes at most one burst.
-  const double cache_bytes = spread.copies * 2 * (tokens * vector_bytes + burst);
+  const double cache_bytes = spread.copies * (tokens * token_bytes + 2 * burst);
   const double query_bytes =
       2 * s.batch * s.kv_heads * s.group * s.head_dim * kStoredActivationBytes;
   const double part_tokens = tokens / spread.parts;
@@ -399,13 +433,13 @@ std::optional<OpCost> estimate_decode_attention(const OpContext& x, const Attent
   }
   std::optional<OpCost> best;
   for (const chip::MatrixUnit& unit : x.chip.units) {
-    const auto run = execution(x, unit, stored, treatment.query);
+    const auto run = attention_execution(x, unit, treatment);
     if (!run.has_value()) continue;
     const auto cols = static_cast<double>(unit.cols);
     const double row_tiles = ceil_div(s.group, static_cast<double>(unit.rows));
     const double cycles =
-        row_tiles * (ceil_div(part_tokens, cols) * ceil_div(s.head_dim, run->depth) +
-                     ceil_div(s.head_dim, cols) * ceil_div(part_tokens, run->depth) +
+        row_tiles * (ceil_div(part_tokens, cols) * ceil_div(s.head_dim, run->keys.depth) +
+                     ceil_div(s.head_dim, cols) * ceil_div(part_tokens, run->values.depth) +
                      2 * x.constants.fill_cycles);
     OpCost cost;
     cost.macs = spread.copies * s.group * tokens * 2 * s.head_dim;
@@ -414,16 +448,16 @@ std::optional<OpCost> estimate_decode_attention(const OpContext& x, const Attent
     cost.dram_ns = cost.dram_bytes * x.rates.dram_stream_ns_per_byte;
     cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
     cost.compute_ns = x.rates.cycle_ns * spread.rounds * cycles;
-    if (run->needs_decoder) {
-      const double values = 2 * part_tokens * s.head_dim;
+    if (run->decoded_operands > 0) {
+      const double values = run->decoded_operands * part_tokens * s.head_dim;
       cost.decoder_ns = x.rates.decode_ns_per_value * values * spread.rounds * row_tiles;
-      cost.energy.decoder_pj =
-          x.rates.decode_pj_per_value * 2 * tokens * s.head_dim * spread.copies * row_tiles;
+      cost.energy.decoder_pj = x.rates.decode_pj_per_value * run->decoded_operands * tokens *
+                               s.head_dim * spread.copies * row_tiles;
     }
-    cost.vector_ns = vector_cycles * x.rates.vector_ns_per_cycle;
+    set_vector_work(x, vector_cycles, turned_elements(s, treatment, work),
+                    hadamard_stages(treatment.hadamard), cost);
     cost.overhead_ns = x.constants.op_overhead_ns;
     cost.energy.mac_pj = cost.macs * run->mac_pj;
-    cost.energy.vector_pj = vector_cycles * x.rates.vector_pj_per_cycle;
     cost.energy.noc_pj = (cache_bytes + query_bytes) * x.rates.noc_pj_per_byte;
     cost.energy.buffer_pj = cache_bytes * x.rates.weight_buffer_pj_per_byte;
     finish(x, cost);
@@ -444,6 +478,28 @@ OpCost estimate_vector(const OpContext& x, const recipe::Op& op) {
   cost.dram_ns = cost.dram_bytes * x.rates.dram_mixed_ns_per_byte;
   cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
   cost.vector_ns = cycles * x.rates.vector_ns_per_cycle;
+  cost.overhead_ns = x.constants.vector_op_overhead_ns;
+  cost.energy.vector_pj = cycles * x.rates.vector_pj_per_cycle;
+  cost.energy.noc_pj = bytes * x.rates.noc_pj_per_byte;
+  finish(x, cost);
+  return cost;
+}
+
+OpCost estimate_collective(const OpContext& x, const recipe::Op& op) {
+  const double cycles =
+      static_cast<double>(op.elements) * x.constants.vector_cycles[static_cast<size_t>(op.vector)];
+  const auto steps = static_cast<double>(op.ring_steps);
+  const auto step_bytes = static_cast<double>(op.step_bytes);
+  const auto bytes = static_cast<double>(op.memory_bytes);
+  const bool spilled = bytes > x.working_bytes;
+  OpCost cost;
+  cost.dram_bytes = spilled ? bytes : 0;
+  cost.sram_bytes = spilled ? 0 : bytes;
+  cost.link_bytes = steps * step_bytes;
+  cost.dram_ns = cost.dram_bytes * x.rates.dram_mixed_ns_per_byte;
+  cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
+  cost.vector_ns = cycles * x.rates.vector_ns_per_cycle;
+  cost.link_ns = steps * (step_bytes * x.rates.link_ns_per_byte + x.rates.link_hop_ns);
   cost.overhead_ns = x.constants.vector_op_overhead_ns;
   cost.energy.vector_pj = cycles * x.rates.vector_pj_per_cycle;
   cost.energy.noc_pj = bytes * x.rates.noc_pj_per_byte;

@@ -12,7 +12,7 @@
 
 namespace dovetail::silicon {
 
-enum class Resource : uint8_t { kDram, kSram, kDecoder, kCompute, kVector };
+enum class Resource : uint8_t { kDram, kSram, kDecoder, kCompute, kVector, kLink };
 [[nodiscard]] std::string_view resource_name(Resource resource);  // "dram", "sram", ...
 
 struct OpEnergy {
@@ -23,6 +23,7 @@ struct OpEnergy {
   double buffer_pj = 0;
   double sram_pj = 0;
   double noc_pj = 0;
+  double link_pj = 0;
   double dram_pj = 0;
   double leakage_pj = 0;
   [[nodiscard]] double total_pj() const;
@@ -31,19 +32,22 @@ struct OpEnergy {
 
 // Busy times of the stages of one op, and the op itself:
 //   load    = max(dram, sram)
-//   latency = overhead + max(load, prologue + max(decoder, compute, vector)) + epilogue
+//   latency = overhead + max(load, link, prologue + max(decoder, compute, vector)) + epilogue
+// Times are of one chip; where several chips share a model they do the same at the same time.
 struct OpCost {
   double dram_ns = 0;
   double sram_ns = 0;
   double decoder_ns = 0;
   double compute_ns = 0;
   double vector_ns = 0;
+  double link_ns = 0;      // hops included
   double prologue_ns = 0;  // first weights loaded, first rows quantised
   double epilogue_ns = 0;  // last tile converted and stored
   double overhead_ns = 0;
   double latency_ns = 0;
   double dram_bytes = 0;
   double sram_bytes = 0;
+  double link_bytes = 0;  // sent
   double macs = 0;
   OpEnergy energy;
 
@@ -88,6 +92,16 @@ struct AttentionShape {
 // Element-wise and row-wise work (never softmax, which belongs to attention).
 [[nodiscard]] OpCost estimate_vector(const OpContext& context, const recipe::Op& op);
 
+// Bytes of one activation at the multiplier, its share of a token's scales included.
+[[nodiscard]] double activation_element_bytes(formats::ActivationFormat activation, int64_t k);
+// Scaled sums of one output: one per granule, where the scales of weights and of activations
+// change.
+[[nodiscard]] double granules_per_output(const recipe::LinearTreatment& treatment, int64_t k);
+// Stages of additions of a Hadamard transform; 0 for block 0.
+[[nodiscard]] double hadamard_stages(int64_t block);
+// A ring of chips: every step sends its piece over all links of a chip and waits one hop.
+[[nodiscard]] OpCost estimate_collective(const OpContext& context, const recipe::Op& op);
+
 // Bytes of one weight row (n = 1) in DRAM: payload, scales, zeros, padded to the burst.
 [[nodiscard]] double row_bytes(const Constants& constants, const chip::Chip& chip,
                                const formats::WeightFormat& weight, int64_t k);
@@ -97,8 +111,8 @@ struct AttentionShape {
 [[nodiscard]] double working_bytes(const Constants& constants, const chip::Chip& chip,
                                    const recipe::ModelOps& ops);
 
-// DRAM that no treatment changes: an untied embedding and the norms at bf16, and activations of the
-// whole prompt at bf16.
+// DRAM of one chip, `shape` its share, that no treatment changes: an untied embedding and the norms
+// at bf16, and activations of the whole prompt at bf16.
 [[nodiscard]] double fixed_dram_bytes(const model::ModelShape& shape,
                                       const recipe::Workload& workload);
 

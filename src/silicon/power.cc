@@ -13,6 +13,7 @@ double energy_scale(const Constants& c, const NodeConstants& node, double clock_
 Result<ChipRates> chip_rates(const Constants& c, const chip::Chip& chip, const ChipArea& area) {
   DOVETAIL_TRY(const NodeConstants* node, node_of(c, chip));
   DOVETAIL_TRY(const DramConstants* dram, dram_of(c, chip));
+  DOVETAIL_TRY(const LinkConstants* link, link_of(c, chip));
   const double scale = energy_scale(c, *node, chip.clock_mhz);
   const double lanes = static_cast<double>(chip.vector_lanes) * static_cast<double>(chip.cores);
   const double peak_gb_per_s = dram->channel_gb_per_s * static_cast<double>(chip.dram.channels);
@@ -25,13 +26,28 @@ Result<ChipRates> chip_rates(const Constants& c, const chip::Chip& chip, const C
   rates.dram_mixed_ns_per_byte = 1 / (peak_gb_per_s * dram->efficiency_mixed_frac);
   rates.dram_pj_per_byte = 8 * dram->energy_pj_per_bit;
   if (chip.sram_mib > 0) {
-    rates.sram_ns_per_byte = rates.cycle_ns / (chip.sram_mib * c.sram_bytes_per_cycle_per_mib);
+    // Whatever comes from DRAM crosses the shared SRAM, so it is never narrower.
+    rates.sram_ns_per_byte =
+        std::min(rates.cycle_ns / (chip.sram_mib * c.sram_bytes_per_cycle_per_mib),
+                 rates.dram_stream_ns_per_byte);
     rates.sram_pj_per_byte = memory_pj(chip.sram_mib);
   }
   // Half the edge of the die between the shared SRAM and a core.
   rates.noc_pj_per_byte = scale * c.noc_energy_pj_per_byte_mm * 0.5 * std::sqrt(area.total_mm2());
+  const double link_gb_per_s = link->gb_per_s * static_cast<double>(chip.scale_up.links);
+  const double link_pj_per_byte = 8 * link->energy_pj_per_bit;
+  if (chip.scale_up.links > 0) {
+    rates.link_ns_per_byte = 1 / (link_gb_per_s * link->efficiency_frac);
+    rates.link_pj_per_byte = link_pj_per_byte * (1 - link->idle_energy_frac);
+    rates.link_hop_ns = link->hop_ns;
+  }
   rates.vector_ns_per_cycle = rates.cycle_ns / lanes;
   rates.vector_pj_per_cycle = scale * c.vector_cycle_energy_pj;
+  if (chip.hadamard_lanes > 0) {
+    rates.hadamard_ns_per_element =
+        rates.cycle_ns / static_cast<double>(chip.hadamard_lanes * chip.cores);
+  }
+  rates.hadamard_pj_per_add = scale * c.hadamard_add_energy_pj;
   rates.decode_ns_per_value = rates.cycle_ns / static_cast<double>(chip.decoder_values_per_cycle);
   rates.decode_pj_per_value = scale * c.decoder_value_energy_pj;
   rates.weight_buffer_pj_per_byte = memory_pj(static_cast<double>(chip.weight_buffer_kib) / 1024);
@@ -44,8 +60,10 @@ Result<ChipRates> chip_rates(const Constants& c, const chip::Chip& chip, const C
       static_cast<double>(chip.weight_buffer_kib + chip.activation_buffer_kib +
                           chip.accumulator_kib) /
       1024;
-  rates.sram_leakage_mw = node->sram_leakage_mw_per_mib * chip.sram_mib +
-                          dram->background_mw_per_channel * static_cast<double>(chip.dram.channels);
+  rates.sram_leakage_mw =
+      node->sram_leakage_mw_per_mib * chip.sram_mib +
+      dram->background_mw_per_channel * static_cast<double>(chip.dram.channels) +
+      link_gb_per_s * link_pj_per_byte * link->idle_energy_frac;
   rates.leakage_mw = rates.sram_leakage_mw + node->sram_leakage_mw_per_mib * buffers_mib +
                      1000 * node->logic_leakage_w_per_mm2 * area.logic_mm2();
   return rates;
@@ -53,7 +71,7 @@ Result<ChipRates> chip_rates(const Constants& c, const chip::Chip& chip, const C
 
 double PeakPower::total_mw() const {
   return multipliers_mw + scale_units_mw + decoder_mw + vector_mw + buffers_mw + sram_mw + dram_mw +
-         leakage_mw;
+         link_mw + leakage_mw;
 }
 
 Result<PeakPower> estimate_peak_power(const Constants& c, const chip::Chip& chip,
@@ -82,13 +100,19 @@ Result<PeakPower> estimate_peak_power(const Constants& c, const chip::Chip& chip
   }
   power.decoder_mw = core_cycles_per_ns * static_cast<double>(chip.decoder_values_per_cycle) *
                      rates.decode_pj_per_value;
+  constexpr double kStages = 7;  // of the largest block, 128
   power.vector_mw =
-      core_cycles_per_ns * static_cast<double>(chip.vector_lanes) * rates.vector_pj_per_cycle;
+      core_cycles_per_ns *
+      (static_cast<double>(chip.vector_lanes) * rates.vector_pj_per_cycle +
+       static_cast<double>(chip.hadamard_lanes) * kStages * rates.hadamard_pj_per_add);
   if (rates.sram_ns_per_byte > 0) {
     power.sram_mw = (rates.sram_pj_per_byte + rates.noc_pj_per_byte) / rates.sram_ns_per_byte;
   }
   power.dram_mw =
       dram->channel_gb_per_s * static_cast<double>(chip.dram.channels) * rates.dram_pj_per_byte;
+  DOVETAIL_TRY(const LinkConstants* link, link_of(c, chip));
+  power.link_mw =
+      link->gb_per_s * static_cast<double>(chip.scale_up.links) * rates.link_pj_per_byte;
   power.leakage_mw = rates.leakage_mw;
   power.dram_device_mw = power.dram_mw * (1 - dram->phy_energy_frac) +
                          dram->background_mw_per_channel * static_cast<double>(chip.dram.channels);

@@ -9,7 +9,7 @@
 namespace dovetail::silicon {
 
 // Times in ns, energies in pJ at the chip's node and clock. Decoder and buffers are of one core,
-// the rest is of the whole chip.
+// the rest is of one whole chip.
 struct ChipRates {
   double cycle_ns = 0;
   double dram_stream_ns_per_byte = 0;  // one long stream, efficiency included
@@ -18,16 +18,21 @@ struct ChipRates {
   double sram_ns_per_byte = 0;  // 0 without a shared SRAM
   double sram_pj_per_byte = 0;
   double noc_pj_per_byte = 0;
+  double link_ns_per_byte = 0;  // sent over all links of a chip; 0 without links
+  double link_pj_per_byte = 0;  // beyond what idle links burn
+  double link_hop_ns = 0;
   double vector_ns_per_cycle = 0;  // one element-cycle spread over all lanes
   double vector_pj_per_cycle = 0;
+  double hadamard_ns_per_element = 0;  // over all lanes; 0 without a unit
+  double hadamard_pj_per_add = 0;      // per element and stage: log2(block) stages
   double decode_ns_per_value = 0;
   double decode_pj_per_value = 0;
   double weight_buffer_pj_per_byte = 0;
   double activation_buffer_pj_per_byte = 0;
   double mac_pj_per_um2 = 0;  // of lane area
   double granule_pj = 0;
-  double leakage_mw = 0;       // logic, memories and DRAM standby; mW = pJ/ns
-  double sram_leakage_mw = 0;  // shared SRAM and DRAM standby alone
+  double leakage_mw = 0;       // logic, memories, DRAM standby and idle links; mW = pJ/ns
+  double sram_leakage_mw = 0;  // shared SRAM, DRAM standby and idle links alone
 };
 
 // Dynamic energy at this node and clock relative to n7 at its nominal clock.
@@ -38,8 +43,9 @@ struct ChipRates {
 [[nodiscard]] Result<ChipRates> chip_rates(const Constants& constants, const chip::Chip& chip,
                                            const ChipArea& area);
 
-// Everything at once, mW: the pair that burns most on all lanes, vector lanes, decoders, buffers
-// and shared SRAM ports busy every cycle, DRAM at its peak rate, leakage.
+// Everything of one chip at once, mW: the pair that burns most on all lanes, vector lanes,
+// decoders, buffers and shared SRAM ports busy every cycle, DRAM at its peak rate, and links at
+// theirs, leakage.
 struct PeakPower {
   double multipliers_mw = 0;
   double scale_units_mw = 0;
@@ -48,7 +54,8 @@ struct PeakPower {
   double buffers_mw = 0;
   double sram_mw = 0;
   double dram_mw = 0;         // device and PHY, at peak bandwidth
-  double leakage_mw = 0;      // DRAM standby included
+  double link_mw = 0;         // beyond idle
+  double leakage_mw = 0;      // DRAM standby and idle links included
   double dram_device_mw = 0;  // share of the two lines above that the DRAM devices burn
 
   [[nodiscard]] double total_mw() const;

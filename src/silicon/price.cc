@@ -20,6 +20,7 @@ Result<ChipPrice> estimate_price(const Constants& c, const chip::Chip& chip, dou
                       : node->wafer_price_usd / (price.dies_per_wafer * price.yield_frac);
   price.package_usd = c.package_usd + c.package_usd_per_mm2 * area_mm2 +
                       dram->integration_usd_per_channel * static_cast<double>(chip.dram.channels);
+  price.mask_set_usd = node->mask_set_usd;
   price.dram_usd = dram->price_usd_per_gib * chip.dram.capacity_gib;
   return price;
 }

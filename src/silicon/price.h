@@ -1,4 +1,4 @@
-// Price of a die with yield, its package and its DRAM. Tier: analytical.
+// Price of one chip: a die with yield, its package and its DRAM. Tier: analytical.
 #pragma once
 
 #include "base/result.h"
@@ -12,6 +12,7 @@ struct ChipPrice {
   double die_usd = 0;      // wafer price over good dies
   double package_usd = 0;  // substrate, assembly, DRAM integration
   double dram_usd = 0;
+  double mask_set_usd = 0;  // once per design, in no price above
 };
 
 // Dies per wafer: pi r^2 / A - pi d / sqrt(2 A). Yield: negative binomial, (1 + A D /

@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "chip/chip.h"
 #include "model/model.h"
+#include "recipe/lower.h"
 #include "recipe/site.h"
 #include "recipe/workload.h"
 
@@ -24,6 +25,8 @@ inline chip::MatrixUnit random_unit(Random& random) {
       {{"int5", "int8"}, {"bf16", "bf16"}},
       {{"fp4_e2m1", "fp8_e4m3fn", 2}, {"fp8_e4m3fn", "fp8_e4m3fn"}, {"bf16", "bf16", 0.5}},
       {{"int4", "bf16"}, {"bf16", "bf16"}},
+      {{"int5", "int4", 2}, {"int9", "int8"}, {"bf16", "bf16"}},
+      {{"fp4_e2m1", "fp4_e2m1", 2}, {"fp8_e4m3fn", "fp8_e4m3fn"}, {"bf16", "bf16", 0.5}},
       {{"int6", "int8"}}};
   chip::MatrixUnit unit;
   unit.rows = pick<int64_t>(random, {1, 2, 3, 8, 16, 32});
@@ -37,21 +40,33 @@ inline chip::MatrixUnit random_unit(Random& random) {
 inline chip::Chip random_chip(Random& random) {
   chip::Chip chip;
   chip.name = "random";
-  chip.node = pick<std::string>(random, {"n28", "n16", "n12", "n7", "n5", "n3"});
+  chip.node = pick<std::string>(random, {"n28", "n16", "n12", "n10", "n7", "n5", "n3"});
   chip.clock_mhz = pick<double>(random, {300, 800, 1000, 1700});
   chip.cores = pick<int64_t>(random, {1, 2, 3, 4, 6, 16});
   chip.units = {random_unit(random)};
   if (random.below(4) == 0) chip.units.push_back(random_unit(random));
   chip.decoder_values_per_cycle = pick<int64_t>(random, {1, 64, 512, 4096});
   chip.vector_lanes = pick<int64_t>(random, {1, 16, 64, 256});
+  chip.hadamard_lanes = pick<int64_t>(random, {0, 0, 8, 128});
   chip.weight_buffer_kib = pick<int64_t>(random, {32, 64, 256});
   chip.activation_buffer_kib = pick<int64_t>(random, {32, 64, 256});
   chip.accumulator_kib = pick<int64_t>(random, {8, 16, 64});
   chip.sram_mib = pick<double>(random, {0, 0.25, 2, 8, 64});
   chip.dram.kind = pick<std::string>(
-      random, {"lpddr4x", "lpddr5", "lpddr5x", "gddr6", "hbm2e", "hbm3", "hbm3e"});
+      random, {"lpddr4x", "lpddr5", "lpddr5x", "ddr5", "gddr6", "hbm2e", "hbm3", "hbm3e"});
   chip.dram.channels = pick<int64_t>(random, {1, 2, 4, 8});
   return chip;
+}
+
+// Chips that can share the shape, on links of any kind.
+inline chip::ScaleUp random_scale_up(Random& random, const model::ModelShape& shape) {
+  std::vector<int64_t> possible;
+  for (const int64_t chips : {1, 2, 4, 8}) {
+    if (recipe::shard_shape(shape, chips).has_value()) possible.push_back(chips);
+  }
+  return {.tensor_parallel = pick(random, possible),
+          .link_kind = pick<std::string>(random, {"nvlink3", "nvlink4", "pcie5_x16", "c2c"}),
+          .links = pick<int64_t>(random, {1, 4, 18})};
 }
 
 inline model::ModelShape random_shape(Random& random) {
@@ -69,6 +84,14 @@ inline model::ModelShape random_shape(Random& random) {
   return shape;
 }
 
+// The same with heads that chips divide, KV heads fewer than chips among them.
+inline model::ModelShape random_shared_shape(Random& random) {
+  model::ModelShape shape = random_shape(random);
+  shape.num_kv_heads = pick<int64_t>(random, {1, 2, 4, 8});
+  shape.num_heads = 8 * (1 + random.below(3));
+  return shape;
+}
+
 inline recipe::Workload random_workload(Random& random) {
   return {.name = "random",
           .prompt_tokens = 1 + random.below(random.below(2) == 0 ? 20 : 900),
@@ -80,11 +103,13 @@ inline recipe::Menu whole_menu() {
   recipe::Menu menu = {.linear = {{}}, .kv = {{}}};
   for (const char* name : {"int2_g32", "int3_g64", "int4_g128", "int4_asym_g32", "int5", "int6_g64",
                            "int8", "int8_asym_g128", "fp8_e4m3fn", "mxfp4", "nvfp4"}) {
-    for (const char* activation : {"", "+a:int8_token", "+a:fp8_token"}) {
+    for (const char* activation : {"", "+a:int8_token", "+a:fp8_token", "+a:int4_token",
+                                   "+a:int8_g64", "+a:nvfp4", "+a:mxfp8", "+a:int4_g32+h:32"}) {
       menu.linear.push_back(*recipe::parse_linear_treatment(std::string(name) + activation));
     }
   }
-  for (const char* name : {"int8", "int4", "int8+q:int8_token", "int4+q:int8_token"}) {
+  for (const char* name : {"int8", "int4", "int8+q:int8_token", "int4+q:int8_token",
+                           "k:int8+v:int4+q:int8_token", "k:int4+v:bf16", "int4+qkh:32"}) {
     menu.kv.push_back(*recipe::parse_kv_treatment(name));
   }
   return menu;

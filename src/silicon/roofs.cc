@@ -13,6 +13,7 @@ double per_ns(double ns_per_unit) {
 Roofs chip_roofs(const chip::Chip& chip, const ChipRates& rates) {
   Roofs roofs{.dram_gb_per_s = per_ns(rates.dram_stream_ns_per_byte),
               .sram_gb_per_s = per_ns(rates.sram_ns_per_byte),
+              .link_gb_per_s = per_ns(rates.link_ns_per_byte),
               .vector_gops_per_s = per_ns(rates.vector_ns_per_cycle)};
   for (const chip::MatrixUnit& unit : chip.units) {
     const auto lanes = static_cast<double>(chip.cores * unit.rows * unit.cols * unit.depth);

@@ -38,8 +38,8 @@ TEST(Technology, ShippedConstantsLoadAndResolve) {
   EXPECT_GT(technology->constants().size(), 180U);
   const auto constants = resolve_constants(*technology);
   ASSERT_TRUE(constants.has_value()) << constants.error().message;
-  EXPECT_EQ(constants->nodes.size(), 6U);
-  EXPECT_EQ(constants->dram.size(), 7U);
+  EXPECT_EQ(constants->nodes.size(), 7U);
+  EXPECT_EQ(constants->dram.size(), 8U);
   EXPECT_DOUBLE_EQ(constants->nodes.at("n7").logic_area_rel, 1.0);
 }
 

@@ -11,12 +11,34 @@
 #include "base/paths.h"
 #include "compress/kv_injection.h"
 #include "compress/profile.h"
+#include "compress/rotate.h"
 #include "compress/saved_block.h"
 #include "compress/site_versions.h"
 #include "model/off_grid.h"
 #include "model/zoo.h"
 
 namespace dovetail::study {
+
+namespace {
+
+// The model under one rotation, and what is at hand while its losses are learnt.
+struct Turned {
+  recipe::Rotation rotation = recipe::Rotation::kNone;
+  std::shared_ptr<const model::Weights> weights;
+  host::HostModel model;
+  std::optional<compress::TreatedModel> treated = {};
+  std::optional<compress::KvInjector> injector = {};            // while the profile is made
+  std::optional<std::vector<model::Matrix>> layer_inputs = {};  // while versions are made
+  std::map<int64_t, compress::SavedBlock> blocks = {};  // by layer, the head behind the last
+};
+
+// Learnt of one rotation.
+struct Learnt {
+  compress::LossProfile profile;              // with the versions' losses
+  std::map<std::string, double> algorithm_s;  // by treatment, all sites
+};
+
+}  // namespace
 
 struct LossLab::Impl {
   std::shared_ptr<const model::Weights> weights;
@@ -28,30 +50,31 @@ struct LossLab::Impl {
   Memory* memory = nullptr;
   ProgressSink progress;
   std::optional<host::HostModel> reference;
-  std::optional<compress::TreatedModel> treated;
   std::map<eval::TextPart, eval::TextWindows> texts;
   std::map<eval::TextPart, eval::KlReference> references;
-  std::optional<compress::KvInjector> injector;  // while the profile is made
-  // Treatments of the menu that need calibration text, and what was made of them.
+  // Treatments of the menu that need calibration text.
   std::vector<recipe::LinearTreatment> calibrated;
-  std::optional<std::vector<model::Matrix>> layer_inputs;  // while versions are made
-  std::map<int64_t, compress::SavedBlock> blocks;          // by layer, the head behind the last
-  std::optional<compress::LossProfile> profile;            // with the versions' losses
-  std::map<std::string, double> algorithm_s;               // by treatment, all sites
+  std::optional<Turned> turned;
+  std::map<recipe::Rotation, Learnt> learnt;
 
+  Result<Turned*> turn(recipe::Rotation rotation);
   Result<eval::TextWindows> make_text(eval::TextPart part);
   Result<const eval::KlReference*> reference_of(eval::TextPart part);
-  Result<eval::KlStats> measure_now(const recipe::Recipe& recipe, eval::TextPart part);
-  Piece linears_piece(const Json& input, const eval::TextWindows& profile_text);
-  Piece kv_piece(const Json& input, const eval::TextWindows& profile_text, int64_t layer);
-  Json versions_key(const eval::TextWindows& calibration, int64_t layer) const;
-  std::string versions_file(int64_t layer);
-  Result<compress::SiteVersions> make_versions(int64_t layer);
-  Piece versions_piece(const eval::TextWindows& calibration, int64_t layer);
-  std::vector<Piece> all_versions(const eval::TextWindows& calibration);
-  Result<std::vector<float>> values_of(int64_t site, const recipe::LinearTreatment& treatment);
-  std::vector<Piece> parts_of_profile(const Json& input, const eval::TextWindows& profile_text);
-  Result<std::vector<compress::RandomRecipe>> validation(const recipe::Menu& menu) const;
+  Result<eval::KlStats> measure_now(recipe::Recipe recipe, eval::TextPart part);
+  Piece linears_piece(const Json& input, const eval::TextWindows& profile_text,
+                      recipe::Rotation rotation);
+  Piece kv_piece(const Json& input, const eval::TextWindows& profile_text,
+                 recipe::Rotation rotation, int64_t layer);
+  Json versions_key(recipe::Rotation rotation, int64_t layer) const;
+  std::string versions_file(recipe::Rotation rotation, int64_t layer) const;
+  Result<compress::SiteVersions> make_versions(recipe::Rotation rotation, int64_t layer);
+  Piece versions_piece(recipe::Rotation rotation, int64_t layer);
+  Result<compress::SiteWeights> values_of(Turned& from, int64_t site,
+                                          const recipe::LinearTreatment& treatment);
+  std::vector<Piece> parts_of_profile(const Json& input, const eval::TextWindows& profile_text,
+                                      recipe::Rotation rotation);
+  Result<std::vector<compress::RandomRecipe>> validation(const recipe::Menu& menu,
+                                                         recipe::Rotation rotation) const;
 };
 
 namespace {
@@ -111,6 +134,22 @@ Result<LossLab> LossLab::open(const std::string& model, const StudyConfig& confi
   return LossLab(std::move(impl));
 }
 
+// What another rotation needed goes first.
+Result<Turned*> LossLab::Impl::turn(recipe::Rotation rotation) {
+  if (turned.has_value() && turned->rotation == rotation) return &*turned;
+  turned.reset();
+  if (rotation == recipe::Rotation::kNone) {
+    turned.emplace(Turned{.rotation = rotation, .weights = weights, .model = *reference});
+    return &*turned;
+  }
+  report_progress(progress, fmt::format("rotating by {}", recipe::rotation_name(rotation)), 0);
+  auto made = std::make_shared<const model::Weights>(compress::rotate(*weights, rotation));
+  DOVETAIL_TRY(host::HostModel model, host::HostModel::create(made));
+  turned.emplace(
+      Turned{.rotation = rotation, .weights = std::move(made), .model = std::move(model)});
+  return &*turned;
+}
+
 Result<eval::TextWindows> LossLab::Impl::make_text(eval::TextPart part) {
   if (!text.file.empty()) {
     DOVETAIL_TRY(const model::Tokenizer tokenizer, model::load_tokenizer(model_path));
@@ -156,11 +195,13 @@ Result<const eval::TextWindows*> LossLab::text_of(eval::TextPart part) {
   return &texts.emplace(part, std::move(windows)).first->second;
 }
 
-Piece LossLab::Impl::linears_piece(const Json& input, const eval::TextWindows& profile_text) {
-  const auto compute = [this, &profile_text]() -> Result<Json> {
+Piece LossLab::Impl::linears_piece(const Json& input, const eval::TextWindows& profile_text,
+                                   recipe::Rotation rotation) {
+  const auto compute = [this, &profile_text, rotation]() -> Result<Json> {
+    DOVETAIL_TRY(const Turned* model, turn(rotation));
     DOVETAIL_TRY(const compress::LossProfile made,
                  compress::profile_linears(
-                     weights, compress::whole_menu(),
+                     model->weights, compress::whole_menu(),
                      {profile_text.name, profile_text.digest(), whole_batch(profile_text)},
                      {.off_grid_seed = off_grid_seed, .model_digest = digest, .kv = {}}, progress));
     return compress::loss_profile_to_json(made);
@@ -169,19 +210,21 @@ Piece LossLab::Impl::linears_piece(const Json& input, const eval::TextWindows& p
 }
 
 Piece LossLab::Impl::kv_piece(const Json& input, const eval::TextWindows& profile_text,
-                              int64_t layer) {
-  const auto compute = [this, &profile_text, layer]() -> Result<Json> {
+                              recipe::Rotation rotation, int64_t layer) {
+  const auto compute = [this, &profile_text, rotation, layer]() -> Result<Json> {
     const auto start = std::chrono::steady_clock::now();
-    if (!injector.has_value()) {
-      DOVETAIL_TRY(injector, compress::KvInjector::create(*reference, whole_batch(profile_text),
-                                                          compress::whole_menu().kv, {}));
+    DOVETAIL_TRY(Turned* const model, turn(rotation));
+    if (!model->injector.has_value()) {
+      DOVETAIL_TRY(model->injector,
+                   compress::KvInjector::create(model->model, whole_batch(profile_text),
+                                                compress::whole_menu().kv, {}));
     }
     report_progress(progress, "injecting kv, by layer",
                     static_cast<double>(layer) / static_cast<double>(weights->shape.num_layers));
-    DOVETAIL_TRY(const compress::LossByName losses, injector->losses_of(layer));
+    DOVETAIL_TRY(const compress::LossByName losses, model->injector->losses_of(layer));
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     return Json{{"loss_nats_per_token", losses},
-                {"num_positions", injector->num_positions()},
+                {"num_positions", model->injector->num_positions()},
                 {"seconds", took.count()}};
   };
   Json key = input;
@@ -191,10 +234,11 @@ Piece LossLab::Impl::kv_piece(const Json& input, const eval::TextWindows& profil
 
 // The linears are one long piece, so they come first.
 std::vector<Piece> LossLab::Impl::parts_of_profile(const Json& input,
-                                                   const eval::TextWindows& profile_text) {
-  std::vector<Piece> parts = {linears_piece(input, profile_text)};
+                                                   const eval::TextWindows& profile_text,
+                                                   recipe::Rotation rotation) {
+  std::vector<Piece> parts = {linears_piece(input, profile_text, rotation)};
   for (int64_t layer = 0; layer < weights->shape.num_layers; ++layer) {
-    parts.push_back(kv_piece(input, profile_text, layer));
+    parts.push_back(kv_piece(input, profile_text, rotation, layer));
   }
   return parts;
 }
@@ -203,108 +247,95 @@ std::vector<Piece> LossLab::Impl::parts_of_profile(const Json& input,
 constexpr int kVersionsMethod = 1;
 constexpr int64_t kHeadPositions = 256;  // at which the head's ratio is measured
 
-Json LossLab::Impl::versions_key(const eval::TextWindows& calibration, int64_t layer) const {
+// Of keys that depend on the weights; the model as it is has none.
+void add_rotation(recipe::Rotation rotation, Json& key) {
+  if (rotation != recipe::Rotation::kNone) key["rotation"] = recipe::rotation_name(rotation);
+}
+
+Json LossLab::Impl::versions_key(recipe::Rotation rotation, int64_t layer) const {
   Json treatments = Json::array();
   for (const auto& treatment : calibrated)
     treatments.push_back(recipe::weight_treatment_name(treatment));
-  return {{"model", digest},
-          {"text", calibration.digest()},
-          {"method", kVersionsMethod},
-          {"treatments", treatments},
-          {"layer", layer}};
+  Json key = {{"model", digest},
+              {"text", texts.at(eval::TextPart::kCalibrate).digest()},
+              {"method", kVersionsMethod},
+              {"treatments", treatments},
+              {"layer", layer}};
+  add_rotation(rotation, key);
+  return key;
 }
 
 // Beside the shared results: other studies of the model find them there.
-std::string LossLab::Impl::versions_file(int64_t layer) {
-  const Json key = versions_key(texts.at(eval::TextPart::kCalibrate), layer);
-  return fmt::format("{}/versions/{}", cache_folder(), sha256_hex(key.dump()));
+std::string LossLab::Impl::versions_file(recipe::Rotation rotation, int64_t layer) const {
+  return fmt::format("{}/versions/{}", cache_folder(),
+                     sha256_hex(versions_key(rotation, layer).dump()));
 }
 
-Result<compress::SiteVersions> LossLab::Impl::make_versions(int64_t layer) {
+Result<compress::SiteVersions> LossLab::Impl::make_versions(recipe::Rotation rotation,
+                                                            int64_t layer) {
   const host::TokenBatch tokens = whole_batch(texts.at(eval::TextPart::kCalibrate));
+  DOVETAIL_TRY(Turned* const from, turn(rotation));
   report_progress(progress, "running the menu's algorithms, by layer",
                   static_cast<double>(layer) / static_cast<double>(weights->shape.num_layers + 1));
   DOVETAIL_TRY(compress::SiteVersions made, [&]() -> Result<compress::SiteVersions> {
     if (layer == weights->shape.num_layers)
-      return compress::versions_of_head(*reference, tokens, calibrated, kHeadPositions);
-    if (!layer_inputs.has_value()) {
-      DOVETAIL_TRY(layer_inputs, reference->layer_inputs(tokens));
+      return compress::versions_of_head(from->model, tokens, calibrated, kHeadPositions);
+    if (!from->layer_inputs.has_value()) {
+      DOVETAIL_TRY(from->layer_inputs, from->model.layer_inputs(tokens));
     }
-    return compress::versions_of_layer(*reference, layer, tokens,
-                                       layer_inputs->at(static_cast<size_t>(layer)), calibrated);
+    return compress::versions_of_layer(
+        from->model, layer, tokens, from->layer_inputs->at(static_cast<size_t>(layer)), calibrated);
   }());
-  const std::string file = versions_file(layer);
+  const std::string file = versions_file(rotation, layer);
   std::error_code code;
   std::filesystem::create_directories(std::filesystem::path(file).parent_path(), code);
   DOVETAIL_TRY_STATUS(compress::save_block(file, made.block));
   return made;
 }
 
-Piece LossLab::Impl::versions_piece(const eval::TextWindows& calibration, int64_t layer) {
-  const auto compute = [this, layer]() -> Result<Json> {
-    DOVETAIL_TRY(const compress::SiteVersions made, make_versions(layer));
+Piece LossLab::Impl::versions_piece(recipe::Rotation rotation, int64_t layer) {
+  const auto compute = [this, rotation, layer]() -> Result<Json> {
+    DOVETAIL_TRY(const compress::SiteVersions made, make_versions(rotation, layer));
     Json list = Json::array();
     for (const compress::SiteVersion& version : made.versions) {
       list.push_back({{"site", version.site},
                       {"treatment", version.treatment},
                       {"loss_ratio", version.loss_ratio},
+                      {"activation_ratio", version.activation_ratio},
                       {"seconds", version.seconds}});
     }
     return list;
   };
   return {.kind = "versions",
-          .input = versions_key(calibration, layer),
+          .input = versions_key(rotation, layer),
           .compute = compute,
           .shared = true};
 }
 
-std::vector<Piece> LossLab::Impl::all_versions(const eval::TextWindows& calibration) {
-  std::vector<Piece> pieces;
-  for (int64_t layer = 0; layer <= weights->shape.num_layers; ++layer)
-    pieces.push_back(versions_piece(calibration, layer));
-  return pieces;
-}
-
 // A file that is gone or damaged is made again.
-Result<std::vector<float>> LossLab::Impl::values_of(int64_t site,
-                                                    const recipe::LinearTreatment& treatment) {
+Result<compress::SiteWeights> LossLab::Impl::values_of(Turned& from, int64_t site,
+                                                       const recipe::LinearTreatment& treatment) {
   const recipe::Site at = recipe::site_at(weights->shape, site);
   const int64_t layer = at.layer < 0 ? weights->shape.num_layers : at.layer;
-  auto found = blocks.find(layer);
-  if (found == blocks.end()) {
-    Result<compress::SavedBlock> block = compress::load_block(versions_file(layer));
+  auto found = from.blocks.find(layer);
+  if (found == from.blocks.end()) {
+    Result<compress::SavedBlock> block = compress::load_block(versions_file(from.rotation, layer));
     if (!block.has_value()) {
-      DOVETAIL_TRY(compress::SiteVersions made, make_versions(layer));
+      DOVETAIL_TRY(compress::SiteVersions made, make_versions(from.rotation, layer));
       block = std::move(made.block);
     }
-    found = blocks.emplace(layer, std::move(*block)).first;
+    found = from.blocks.emplace(layer, std::move(*block)).first;
   }
   return compress::values_of_version(found->second, at.kind, treatment);
 }
 
-Result<std::vector<Piece>> LossLab::versions_pieces() {
-  if (impl_->calibrated.empty()) return std::vector<Piece>();
-  DOVETAIL_TRY(const eval::TextWindows* text, text_of(eval::TextPart::kCalibrate));
-  return impl_->all_versions(*text);
-}
-
-Status LossLab::add_versions(compress::LossProfile& profile) {
-  if (impl_->calibrated.empty()) return {};
-  DOVETAIL_TRY(const std::vector<Piece> pieces, versions_pieces());
-  DOVETAIL_TRY(const std::vector<Json> stored, impl_->memory->remember_all(pieces));
-  impl_->layer_inputs.reset();
-  std::vector<std::vector<compress::SiteVersion>> versions;
-  for (const Json& layer : stored) {
-    std::vector<compress::SiteVersion>& list = versions.emplace_back();
-    for (const Json& version : layer) {
-      list.push_back({.site = version.at("site").get<std::string>(),
-                      .treatment = version.at("treatment").get<std::string>(),
-                      .loss_ratio = version.at("loss_ratio").get<double>(),
-                      .seconds = version.at("seconds").get<double>()});
-      impl_->algorithm_s[list.back().treatment] += list.back().seconds;
-    }
-  }
-  return compress::add_versions(profile, versions);
+Result<std::vector<Piece>> LossLab::versions_pieces(recipe::Rotation rotation) {
+  std::vector<Piece> pieces;
+  if (impl_->calibrated.empty()) return pieces;
+  DOVETAIL_TRY([[maybe_unused]] const eval::TextWindows* text, text_of(eval::TextPart::kCalibrate));
+  for (int64_t layer = 0; layer <= shape().num_layers; ++layer)
+    pieces.push_back(impl_->versions_piece(rotation, layer));
+  return pieces;
 }
 
 bool LossLab::has_algorithms() const {
@@ -313,34 +344,42 @@ bool LossLab::has_algorithms() const {
 
 Json LossLab::algorithm_times() const {
   Json times = Json::object();
-  for (const auto& [treatment, seconds] : impl_->algorithm_s)
-    times["compress_" + treatment + "_s"] = seconds;
+  for (const auto& [rotation, known] : impl_->learnt) {
+    const std::string turned = rotation == recipe::Rotation::kNone
+                                   ? ""
+                                   : fmt::format("+r:{}", recipe::rotation_name(rotation));
+    for (const auto& [treatment, seconds] : known.algorithm_s)
+      times[fmt::format("compress_{}{}_s", treatment, turned)] = seconds;
+  }
   return times;
 }
 
-Json LossLab::profile_key(const eval::TextWindows& text) const {
-  return {{"model", impl_->digest}, {"text", text.digest()}, {"method", compress::kProfileMethod}};
+Json LossLab::profile_key(const eval::TextWindows& text, recipe::Rotation rotation) const {
+  Json key = {
+      {"model", impl_->digest}, {"text", text.digest()}, {"method", compress::kProfileMethod}};
+  add_rotation(rotation, key);
+  return key;
 }
 
-Result<std::vector<Piece>> LossLab::profile_pieces() {
+Result<std::vector<Piece>> LossLab::profile_pieces(recipe::Rotation rotation) {
   DOVETAIL_TRY(const eval::TextWindows* text, text_of(eval::TextPart::kProfile));
-  const Json input = profile_key(*text);
+  const Json input = profile_key(*text, rotation);
   DOVETAIL_TRY(const std::optional<Json> whole, impl_->memory->find("profile", input));
   if (whole.has_value()) return std::vector<Piece>();
-  return impl_->parts_of_profile(input, *text);
+  return impl_->parts_of_profile(input, *text, rotation);
 }
 
-Result<std::string> LossLab::profile_row() {
+Result<std::string> LossLab::profile_row(recipe::Rotation rotation) {
   DOVETAIL_TRY(const eval::TextWindows* text, text_of(eval::TextPart::kProfile));
-  return record::row_name("profile", profile_key(*text));
+  return record::row_name("profile", profile_key(*text, rotation));
 }
 
-Result<compress::LossProfile> LossLab::profile() {
+Result<compress::LossProfile> LossLab::profile_of_formats(recipe::Rotation rotation) {
   DOVETAIL_TRY(const eval::TextWindows* text, text_of(eval::TextPart::kProfile));
-  const Json input = profile_key(*text);
+  const Json input = profile_key(*text, rotation);
   const auto join = [&]() -> Result<Json> {
     DOVETAIL_TRY(const std::vector<Json> parts,
-                 impl_->memory->remember_all(impl_->parts_of_profile(input, *text)));
+                 impl_->memory->remember_all(impl_->parts_of_profile(input, *text, rotation)));
     Json whole = parts.at(0);
     Json by_layer = Json::array();
     double kv_s = 0;
@@ -356,14 +395,44 @@ Result<compress::LossProfile> LossLab::profile() {
   DOVETAIL_TRY(const Json stored,
                impl_->memory->remember(
                    {.kind = "profile", .input = input, .compute = join, .shared = true}));
-  impl_->injector.reset();
-  DOVETAIL_TRY(compress::LossProfile profile,
-               compress::loss_profile_from_json(stored, "stored loss profile"));
-  if (impl_->algorithm_s.empty()) {
-    DOVETAIL_TRY_STATUS(add_versions(profile));
-    impl_->profile = profile;
+  if (impl_->turned.has_value()) impl_->turned->injector.reset();
+  return compress::loss_profile_from_json(stored, "stored loss profile");
+}
+
+namespace {
+
+// stored: of the layers and the head, none where the menu has no algorithms.
+Result<Learnt> with_versions(compress::LossProfile formats, const std::vector<Json>& stored) {
+  Learnt learnt{.profile = std::move(formats), .algorithm_s = {}};
+  if (stored.empty()) return learnt;
+  std::vector<std::vector<compress::SiteVersion>> versions;
+  for (const Json& layer : stored) {
+    std::vector<compress::SiteVersion>& list = versions.emplace_back();
+    for (const Json& version : layer) {
+      list.push_back(
+          {.site = version.at("site").get<std::string>(),
+           .treatment = version.at("treatment").get<std::string>(),
+           .loss_ratio = version.at("loss_ratio").get<double>(),
+           .seconds = version.at("seconds").get<double>(),
+           .activation_ratio = version.value("activation_ratio", std::map<std::string, double>())});
+      learnt.algorithm_s[list.back().treatment] += list.back().seconds;
+    }
   }
-  return impl_->calibrated.empty() ? profile : *impl_->profile;
+  DOVETAIL_TRY_STATUS(compress::add_versions(learnt.profile, versions));
+  return learnt;
+}
+
+}  // namespace
+
+Result<compress::LossProfile> LossLab::profile(recipe::Rotation rotation) {
+  if (const auto known = impl_->learnt.find(rotation); known != impl_->learnt.end())
+    return known->second.profile;
+  DOVETAIL_TRY(compress::LossProfile formats, profile_of_formats(rotation));
+  DOVETAIL_TRY(const std::vector<Piece> pieces, versions_pieces(rotation));
+  DOVETAIL_TRY(const std::vector<Json> versions, impl_->memory->remember_all(pieces));
+  if (impl_->turned.has_value()) impl_->turned->layer_inputs.reset();
+  DOVETAIL_TRY(Learnt known, with_versions(std::move(formats), versions));
+  return impl_->learnt.emplace(rotation, std::move(known)).first->second.profile;
 }
 
 Result<const eval::KlReference*> LossLab::Impl::reference_of(eval::TextPart part) {
@@ -372,20 +441,22 @@ Result<const eval::KlReference*> LossLab::Impl::reference_of(eval::TextPart part
   return &references.emplace(part, std::move(made)).first->second;
 }
 
-Result<eval::KlStats> LossLab::Impl::measure_now(const recipe::Recipe& recipe,
-                                                 eval::TextPart part) {
-  if (!treated.has_value()) {
+Result<eval::KlStats> LossLab::Impl::measure_now(recipe::Recipe recipe, eval::TextPart part) {
+  DOVETAIL_TRY(Turned* const from, turn(recipe.rotation));
+  recipe.rotation = recipe::Rotation::kNone;  // done
+  if (!from->treated.has_value()) {
     compress::SiteValues versions;
     if (!calibrated.empty()) {
-      versions = [this](int64_t site, const recipe::LinearTreatment& treatment) {
-        return values_of(site, treatment);
+      versions = [this, from](int64_t site, const recipe::LinearTreatment& treatment) {
+        return values_of(*from, site, treatment);
       };
     }
-    DOVETAIL_TRY(treated, compress::TreatedModel::create(weights, kTreatedCacheBytes, versions));
+    DOVETAIL_TRY(from->treated,
+                 compress::TreatedModel::create(from->weights, kTreatedCacheBytes, versions));
   }
   DOVETAIL_TRY(const eval::KlReference* kl, reference_of(part));
-  DOVETAIL_TRY([[maybe_unused]] const compress::TreatStats stats, treated->apply(recipe));
-  return kl->measure(treated->model());
+  DOVETAIL_TRY([[maybe_unused]] const compress::TreatStats stats, from->treated->apply(recipe));
+  return kl->measure(from->treated->model());
 }
 
 Result<Piece> LossLab::measure_piece(const recipe::Recipe& recipe, eval::TextPart part) {
@@ -414,45 +485,72 @@ Result<eval::KlStats> LossLab::measure(const recipe::Recipe& recipe, eval::TextP
   return kl_stats_from(stored);
 }
 
-// A quarter uniform recipes, the rest mixed.
+// A quarter uniform recipes, the rest mixed; the same for every rotation but for it.
 Result<std::vector<compress::RandomRecipe>> LossLab::Impl::validation(
-    const recipe::Menu& menu) const {
+    const recipe::Menu& menu, recipe::Rotation rotation) const {
   const int64_t uniform = validation_recipes / 4;
-  return compress::draw_recipes(
-      weights->shape, menu, {.num_mixed = validation_recipes - uniform, .num_uniform = uniform});
+  DOVETAIL_TRY(
+      std::vector<compress::RandomRecipe> recipes,
+      compress::draw_recipes(weights->shape, menu,
+                             {.num_mixed = validation_recipes - uniform, .num_uniform = uniform}));
+  if (rotation == recipe::Rotation::kNone) return recipes;
+  for (compress::RandomRecipe& drawn : recipes) {
+    drawn.recipe.rotation = rotation;
+    drawn.name += fmt::format(" +r:{}", recipe::rotation_name(rotation));
+  }
+  return recipes;
 }
 
-Result<std::vector<Piece>> LossLab::additivity_pieces(const recipe::Menu& menu) {
+Result<std::vector<Piece>> LossLab::additivity_pieces(
+    const recipe::Menu& menu, const std::vector<recipe::Rotation>& rotations) {
   std::vector<Piece> pieces;
   if (impl_->validation_recipes == 0) return pieces;
-  DOVETAIL_TRY(const std::vector<compress::RandomRecipe> recipes, impl_->validation(menu));
-  for (const compress::RandomRecipe& drawn : recipes) {
-    DOVETAIL_TRY(Piece piece, measure_piece(drawn.recipe, eval::TextPart::kSelect));
-    pieces.push_back(std::move(piece));
+  for (const recipe::Rotation rotation : rotations) {
+    DOVETAIL_TRY(const std::vector<compress::RandomRecipe> recipes,
+                 impl_->validation(menu, rotation));
+    for (const compress::RandomRecipe& drawn : recipes) {
+      DOVETAIL_TRY(Piece piece, measure_piece(drawn.recipe, eval::TextPart::kSelect));
+      pieces.push_back(std::move(piece));
+    }
   }
   return pieces;
 }
 
-Result<Json> LossLab::additivity(const recipe::Menu& menu) {
-  DOVETAIL_TRY(const compress::LossProfile profiled, profile());
-  DOVETAIL_TRY(const std::vector<compress::RandomRecipe> recipes, impl_->validation(menu));
-  std::vector<compress::AdditivitySample> samples;
+Result<Json> LossLab::additivity(const recipe::Menu& menu,
+                                 const std::vector<recipe::Rotation>& rotations) {
+  std::vector<compress::AdditivitySample> all;
   std::vector<std::string> rows;
-  for (const compress::RandomRecipe& drawn : recipes) {
-    report_progress(impl_->progress, "testing the loss prediction on whole recipes",
-                    static_cast<double>(samples.size()) / static_cast<double>(recipes.size()));
-    DOVETAIL_TRY(const double predicted, compress::predict_loss(profiled, drawn.recipe));
-    DOVETAIL_TRY(const eval::KlStats measured, measure(drawn.recipe, eval::TextPart::kSelect));
-    samples.push_back({.name = drawn.name,
-                       .bits_per_weight = recipe::bits_per_weight(shape(), drawn.recipe),
-                       .predicted_nats_per_token = predicted,
-                       .measured_nats_per_token = measured.kl_nats_per_token});
-    DOVETAIL_TRY(std::string row, measurement_row(drawn.recipe, eval::TextPart::kSelect));
-    rows.push_back(std::move(row));
+  Json by_rotation = Json::object();
+  for (const recipe::Rotation rotation : rotations) {
+    DOVETAIL_TRY(const compress::LossProfile profiled, profile(rotation));
+    DOVETAIL_TRY(const std::vector<compress::RandomRecipe> recipes,
+                 impl_->validation(menu, rotation));
+    std::vector<compress::AdditivitySample> samples;
+    for (const compress::RandomRecipe& drawn : recipes) {
+      report_progress(impl_->progress, "testing the loss prediction on whole recipes",
+                      static_cast<double>(samples.size()) / static_cast<double>(recipes.size()));
+      DOVETAIL_TRY(const double predicted, compress::predict_loss(profiled, drawn.recipe));
+      DOVETAIL_TRY(const eval::KlStats measured, measure(drawn.recipe, eval::TextPart::kSelect));
+      DOVETAIL_TRY(compress::LossByName parts, compress::loss_by_algorithm(profiled, drawn.recipe));
+      samples.push_back({.name = drawn.name,
+                         .bits_per_weight = recipe::bits_per_weight(shape(), drawn.recipe),
+                         .predicted_nats_per_token = predicted,
+                         .measured_nats_per_token = measured.kl_nats_per_token,
+                         .by_algorithm = std::move(parts)});
+      DOVETAIL_TRY(std::string row, measurement_row(drawn.recipe, eval::TextPart::kSelect));
+      rows.push_back(std::move(row));
+    }
+    all.insert(all.end(), samples.begin(), samples.end());
+    DOVETAIL_TRY(const compress::AdditivityStats alone,
+                 compress::additivity_of(std::move(samples)));
+    Json& json = by_rotation[std::string(recipe::rotation_name(rotation))];
+    json = compress::additivity_to_json(alone);
+    json.erase("recipes");
   }
-  DOVETAIL_TRY(const compress::AdditivityStats stats, compress::additivity_of(std::move(samples)));
+  DOVETAIL_TRY(const compress::AdditivityStats stats, compress::additivity_of(std::move(all)));
   Json json = compress::additivity_to_json(stats);
   for (size_t i = 0; i < rows.size(); ++i) json["recipes"][i]["row"] = rows[i];
+  json["by_rotation"] = std::move(by_rotation);
   return json;
 }
 

@@ -1,5 +1,9 @@
-// All that a study knows of one model's losses: its texts, its loss profile, how well the profile
-// predicts whole recipes, and measurements of recipes. Everything is remembered.
+// All that a study knows of one model's losses: its texts, a loss profile for each rotation, how
+// well the profiles predict whole recipes, and measurements of recipes. Everything is remembered.
+//
+// A rotation changes no output, so texts and the reference are those of the model as it is; what
+// rounding does to its weights is another matter, so each rotation has a profile and versions of
+// its own. Memory: the weights, and turned and treated copies for one rotation at a time.
 #pragma once
 
 #include <cstdint>
@@ -35,17 +39,21 @@ class LossLab {
   [[nodiscard]] const model::ModelShape& shape() const;
   [[nodiscard]] const std::string& digest() const;  // of the weights as profiled
 
-  // Profile of every treatment in the study's menu; those with an algorithm by site_versions.h.
-  [[nodiscard]] Result<compress::LossProfile> profile();
-  // Predicted against measured over config.validation_recipes whole recipes, on the selection text.
-  [[nodiscard]] Result<Json> additivity(const recipe::Menu& menu);
+  // Profile of every treatment in the study's menu in the turned model; those with an algorithm by
+  // site_versions.h.
+  [[nodiscard]] Result<compress::LossProfile> profile(recipe::Rotation rotation);
+  // Predicted against measured over config.validation_recipes whole recipes of each rotation, on
+  // the selection text: all together, and under "by_rotation" each alone.
+  [[nodiscard]] Result<Json> additivity(const recipe::Menu& menu,
+                                        const std::vector<recipe::Rotation>& rotations);
   // KL of a recipe on the selection or certification text.
   [[nodiscard]] Result<eval::KlStats> measure(const recipe::Recipe& recipe, eval::TextPart part);
   // "kl/<key>", "profile/<key>": the rows of the study's database that hold these results.
   [[nodiscard]] Result<std::string> measurement_row(const recipe::Recipe& recipe,
                                                     eval::TextPart part);
-  [[nodiscard]] Result<std::string> profile_row();
-  // "compress_<treatment>_s": seconds that each algorithm of the menu took over all sites.
+  [[nodiscard]] Result<std::string> profile_row(recipe::Rotation rotation);
+  // "compress_<treatment>_s", "compress_<treatment>+r:r1r2_s": seconds that each algorithm of the
+  // menu took over all sites, of the rotations that were profiled.
   [[nodiscard]] Json algorithm_times() const;
   [[nodiscard]] bool has_algorithms() const;
   // {"profile": {...}, "select": {...}, "certify": {...}}: description, digest, tokens; "calibrate"
@@ -57,11 +65,12 @@ class LossLab {
   [[nodiscard]] Piece text_piece(eval::TextPart part);
   // What the menu's algorithms make of each layer and of the head; none without algorithms. Needs
   // the calibration text.
-  [[nodiscard]] Result<std::vector<Piece>> versions_pieces();
+  [[nodiscard]] Result<std::vector<Piece>> versions_pieces(recipe::Rotation rotation);
   // None if the profile is there. Needs the profile text.
-  [[nodiscard]] Result<std::vector<Piece>> profile_pieces();
+  [[nodiscard]] Result<std::vector<Piece>> profile_pieces(recipe::Rotation rotation);
   // The measurements of additivity(). Needs the selection text.
-  [[nodiscard]] Result<std::vector<Piece>> additivity_pieces(const recipe::Menu& menu);
+  [[nodiscard]] Result<std::vector<Piece>> additivity_pieces(
+      const recipe::Menu& menu, const std::vector<recipe::Rotation>& rotations);
   // Needs the text.
   [[nodiscard]] Result<Piece> measure_piece(const recipe::Recipe& recipe, eval::TextPart part);
 
@@ -69,8 +78,8 @@ class LossLab {
   struct Impl;
   explicit LossLab(std::unique_ptr<Impl> impl);
   [[nodiscard]] Result<const eval::TextWindows*> text_of(eval::TextPart part);
-  [[nodiscard]] Status add_versions(compress::LossProfile& profile);
-  [[nodiscard]] Json profile_key(const eval::TextWindows& text) const;
+  [[nodiscard]] Result<compress::LossProfile> profile_of_formats(recipe::Rotation rotation);
+  [[nodiscard]] Json profile_key(const eval::TextWindows& text, recipe::Rotation rotation) const;
   std::unique_ptr<Impl> impl_;
 };
 

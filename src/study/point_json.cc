@@ -13,12 +13,12 @@ namespace dovetail::study {
 namespace {
 
 Json chip_limits_to_json(const silicon::CostReport& report) {
-  return Json{
-      {"area_mm2", report.area.total_mm2()},
-      {"peak_power_mw", report.peak_power.total_mw()},
-      {"die_price_usd", report.price.die_usd + report.price.package_usd},
-      {"dram_price_usd", report.price.dram_usd},
-      {"price_usd", report.price.die_usd + report.price.package_usd + report.price.dram_usd}};
+  const auto chips = static_cast<double>(report.num_chips);
+  return Json{{"area_mm2", report.area_mm2()},
+              {"peak_power_mw", report.peak_power_mw()},
+              {"die_price_usd", chips * (report.price.die_usd + report.price.package_usd)},
+              {"dram_price_usd", chips * report.price.dram_usd},
+              {"price_usd", report.price_usd()}};
 }
 
 // Rows by site name; only what a chip keeps in SRAM is listed for residency.
@@ -64,8 +64,7 @@ void add_losses(const SideAnswer& side, size_t i, Json& json) {
 Result<silicon::CostReport> cost_of(const StudyState& state, const search::Candidate& candidate,
                                     size_t i) {
   const ProductState& product = state.products[i];
-  const recipe::Recipe recipe =
-      recipe::make_recipe(product.shape, product.losses.menu, candidate.treatments[i]);
+  const recipe::Recipe recipe = recipe_of(product, candidate.treatments[i]);
   const silicon::Residency residency(candidate.resident_frac[i].begin(),
                                      candidate.resident_frac[i].end());
   return silicon::estimate_cost(candidate.chip, state.technology, product.shape, product.workload,
@@ -76,9 +75,9 @@ Result<Json> product_point(const StudyState& state, const SideAnswer& side, size
                            const silicon::CostReport& report) {
   const ProductState& product = state.products[i];
   const search::Candidate& candidate = side.settled.candidate;
-  const recipe::Recipe recipe =
-      recipe::make_recipe(product.shape, product.losses.menu, candidate.treatments[i]);
+  const recipe::Recipe recipe = recipe_of(product, candidate.treatments[i]);
   Json json = {{"name", product.config.name},
+               {"rotation", recipe::rotation_name(product.rotation)},
                {"recipe", recipe_to_json(product, candidate.treatments[i])},
                {"resident_frac", residency_to_json(product, candidate.resident_frac[i])},
                {"bits_per_weight", recipe::bits_per_weight(product.shape, recipe)},
@@ -125,9 +124,9 @@ Json groups_to_json(const silicon::CostReport& report) {
 
 Json short_product(const ProductState& product, const search::Candidate& candidate, size_t i,
                    const silicon::CostReport& report) {
-  const recipe::Recipe recipe =
-      recipe::make_recipe(product.shape, product.losses.menu, candidate.treatments[i]);
+  const recipe::Recipe recipe = recipe_of(product, candidate.treatments[i]);
   return Json{{"name", product.config.name},
+              {"rotation", recipe::rotation_name(product.rotation)},
               {"treatments", candidate.treatments[i]},
               {"resident_frac", residency_to_json(product, candidate.resident_frac[i])},
               {"predicted_kl_nats", search::total_loss(product.losses, candidate.treatments[i])},
@@ -153,7 +152,7 @@ Json steps_to_json(const Settled& settled) {
   return steps;
 }
 
-Result<Json> baseline_to_json(const StudyState& state, const SideAnswer& baseline,
+Result<Json> baseline_to_json(const StudyStates& states, const SideAnswer& baseline,
                               const Ratio& ratio, bool comparable) {
   Json json = {{"name", baseline.name},
                {"feasible", baseline.settled.feasible && comparable},
@@ -164,7 +163,7 @@ Result<Json> baseline_to_json(const StudyState& state, const SideAnswer& baselin
   json["ratio_low"] = ratio.low;
   json["ratio_high"] = ratio.high;
   json["verdict"] = ratio.verdict;
-  DOVETAIL_TRY(json["point"], point_to_json(state, baseline));
+  DOVETAIL_TRY(json["point"], point_to_json(states[baseline.state], baseline));
   return json;
 }
 
@@ -207,7 +206,7 @@ Result<Json> short_point_to_json(const StudyState& state, const search::Candidat
   return point;
 }
 
-Result<Json> scenario_to_json(const StudyState& state, const ScenarioAnswer& answer) {
+Result<Json> scenario_to_json(const StudyStates& states, const ScenarioAnswer& answer) {
   const bool feasible = answer.joint.settled.feasible;
   Json json = {{"objective", search::objective_name(answer.objective)},
                {"kl_cap_nats", answer.kl_cap_nats},
@@ -215,14 +214,14 @@ Result<Json> scenario_to_json(const StudyState& state, const ScenarioAnswer& ans
                {"why_not", feasible ? "" : answer.joint.why_not},
                {"joint_from", answer.joint_from}};
   if (feasible) {
-    DOVETAIL_TRY(json["recommendation"], point_to_json(state, answer.joint));
+    DOVETAIL_TRY(json["recommendation"], point_to_json(states[answer.joint.state], answer.joint));
     json["elasticity"] = answer.elasticity;
   }
   json["baselines"] = Json::array();
   json["settle_steps"] = {{"joint", steps_to_json(answer.joint.settled)}};
   for (size_t i = 0; i < answer.baselines.size(); ++i) {
     const SideAnswer& baseline = answer.baselines[i];
-    DOVETAIL_TRY(Json row, baseline_to_json(state, baseline, answer.ratios[i], feasible));
+    DOVETAIL_TRY(Json row, baseline_to_json(states, baseline, answer.ratios[i], feasible));
     json["baselines"].push_back(std::move(row));
     json["settle_steps"][baseline.name] = steps_to_json(baseline.settled);
   }

@@ -15,6 +15,7 @@ namespace dovetail::study {
                                                const search::Candidate& candidate);
 
 // One scenario with its baselines, ratios and settle steps.
-[[nodiscard]] Result<Json> scenario_to_json(const StudyState& state, const ScenarioAnswer& answer);
+[[nodiscard]] Result<Json> scenario_to_json(const StudyStates& states,
+                                            const ScenarioAnswer& answer);
 
 }  // namespace dovetail::study

@@ -64,7 +64,9 @@ Result<ProductState> open_product(StudyState& state, const ProductConfig& config
   if (!state.config.recipe.empty()) {
     DOVETAIL_TRY(const recipe::Recipe recipe,
                  recipe::load_recipe(product.shape, state.config.recipe));
-    const Status priced = chip::check_priced(product.shape, recipe);
+    product.rotation = recipe.rotation;
+    const Status priced =
+        chip::check_priced(recipe::rotated_shape(product.shape, recipe.rotation), recipe);
     if (!priced.has_value()) return with_context(priced.error(), state.config.recipe);
     product.frozen_choice = choice_of(recipe, state.menu);
     state.recipe_frozen = true;
@@ -73,8 +75,9 @@ Result<ProductState> open_product(StudyState& state, const ProductConfig& config
 }
 
 // What all workers of the study can share of the profiles and the test of the prediction; the code
-// that needs the results finds them stored.
-Status measure_ahead(const StudyState& state) {
+// that needs the results finds them stored. A rotation after the other: turning takes time.
+Status measure_ahead(const StudyStates& states) {
+  const StudyState& state = states.front();
   std::vector<Piece> texts;
   for (const auto& [name, lab] : state.labs) {
     texts.push_back(lab->text_piece(eval::TextPart::kProfile));
@@ -83,22 +86,27 @@ Status measure_ahead(const StudyState& state) {
   }
   DOVETAIL_TRY_STATUS(state.memory->work_through(texts));
   std::vector<Piece> pieces;
+  const auto add = [&](std::vector<Piece> more) {
+    std::ranges::move(more, std::back_inserter(pieces));
+  };
   for (const auto& [name, lab] : state.labs) {
-    DOVETAIL_TRY(std::vector<Piece> profile, lab->profile_pieces());
-    std::ranges::move(profile, std::back_inserter(pieces));
-    DOVETAIL_TRY(std::vector<Piece> versions, lab->versions_pieces());
-    std::ranges::move(versions, std::back_inserter(pieces));
+    for (const recipe::Rotation rotation : rotations_of(states, 0)) {
+      DOVETAIL_TRY(std::vector<Piece> profile, lab->profile_pieces(rotation));
+      add(std::move(profile));
+      DOVETAIL_TRY(std::vector<Piece> versions, lab->versions_pieces(rotation));
+      add(std::move(versions));
+    }
     pieces.push_back(lab->text_piece(eval::TextPart::kCertify));
   }
   DOVETAIL_TRY(std::vector<Piece> validation,
-               state.products.at(0).lab->additivity_pieces(state.menu));
-  std::ranges::move(validation, std::back_inserter(pieces));
+               state.products.at(0).lab->additivity_pieces(state.menu, rotations_of(states, 0)));
+  add(std::move(validation));
   return state.memory->work_through(pieces);
 }
 
 // Losses and costs of every treatment.
 Status price_product(const StudyState& state, ProductState& product) {
-  DOVETAIL_TRY(product.profile, product.lab->profile());
+  DOVETAIL_TRY(product.profile, product.lab->profile(product.rotation));
   if (!product.measurable) {
     product.profile = compress::borrow_profile(product.profile, product.shape);
   }
@@ -110,14 +118,38 @@ Status price_product(const StudyState& state, ProductState& product) {
   }
   DOVETAIL_TRY(silicon::CostModel costs, silicon::CostModel::create(product.shape, product.workload,
                                                                     state.menu, state.technology));
-  product.costs = std::make_unique<silicon::CostModel>(std::move(costs));
+  product.costs = std::make_shared<const silicon::CostModel>(std::move(costs));
   return {};
+}
+
+// Every product under every rotation of the menu; a frozen recipe has its own.
+Result<StudyStates> under_global_choices(const StudyState& opened) {
+  std::vector<recipe::Rotation> rotations;
+  for (const std::string& name : opened.config.menu.rotations) {
+    DOVETAIL_TRY(const recipe::Rotation rotation, recipe::parse_rotation(name));
+    rotations.push_back(rotation);
+  }
+  StudyStates states = {opened};
+  for (size_t i = 0; i < opened.products.size(); ++i) {
+    StudyStates more;
+    for (const StudyState& state : states) {
+      for (const recipe::Rotation rotation : rotations) {
+        StudyState& turned = more.emplace_back(state);
+        ProductState& product = turned.products[i];
+        if (!state.recipe_frozen) product.rotation = rotation;
+        product.shape = recipe::rotated_shape(product.shape, product.rotation);
+        if (state.recipe_frozen) break;
+      }
+    }
+    states = std::move(more);
+  }
+  return states;
 }
 
 }  // namespace
 
-Result<StudyState> prepare(const StudyConfig& config, const std::string& out_folder,
-                           const ProgressSink& progress) {
+Result<StudyStates> prepare(const StudyConfig& config, const std::string& out_folder,
+                            const ProgressSink& progress) {
   StudyState state;
   state.config = config;
   std::error_code code;
@@ -128,7 +160,7 @@ Result<StudyState> prepare(const StudyConfig& config, const std::string& out_fol
   }
   DOVETAIL_TRY(Memory memory,
                Memory::open(out_folder + "/study.db", cache_folder() + "/results.db"));
-  state.memory = std::make_unique<Memory>(std::move(memory));
+  state.memory = std::make_shared<Memory>(std::move(memory));
   DOVETAIL_TRY(state.technology, silicon::Technology::load(data_folder() + "/technology"));
   DOVETAIL_TRY(state.menu, make_menu(config.menu));
   for (const ProductConfig& product_config : config.products) {
@@ -136,12 +168,37 @@ Result<StudyState> prepare(const StudyConfig& config, const std::string& out_fol
     if (!product.has_value()) return with_context(product.error(), product_config.name);
     state.products.push_back(std::move(product).value());
   }
-  DOVETAIL_TRY_STATUS(measure_ahead(state));
-  for (ProductState& product : state.products) {
-    const Status priced = price_product(state, product);
-    if (!priced.has_value()) return with_context(priced.error(), product.config.name);
+  DOVETAIL_TRY(StudyStates states, under_global_choices(state));
+  DOVETAIL_TRY_STATUS(measure_ahead(states));
+  for (StudyState& one : states) {
+    for (ProductState& product : one.products) {
+      const Status priced = price_product(one, product);
+      if (!priced.has_value()) return with_context(priced.error(), product.config.name);
+    }
   }
-  return state;
+  return states;
+}
+
+std::string global_choice_name(const StudyState& state) {
+  std::vector<std::string_view> names;
+  for (const ProductState& product : state.products)
+    names.push_back(recipe::rotation_name(product.rotation));
+  return fmt::format("{}", fmt::join(names, ","));
+}
+
+std::vector<recipe::Rotation> rotations_of(const StudyStates& states, size_t product) {
+  std::vector<recipe::Rotation> rotations;
+  for (const StudyState& state : states) {
+    const recipe::Rotation rotation = state.products.at(product).rotation;
+    if (std::ranges::find(rotations, rotation) == rotations.end()) rotations.push_back(rotation);
+  }
+  return rotations;
+}
+
+recipe::Recipe recipe_of(const ProductState& product, const std::vector<int32_t>& treatments) {
+  recipe::Recipe recipe = recipe::make_recipe(product.shape, product.losses.menu, treatments);
+  recipe.rotation = product.rotation;
+  return recipe;
 }
 
 std::vector<search::Product> search_products(const StudyState& state) {

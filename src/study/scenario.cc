@@ -14,10 +14,6 @@ namespace {
 
 constexpr const char* kJoint = "joint";
 
-recipe::Recipe recipe_of(const ProductState& product, const std::vector<int32_t>& treatments) {
-  return recipe::make_recipe(product.shape, product.losses.menu, treatments);
-}
-
 double predicted_loss(const ProductState& product, const std::vector<int32_t>& treatments) {
   return search::total_loss(product.losses, treatments);
 }
@@ -53,9 +49,10 @@ Result<std::vector<MeasuredLoss>> measure_all(const StudyState& state,
   return losses;
 }
 
-// Everything that the sides of one scenario share.
+// Everything that the sides of one scenario share under one global choice.
 struct Arena {
   const StudyState& state;
+  size_t index = 0;  // of the state
   const ScenarioQuestion question;
   std::vector<search::Product> products;
   std::optional<chip::Chip> frozen_chip;
@@ -64,7 +61,9 @@ struct Arena {
   search::Scenario scenario_at(double predicted_cap) const {
     return {question.objective, predicted_cap};
   }
+  const LossBias& bias() const { return question.bias.at(index); }
 };
+using Arenas = std::vector<std::shared_ptr<const Arena>>;  // of every state
 
 Result<std::optional<search::Candidate>> joint_at(const Arena& arena, double predicted_cap,
                                                   std::string& why_not) {
@@ -90,14 +89,14 @@ Result<std::optional<search::Candidate>> joint_at(const Arena& arena, double pre
 }
 
 SettleParams settle_params(const Arena& arena) {
-  return {.confirmations = arena.state.config.confirmations, .initial_bias = arena.question.bias};
+  return {.confirmations = arena.state.config.confirmations, .initial_bias = arena.bias().ratio};
 }
 
 Result<SideAnswer> settle_side(const Arena& arena, const std::string& name, const Side& side) {
   SideAnswer answer;
   answer.name = name;
   const Measure measure = [&](const search::Candidate& candidate) {
-    return measure_all(arena.state, candidate, eval::TextPart::kSelect, arena.question.bias);
+    return measure_all(arena.state, candidate, eval::TextPart::kSelect, arena.bias().ratio);
   };
   DOVETAIL_TRY(answer.settled,
                settle(side, measure, arena.question.kl_cap_nats, settle_params(arena)));
@@ -142,6 +141,7 @@ Result<SideAnswer> settle_baseline(const Arena& arena, const std::string& name) 
 Piece side_piece(const std::shared_ptr<const Arena>& arena, const std::string& name) {
   Json key = arena->question.key;
   key["side"] = name;
+  key["global_choice"] = global_choice_name(arena->state);
   const auto compute = [arena, name]() -> Result<Json> {
     DOVETAIL_TRY(const SideAnswer answer,
                  name == kJoint ? settle_joint(*arena) : settle_baseline(*arena, name));
@@ -151,34 +151,59 @@ Piece side_piece(const std::shared_ptr<const Arena>& arena, const std::string& n
 }
 
 // With one side frozen there is no order of work left to compare with.
-std::vector<Piece> all_sides(const std::shared_ptr<const Arena>& arena) {
-  std::vector<Piece> pieces = {side_piece(arena, kJoint)};
-  if (arena->frozen_chip.has_value() || arena->state.recipe_frozen) return pieces;
-  for (const std::string& name : search::baseline_names()) {
-    pieces.push_back(side_piece(arena, name));
-  }
+std::vector<std::string> side_names(const Arena& arena) {
+  std::vector<std::string> names = {kJoint};
+  if (arena.frozen_chip.has_value() || arena.state.recipe_frozen) return names;
+  for (const std::string& name : search::baseline_names()) names.push_back(name);
+  return names;
+}
+
+// All sides under the first global choice, then those under the next.
+std::vector<Piece> all_sides(const Arenas& arenas) {
+  std::vector<Piece> pieces;
+  for (const std::shared_ptr<const Arena>& arena : arenas)
+    for (const std::string& name : side_names(*arena)) pieces.push_back(side_piece(arena, name));
   return pieces;
 }
 
-// The joint answer first.
-Result<std::vector<SideAnswer>> remember_sides(const std::shared_ptr<const Arena>& arena) {
-  const auto chip_of = [&](int64_t index) {
-    return index < 0 ? arena->frozen_chip.value_or(chip::Chip{})
-                     : search::chip_at(*arena->state.config.space, index);
-  };
-  DOVETAIL_TRY(const std::vector<Json> stored, arena->state.memory->remember_all(all_sides(arena)));
-  std::vector<SideAnswer> sides;
-  for (const Json& json : stored) {
-    DOVETAIL_TRY(SideAnswer side, side_from_json(json, chip_of));
-    sides.push_back(std::move(side));
+// The cheapest that was measured within the cap; the first of those that are alike.
+SideAnswer best_of(std::vector<SideAnswer> answers) {
+  SideAnswer best = std::move(answers.front());
+  for (size_t i = 1; i < answers.size(); ++i) {
+    const Settled& settled = answers[i].settled;
+    if (!settled.feasible) continue;
+    if (best.settled.feasible && best.settled.candidate.objective <= settled.candidate.objective)
+      continue;
+    best = std::move(answers[i]);
   }
+  return best;
+}
+
+// The joint answer first.
+Result<std::vector<SideAnswer>> remember_sides(const Arenas& arenas) {
+  const Arena& first = *arenas.front();
+  const auto chip_of = [&](int64_t index) {
+    return index < 0 ? first.frozen_chip.value_or(chip::Chip{})
+                     : search::chip_at(*first.state.config.space, index);
+  };
+  DOVETAIL_TRY(const std::vector<Json> stored, first.state.memory->remember_all(all_sides(arenas)));
+  const size_t num_sides = side_names(first).size();
+  std::vector<std::vector<SideAnswer>> by_side(num_sides);
+  for (size_t i = 0; i < stored.size(); ++i) {
+    DOVETAIL_TRY(SideAnswer side, side_from_json(stored[i], chip_of));
+    side.state = i / num_sides;
+    by_side[i % num_sides].push_back(std::move(side));
+  }
+  std::vector<SideAnswer> sides;
+  for (std::vector<SideAnswer>& answers : by_side) sides.push_back(best_of(std::move(answers)));
   return sides;
 }
 
-Status certify(const Arena& arena, SideAnswer& answer) {
+Status certify(const Arenas& arenas, SideAnswer& answer) {
   if (!answer.settled.feasible) return {};
+  const Arena& arena = *arenas[answer.state];
   DOVETAIL_TRY(answer.certified, measure_all(arena.state, answer.settled.candidate,
-                                             eval::TextPart::kCertify, arena.question.bias));
+                                             eval::TextPart::kCertify, arena.bias().ratio));
   return {};
 }
 
@@ -210,9 +235,11 @@ SideMeasure side_measure(const SideAnswer& answer) {
   return measure;
 }
 
-bool same_point(const search::Candidate& a, const search::Candidate& b) {
-  return a.treatments == b.treatments && a.resident_frac == b.resident_frac &&
-         to_json(a.chip) == to_json(b.chip);
+bool same_point(const SideAnswer& one, const SideAnswer& other) {
+  const search::Candidate& a = one.settled.candidate;
+  const search::Candidate& b = other.settled.candidate;
+  return one.state == other.state && a.treatments == b.treatments &&
+         a.resident_frac == b.resident_frac && to_json(a.chip) == to_json(b.chip);
 }
 
 // Without weights the loss is a prediction: two standard deviations of measured over predicted, as
@@ -220,7 +247,7 @@ bool same_point(const search::Candidate& a, const search::Candidate& b) {
 double unmeasured_extra(const Arena& arena, double elasticity) {
   for (const ProductState& product : arena.state.products) {
     if (!product.measurable) {
-      return std::pow(arena.question.bias_spread_ratio, 2 * elasticity) - 1.0;
+      return std::pow(arena.bias().spread_ratio, 2 * elasticity) - 1.0;
     }
   }
   return 0.0;
@@ -233,7 +260,7 @@ void compare_sides(const Arena& arena, ScenarioAnswer& answer) {
     if (answer.joint.settled.feasible && baseline.settled.feasible) {
       ratio = compare(joint, side_measure(baseline), answer.elasticity,
                       unmeasured_extra(arena, answer.elasticity));
-      if (same_point(answer.joint.settled.candidate, baseline.settled.candidate)) {
+      if (same_point(answer.joint, baseline)) {
         ratio = {.value = 1, .low = 1, .high = 1, .verdict = "same point"};
       }
     }
@@ -251,6 +278,7 @@ void enter_baselines(ScenarioAnswer& answer) {
         baseline.settled.candidate.objective < answer.joint.settled.candidate.objective;
     if (!better) continue;
     answer.joint_from = baseline.name;
+    answer.joint.state = baseline.state;
     answer.joint.settled.feasible = true;
     answer.joint.settled.candidate = baseline.settled.candidate;
     answer.joint.settled.losses = baseline.settled.losses;
@@ -258,40 +286,44 @@ void enter_baselines(ScenarioAnswer& answer) {
   }
 }
 
-Result<std::shared_ptr<const Arena>> open_arena(const StudyState& state,
-                                                const ScenarioQuestion& question,
-                                                const ProgressSink& progress) {
-  auto arena =
-      std::make_shared<Arena>(Arena{state, question, search_products(state), {}, progress});
-  if (!state.config.chip.empty()) {
-    DOVETAIL_TRY(const std::string file, data_file("chips", state.config.chip));
-    DOVETAIL_TRY(arena->frozen_chip, chip::load_chip(file));
-    DOVETAIL_TRY_STATUS(silicon::check_known(*arena->frozen_chip, state.technology, file));
+Result<Arenas> open_arenas(const StudyStates& states, const ScenarioQuestion& question,
+                           const ProgressSink& progress) {
+  std::optional<chip::Chip> frozen_chip;
+  const StudyState& first = states.front();
+  if (!first.config.chip.empty()) {
+    DOVETAIL_TRY(const std::string file, data_file("chips", first.config.chip));
+    DOVETAIL_TRY(frozen_chip, chip::load_chip(file));
+    DOVETAIL_TRY_STATUS(silicon::check_known(*frozen_chip, first.technology, file));
   }
-  return arena;
+  Arenas arenas;
+  for (size_t i = 0; i < states.size(); ++i) {
+    arenas.push_back(std::make_shared<const Arena>(
+        Arena{states[i], i, question, search_products(states[i]), frozen_chip, progress}));
+  }
+  return arenas;
 }
 
 }  // namespace
 
-Result<std::vector<Piece>> side_pieces(const StudyState& state, const ScenarioQuestion& question,
+Result<std::vector<Piece>> side_pieces(const StudyStates& states, const ScenarioQuestion& question,
                                        const ProgressSink& progress) {
-  DOVETAIL_TRY(const std::shared_ptr<const Arena> arena, open_arena(state, question, progress));
-  return all_sides(arena);
+  DOVETAIL_TRY(const Arenas arenas, open_arenas(states, question, progress));
+  return all_sides(arenas);
 }
 
-Result<std::vector<Piece>> certificate_pieces(const StudyState& state,
+Result<std::vector<Piece>> certificate_pieces(const StudyStates& states,
                                               const ScenarioQuestion& question,
                                               const ProgressSink& progress) {
-  DOVETAIL_TRY(const std::shared_ptr<const Arena> arena, open_arena(state, question, progress));
-  DOVETAIL_TRY(const std::vector<SideAnswer> sides, remember_sides(arena));
+  DOVETAIL_TRY(const Arenas arenas, open_arenas(states, question, progress));
+  DOVETAIL_TRY(const std::vector<SideAnswer> sides, remember_sides(arenas));
   std::vector<Piece> pieces;
   for (const SideAnswer& side : sides) {
     if (!side.settled.feasible) continue;
-    for (size_t i = 0; i < state.products.size(); ++i) {
-      const ProductState& product = state.products[i];
-      if (!product.measurable) continue;
-      DOVETAIL_TRY(Piece piece, product.lab->measure_piece(
-                                    recipe_of(product, side.settled.candidate.treatments[i]),
+    const std::vector<ProductState>& products = states[side.state].products;
+    for (size_t i = 0; i < products.size(); ++i) {
+      if (!products[i].measurable) continue;
+      DOVETAIL_TRY(Piece piece, products[i].lab->measure_piece(
+                                    recipe_of(products[i], side.settled.candidate.treatments[i]),
                                     eval::TextPart::kCertify));
       pieces.push_back(std::move(piece));
     }
@@ -299,22 +331,22 @@ Result<std::vector<Piece>> certificate_pieces(const StudyState& state,
   return pieces;
 }
 
-Result<ScenarioAnswer> answer_scenario(const StudyState& state, const ScenarioQuestion& question,
+Result<ScenarioAnswer> answer_scenario(const StudyStates& states, const ScenarioQuestion& question,
                                        const ProgressSink& progress) {
-  DOVETAIL_TRY(const std::shared_ptr<const Arena> arena, open_arena(state, question, progress));
+  DOVETAIL_TRY(const Arenas arenas, open_arenas(states, question, progress));
   ScenarioAnswer answer;
   answer.key = question.key;
   answer.objective = question.objective;
   answer.kl_cap_nats = question.kl_cap_nats;
-  DOVETAIL_TRY(std::vector<SideAnswer> sides, remember_sides(arena));
+  DOVETAIL_TRY(std::vector<SideAnswer> sides, remember_sides(arenas));
   answer.joint = std::move(sides.front());
   answer.baselines.assign(std::next(sides.begin()), sides.end());
   enter_baselines(answer);
-  DOVETAIL_TRY_STATUS(certify(*arena, answer.joint));
-  for (SideAnswer& baseline : answer.baselines) DOVETAIL_TRY_STATUS(certify(*arena, baseline));
-  if (answer.joint.settled.feasible)
-    answer.elasticity = elasticity_of(*arena, answer.joint.settled);
-  compare_sides(*arena, answer);
+  DOVETAIL_TRY_STATUS(certify(arenas, answer.joint));
+  for (SideAnswer& baseline : answer.baselines) DOVETAIL_TRY_STATUS(certify(arenas, baseline));
+  const Arena& arena = *arenas[answer.joint.state];
+  if (answer.joint.settled.feasible) answer.elasticity = elasticity_of(arena, answer.joint.settled);
+  compare_sides(arena, answer);
   return answer;
 }
 

@@ -22,6 +22,7 @@ struct SideAnswer {
   std::string name;         // "joint" or the baseline's
   std::string fixed_first;  // baselines: what the way of working fixed first
   std::string why_not;      // when not feasible
+  size_t state = 0;         // the global choice, index into the study's states
   Settled settled;
   std::vector<MeasuredLoss> certified;  // per product, third text; empty without weights
 };
@@ -37,25 +38,33 @@ struct ScenarioAnswer {
   double elasticity = 0;      // -d log objective / d log loss at the joint answer
 };
 
+// Measured over predicted loss of whole recipes.
+struct LossBias {
+  double ratio = 1;         // geometric mean
+  double spread_ratio = 1;  // geometric standard deviation, >= 1
+};
+
 struct ScenarioQuestion {
   search::Objective objective;
   double kl_cap_nats = 0;
-  double bias = 1;               // measured over predicted loss of whole recipes
-  double bias_spread_ratio = 1;  // its geometric standard deviation, >= 1
+  std::vector<LossBias> bias;  // of every state
   std::vector<chip::Chip> reference_chips;
   Json key;  // all that the answers of this scenario depend on
 };
 
+// Every side is settled under each global choice, at the measured loss of each; of a side's answers
+// the cheapest stands, the joint one's as the baselines'.
+//
 // What answer_scenario() remembers, as pieces that several workers can share: the settling of each
 // side; then, when those are there, the measurements that certify them.
-[[nodiscard]] Result<std::vector<Piece>> side_pieces(const StudyState& state,
+[[nodiscard]] Result<std::vector<Piece>> side_pieces(const StudyStates& states,
                                                      const ScenarioQuestion& question,
                                                      const ProgressSink& progress);
-[[nodiscard]] Result<std::vector<Piece>> certificate_pieces(const StudyState& state,
+[[nodiscard]] Result<std::vector<Piece>> certificate_pieces(const StudyStates& states,
                                                             const ScenarioQuestion& question,
                                                             const ProgressSink& progress);
 
-[[nodiscard]] Result<ScenarioAnswer> answer_scenario(const StudyState& state,
+[[nodiscard]] Result<ScenarioAnswer> answer_scenario(const StudyStates& states,
                                                      const ScenarioQuestion& question,
                                                      const ProgressSink& progress);
 

@@ -124,19 +124,24 @@ double bytes_at_four_bits(const model::ModelShape& shape) {
 
 constexpr double kGib = 1024.0 * 1024 * 1024;
 
+// Of all chips that share a model.
+double most_capacity_gib(const search::Space& space) {
+  return space.dram_capacity_gib * static_cast<double>(search::most_tensor_parallel(space));
+}
+
 Status check_capacity(const Wishes& wishes, const StudyClass& chosen) {
   DOVETAIL_TRY(const std::optional<model::ModelShape> shape, shape_of(wishes.model));
   if (!shape.has_value()) return {};
   const double wanted_gib = bytes_at_four_bits(*shape) / kGib;
-  if (wanted_gib < chosen.space.dram_capacity_gib) return {};
+  if (wanted_gib < most_capacity_gib(chosen.space)) return {};
   std::vector<std::string> roomy;
   for (const std::string& name : data_names("classes")) {
     const auto other = load_class(name);
-    if (other.has_value() && wanted_gib < other->space.dram_capacity_gib) roomy.push_back(name);
+    if (other.has_value() && wanted_gib < most_capacity_gib(other->space)) roomy.push_back(name);
   }
   return invalid_argument(fmt::format(
       "--class {} has {:g} GiB of DRAM, but {} takes {:.1f} GiB at 4 bits per weight; {}",
-      wishes.class_name, chosen.space.dram_capacity_gib, wishes.model, wanted_gib,
+      wishes.class_name, most_capacity_gib(chosen.space), wishes.model, wanted_gib,
       roomy.empty() ? "no class in data/classes has more"
                     : fmt::format("want one of {}", fmt::join(roomy, ", "))));
 }

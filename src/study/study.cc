@@ -42,17 +42,24 @@ class Stopwatch {
 
 // How far off the loss prediction is: of the first product's lab, whole recipes.
 struct Prediction {
-  Json json;  // additivity of the record, null without validation
-  double bias = 1;
-  double spread = 1;
+  Json json;                   // additivity of the record, null without validation
+  std::vector<LossBias> bias;  // of every state
 };
 
-Result<Prediction> validate_prediction(const StudyState& state) {
+Result<Prediction> validate_prediction(const StudyStates& states) {
   Prediction prediction;
-  if (state.config.validation_recipes == 0) return prediction;
-  DOVETAIL_TRY(prediction.json, state.products[0].lab->additivity(state.menu));
-  prediction.bias = prediction.json.at("bias_ratio").get<double>();
-  prediction.spread = prediction.json.at("bias_spread_ratio").get<double>();
+  prediction.bias.resize(states.size());
+  const StudyState& first = states.front();
+  if (first.config.validation_recipes == 0) return prediction;
+  DOVETAIL_TRY(prediction.json,
+               first.products[0].lab->additivity(first.menu, rotations_of(states, 0)));
+  for (size_t i = 0; i < states.size(); ++i) {
+    const recipe::Rotation rotation = states[i].products[0].rotation;
+    const Json& own =
+        prediction.json.at("by_rotation").at(std::string(recipe::rotation_name(rotation)));
+    prediction.bias[i] = {.ratio = own.at("bias_ratio").get<double>(),
+                          .spread_ratio = own.at("bias_spread_ratio").get<double>()};
+  }
   return prediction;
 }
 
@@ -82,6 +89,8 @@ Result<search::EnumerateResult> sweep(const StudyState& state, double bias,
 
 // What a result of this study depends on, for the keys of its rows.
 Json identity(const StudyState& state, const Prediction& prediction) {
+  Json bias = Json::array();
+  for (const LossBias& own : prediction.bias) bias.push_back(own.ratio);
   Json config = to_json(state.config);
   config.erase("question");
   Json models = Json::array();
@@ -91,24 +100,26 @@ Json identity(const StudyState& state, const Prediction& prediction) {
   return Json{{"config", config},
               {"models", models},
               {"technology", state.technology.digest()},
-              {"bias", prediction.bias},
+              {"bias", bias},
               {"version", DOVETAIL_VERSION}};
 }
 
-Piece sweep_piece(const StudyState& state, const Prediction& prediction,
-                  const ProgressSink& progress) {
-  const auto compute = [&]() -> Result<Json> {
-    DOVETAIL_TRY(const search::EnumerateResult result, sweep(state, prediction.bias, progress));
-    return sweep_to_json(state, result, prediction.bias,
-                         search::EnumerateParams{}.front_epsilon_frac);
+Json sweep_key(const StudyState& state, const Prediction& prediction) {
+  return {{"identity", identity(state, prediction)}, {"global_choice", global_choice_name(state)}};
+}
+
+Piece sweep_piece(const StudyState& state, double bias, Json key, const ProgressSink& progress) {
+  const auto compute = [&state, bias, progress]() -> Result<Json> {
+    DOVETAIL_TRY(const search::EnumerateResult result, sweep(state, bias, progress));
+    return sweep_to_json(state, result, bias, search::EnumerateParams{}.front_epsilon_frac);
   };
-  return {
-      .kind = "sweep", .input = {{"identity", identity(state, prediction)}}, .compute = compute};
+  return {.kind = "sweep", .input = std::move(key), .compute = compute};
 }
 
 // One per objective and cap.
-Result<std::vector<ScenarioQuestion>> scenario_questions(const StudyState& state,
+Result<std::vector<ScenarioQuestion>> scenario_questions(const StudyStates& states,
                                                          const Prediction& prediction) {
+  const StudyState& state = states.front();
   DOVETAIL_TRY(const std::vector<chip::Chip> reference_chips,
                load_reference_chips(state.config, state.technology));
   std::vector<ScenarioQuestion> questions;
@@ -118,7 +129,6 @@ Result<std::vector<ScenarioQuestion>> scenario_questions(const StudyState& state
       questions.push_back({.objective = objective,
                            .kl_cap_nats = cap,
                            .bias = prediction.bias,
-                           .bias_spread_ratio = prediction.spread,
                            .reference_chips = reference_chips,
                            .key = {{"identity", identity(state, prediction)},
                                    {"objective", name},
@@ -138,12 +148,14 @@ Piece shadow_prices_piece(const StudyState& state,
           }};
 }
 
-Piece scenario_piece(const StudyState& state, const ScenarioQuestion& question,
+// Explained under the global choice of the answer.
+Piece scenario_piece(const StudyStates& states, const ScenarioQuestion& question,
                      const ProgressSink& progress) {
   const auto compute = [&]() -> Result<Json> {
-    DOVETAIL_TRY(ScenarioAnswer found, answer_scenario(state, question, progress));
+    DOVETAIL_TRY(ScenarioAnswer found, answer_scenario(states, question, progress));
     const auto answer = std::make_shared<const ScenarioAnswer>(std::move(found));
-    DOVETAIL_TRY(Json json, scenario_to_json(state, *answer));
+    const StudyState& state = states[answer->joint.state];
+    DOVETAIL_TRY(Json json, scenario_to_json(states, *answer));
     DOVETAIL_TRY(json["shadow_prices"],
                  state.memory->remember(shadow_prices_piece(state, answer, progress)));
     DOVETAIL_TRY(json["tornado"], tornado_to_json(state, *answer, progress));
@@ -157,7 +169,7 @@ void append(std::vector<Piece> pieces, std::vector<Piece>& to) {
 }
 
 // The tornado's steps depend on each other; the long pieces of a list come first.
-Status explain_ahead(const StudyState& state, const Answers& answers,
+Status explain_ahead(const StudyStates& states, const Answers& answers,
                      const ProgressSink& progress) {
   const std::pair<TornadoStep, const char*> steps[] = {
       {TornadoStep::kContenders, "asking what each resource is worth"},
@@ -168,13 +180,14 @@ Status explain_ahead(const StudyState& state, const Answers& answers,
     std::vector<Piece> pieces;
     for (const auto& answer : answers) {
       if (step != TornadoStep::kContenders) break;
-      pieces.push_back(shadow_prices_piece(state, answer, stage.inside()));
+      pieces.push_back(shadow_prices_piece(states[answer->joint.state], answer, stage.inside()));
     }
     for (const auto& answer : answers) {
-      DOVETAIL_TRY(std::vector<Piece> own, tornado_pieces(step, state, answer, stage.inside()));
+      DOVETAIL_TRY(std::vector<Piece> own,
+                   tornado_pieces(step, states[answer->joint.state], answer, stage.inside()));
       append(std::move(own), pieces);
     }
-    DOVETAIL_TRY_STATUS(state.memory->work_through(pieces, stage.counter()));
+    DOVETAIL_TRY_STATUS(states.front().memory->work_through(pieces, stage.counter()));
   }
   return {};
 }
@@ -190,50 +203,56 @@ Result<std::vector<const ScenarioQuestion*>> unanswered(
 }
 
 // In lists of pieces that all workers of the study share; who is killed goes on with the piece that
-// it was at. Returns the sweep's result, null for a frozen chip.
-Result<Json> search_ahead(const StudyState& state, const Prediction& prediction,
-                          const std::vector<ScenarioQuestion>& questions,
-                          const ProgressSink& progress) {
-  DOVETAIL_TRY(const std::vector<const ScenarioQuestion*> open, unanswered(state, questions));
-  const bool enumerated = state.config.space.has_value();
+// it was at. Returns the sweep's result under each global choice, none for a frozen chip.
+Result<std::vector<Json>> search_ahead(const StudyStates& states, const Prediction& prediction,
+                                       const std::vector<ScenarioQuestion>& questions,
+                                       const ProgressSink& progress) {
+  const StudyState& first = states.front();
+  DOVETAIL_TRY(const std::vector<const ScenarioQuestion*> open, unanswered(first, questions));
+  const size_t num_sweeps = first.config.space.has_value() ? states.size() : 0;
   const ListProgress settling("settling every side at measured loss", progress);
   std::vector<Piece> sides;
-  if (enumerated) sides.push_back(sweep_piece(state, prediction, settling.inside()));
+  for (size_t i = 0; i < num_sweeps; ++i) {
+    sides.push_back(sweep_piece(states[i], prediction.bias[i].ratio,
+                                sweep_key(states[i], prediction), settling.inside()));
+  }
   for (const ScenarioQuestion* question : open) {
-    DOVETAIL_TRY(std::vector<Piece> own, side_pieces(state, *question, settling.inside()));
+    DOVETAIL_TRY(std::vector<Piece> own, side_pieces(states, *question, settling.inside()));
     append(std::move(own), sides);
   }
-  DOVETAIL_TRY(const std::vector<Json> settled,
-               state.memory->remember_all(sides, settling.counter()));
+  DOVETAIL_TRY(std::vector<Json> settled, first.memory->remember_all(sides, settling.counter()));
   const ListProgress certifying("certifying on the third text", progress);
   std::vector<Piece> certificates;
   for (const ScenarioQuestion* question : open) {
-    DOVETAIL_TRY(std::vector<Piece> own, certificate_pieces(state, *question, certifying.inside()));
+    DOVETAIL_TRY(std::vector<Piece> own,
+                 certificate_pieces(states, *question, certifying.inside()));
     append(std::move(own), certificates);
   }
-  DOVETAIL_TRY_STATUS(state.memory->work_through(certificates, certifying.counter()));
+  DOVETAIL_TRY_STATUS(first.memory->work_through(certificates, certifying.counter()));
   Answers answers;
   for (const ScenarioQuestion* question : open) {
-    DOVETAIL_TRY(ScenarioAnswer answer, answer_scenario(state, *question, progress));
+    DOVETAIL_TRY(ScenarioAnswer answer, answer_scenario(states, *question, progress));
     answers.push_back(std::make_shared<const ScenarioAnswer>(std::move(answer)));
   }
-  DOVETAIL_TRY_STATUS(explain_ahead(state, answers, progress));
-  return enumerated ? settled.at(0) : Json();
+  DOVETAIL_TRY_STATUS(explain_ahead(states, answers, progress));
+  settled.resize(num_sweeps);
+  return settled;
 }
 
 struct Searched {
-  Json swept;  // null for a frozen chip
+  std::vector<Json> sweeps;  // under each global choice; none for a frozen chip
   Json scenarios = Json::array();
 };
 
-Result<Searched> search_and_confirm(const StudyState& state, const Prediction& prediction,
+Result<Searched> search_and_confirm(const StudyStates& states, const Prediction& prediction,
                                     const ProgressSink& progress) {
   DOVETAIL_TRY(const std::vector<ScenarioQuestion> questions,
-               scenario_questions(state, prediction));
+               scenario_questions(states, prediction));
   Searched searched;
-  DOVETAIL_TRY(searched.swept, search_ahead(state, prediction, questions, progress));
+  DOVETAIL_TRY(searched.sweeps, search_ahead(states, prediction, questions, progress));
   for (const ScenarioQuestion& question : questions) {
-    DOVETAIL_TRY(Json scenario, state.memory->remember(scenario_piece(state, question, progress)));
+    DOVETAIL_TRY(Json scenario,
+                 states.front().memory->remember(scenario_piece(states, question, progress)));
     scenario["row"] = record::row_name("scenario", question.key);
     searched.scenarios.push_back(std::move(scenario));
   }
@@ -250,43 +269,64 @@ double largest_gap(const Json& scenarios) {
   return gap;
 }
 
-Result<Json> make_record(const StudyState& state, const Prediction& prediction, const Json& swept,
-                         const Json& scenarios) {
+// Products as they are under the first global choice, losses under each.
+Status add_products(const StudyStates& states, Json& record) {
+  record["products"] = Json::array();
+  record["loss_table"] = Json::array();
+  for (size_t i = 0; i < states.front().products.size(); ++i) {
+    const ProductState& product = states.front().products[i];
+    Json described = product_to_json(product, states.front().config.off_grid_seed);
+    DOVETAIL_TRY(described["profile_row"], product.lab->profile_row(product.rotation));
+    record["products"].push_back(std::move(described));
+    for (const recipe::Rotation rotation : rotations_of(states, i)) {
+      const auto found = std::ranges::find_if(
+          states, [&](const StudyState& state) { return state.products[i].rotation == rotation; });
+      record["loss_table"].push_back(losses_to_json(found->products[i]));
+    }
+  }
+  return {};
+}
+
+// The space was swept under each global choice.
+void add_sweeps(const StudyStates& states, const Prediction& prediction,
+                const std::vector<Json>& sweeps, Json& record) {
+  double seconds = 0;
+  for (size_t i = 0; i < sweeps.size(); ++i) {
+    seconds += sweeps[i].at("seconds").get<double>();
+    const std::string row =
+        i == 0 ? "sweep" : fmt::format("sweep_{}", global_choice_name(states[i]));
+    record["rows"][row] = record::row_name("sweep", sweep_key(states[i], prediction));
+  }
+  record["search"] = joined_search(states, sweeps);
+  record["front"] = joined_front(states, sweeps);
+  record["num_chips"] = record["search"].at("num_chips");
+  record["chips_per_s"] =
+      record["num_chips"].get<double>() * static_cast<double>(sweeps.size()) / seconds;
+}
+
+Result<Json> make_record(const StudyStates& states, const Prediction& prediction,
+                         const Searched& searched) {
+  const StudyState& state = states.front();
   const StudyConfig& config = state.config;
-  const bool enumerated = !swept.is_null();
   Json record = {{"schema_version", record::kSchemaVersion},
                  {"name", config.name},
                  {"question", config.question}};
-  record["num_chips"] = enumerated ? swept.at("search").at("num_chips") : Json(1);
-  record["optimality_gap_frac"] = largest_gap(scenarios);
+  record["num_chips"] = 1;
+  record["optimality_gap_frac"] = largest_gap(searched.scenarios);
   record["additivity_spearman"] =
       prediction.json.is_null() ? Json() : prediction.json.at("spearman");
   record["additivity"] = prediction.json;
-  record["products"] = Json::array();
-  record["loss_table"] = Json::array();
-  for (const ProductState& product : state.products) {
-    Json described = product_to_json(product, config.off_grid_seed);
-    DOVETAIL_TRY(described["profile_row"], product.lab->profile_row());
-    record["products"].push_back(std::move(described));
-    record["loss_table"].push_back(losses_to_json(product));
-  }
+  DOVETAIL_TRY_STATUS(add_products(states, record));
   DOVETAIL_TRY(record["texts"], state.products[0].lab->describe_texts());
-  record["menu"] = menu_to_json(state.menu);
+  record["menu"] = menu_to_json(states);
   record["budget"] = to_json(config.budget);
   if (config.space.has_value()) record["space"] = to_json(*config.space);
-  record["search"] = enumerated ? swept.at("search") : Json::object();
-  record["front"] = enumerated ? swept.at("front") : Json::array();
-  record["scenarios"] = scenarios;
+  record["search"] = Json::object();
+  record["front"] = Json::array();
+  record["scenarios"] = searched.scenarios;
   record["constants"] = constants_to_json(state.technology);
   record["rows"] = {{"study", record::row_name("study", Json(config.name))}};
-  if (enumerated) {
-    record["rows"]["sweep"] =
-        record::row_name("sweep", {{"identity", identity(state, prediction)}});
-  }
-  if (enumerated) {
-    record["chips_per_s"] =
-        swept.at("search").at("num_chips").get<double>() / swept.at("seconds").get<double>();
-  }
+  if (!searched.sweeps.empty()) add_sweeps(states, prediction, searched.sweeps, record);
   return record;
 }
 
@@ -320,18 +360,18 @@ Status write_reports(const Json& record, const std::string& out_folder) {
 Result<Json> run_study(const StudyConfig& config, const std::string& study_path,
                        const std::string& out_folder, const ProgressSink& progress) {
   Stopwatch watch;
-  DOVETAIL_TRY(StudyState state, prepare(config, out_folder, progress));
+  DOVETAIL_TRY(const StudyStates states, prepare(config, out_folder, progress));
   watch.lap("prepare");
-  DOVETAIL_TRY(const Prediction prediction, validate_prediction(state));
+  DOVETAIL_TRY(const Prediction prediction, validate_prediction(states));
   watch.lap("validate");
-  DOVETAIL_TRY(const Searched searched, search_and_confirm(state, prediction, progress));
+  DOVETAIL_TRY(const Searched searched, search_and_confirm(states, prediction, progress));
   watch.lap("search");
-  DOVETAIL_TRY(Json record, make_record(state, prediction, searched.swept, searched.scenarios));
+  DOVETAIL_TRY(Json record, make_record(states, prediction, searched));
   record["run"] = watch.take();
-  record["run"].update(state.products[0].lab->algorithm_times());
+  record["run"].update(states.front().products[0].lab->algorithm_times());
   record["run"]["threads"] = num_threads();
   record["run"]["version"] = DOVETAIL_VERSION;
-  DOVETAIL_TRY_STATUS(write_record(state, record, study_path, out_folder));
+  DOVETAIL_TRY_STATUS(write_record(states.front(), record, study_path, out_folder));
   return record;
 }
 

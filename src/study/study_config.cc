@@ -1,11 +1,13 @@
 #include "study/study_config.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "chip/chip.h"
+#include "formats/activation.h"
 #include "formats/format.h"
 #include "recipe/profiled_formats.h"
 #include "search/enumerate.h"
@@ -46,6 +48,22 @@ Status check_name(const std::string& name) {
       name));
 }
 
+// Every side is solved and measured under each global choice.
+constexpr double kMaxGlobalChoices = 16;
+
+Status check_rotations(const StudyConfig& config) {
+  const std::vector<std::string>& rotations = config.menu.rotations;
+  if (rotations.empty()) return invalid_argument("menu.rotations is empty, want \"none\" at least");
+  DOVETAIL_TRY_STATUS(check_distinct("menu.rotations", rotations));
+  const double choices =
+      std::pow(static_cast<double>(rotations.size()), static_cast<double>(config.products.size()));
+  if (choices <= kMaxGlobalChoices) return {};
+  return invalid_argument(
+      fmt::format("menu.rotations: {} rotations of each of {} products are {} global choices, want "
+                  "at most {}",
+                  rotations.size(), config.products.size(), choices, kMaxGlobalChoices));
+}
+
 }  // namespace
 
 Status check_study(const StudyConfig& config) {
@@ -78,7 +96,7 @@ Status check_study(const StudyConfig& config) {
   DOVETAIL_TRY_STATUS(check_distinct("objectives", config.objectives));
   const auto menu = make_menu(config.menu);
   if (!menu.has_value()) return std::unexpected(menu.error());
-  return {};
+  return check_rotations(config);
 }
 
 Result<StudyConfig> load_study(const std::string& path) {
@@ -124,17 +142,22 @@ Result<recipe::Menu> make_menu(const MenuConfig& config) {
           fmt::format("menu.weights: {}, want weights alone; activations have a list of their own",
                       weight_name));
     }
-    if (weights_alone->fold != recipe::Fold::kNone ||
-        weights_alone->algorithm == recipe::Algorithm::kSignround) {
-      return invalid_argument(fmt::format(
-          "menu.weights: {}: studies put sites together in any way, but awq, smooth and signround "
-          "join the sites of a layer; want imatrix, gptq or gptq_cd",
-          weight_name));
+    if (weights_alone->algorithm == recipe::Algorithm::kSignround) {
+      return invalid_argument(
+          fmt::format("menu.weights: {}: studies put sites together in any way, but signround "
+                      "learns all sites of a layer together; want imatrix, gptq or gptq_cd",
+                      weight_name));
     }
     DOVETAIL_TRY_STATUS(check_profiled(weights_alone->weight));
     for (const std::string& activation_name : config.activations) {
       const auto activation = formats::parse_activation_format(activation_name);
       if (!activation.has_value()) return with_context(activation.error(), "menu.activations");
+      if (formats::is_static(*activation)) {
+        return invalid_argument(
+            fmt::format("menu.activations: {}: profiles know no scale fixed beforehand, want a "
+                        "format per token or group",
+                        activation_name));
+      }
       recipe::LinearTreatment treatment = *weights_alone;
       treatment.activation = *activation;
       if (treatment != recipe::LinearTreatment{}) menu.linear.push_back(treatment);

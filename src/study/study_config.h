@@ -70,6 +70,8 @@ struct MenuConfig {
                                       "int8",     "fp8_e4m3fn", "mxfp4",     "nvfp4"};
   std::vector<std::string> activations = {"bf16", "int8_token", "fp8_token"};
   std::vector<std::string> kv = {"int8", "int4", "int8+q:int8_token", "int4+q:int8_token"};
+  // Of the whole model: one loss table each, the search is solved for each.
+  std::vector<std::string> rotations = {"none"};
   template <typename V, typename S>
   static void visit(V& v, S& s) {
     v.texts(
@@ -79,6 +81,10 @@ struct MenuConfig {
     v.texts("activations", s.activations,
             {.choices = {"bf16", "int8_token", "fp8_token"}, .help = "activation formats"});
     v.texts("kv", s.kv, {.help = "kv treatments"});
+    v.texts("rotations", s.rotations,
+            {.choices = {"none", "r1", "r1r2"},
+             .help = "rotations of the whole model; every side is solved under each, the best "
+                     "counts"});
   }
 };
 

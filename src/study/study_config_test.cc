@@ -106,6 +106,24 @@ TEST_F(StudyConfigTest, ErrorsSayWhatIsWrongAndWhatIsWanted) {
   EXPECT_NE(unknown.find("int44"), std::string::npos);
 }
 
+TEST_F(StudyConfigTest, RotationsAreKnownOnceAndFew) {
+  const auto with = [](const std::string& rotations) {
+    return std::string(kGood) + kSpace + "[menu]\nrotations = [" + rotations + "]\n";
+  };
+  EXPECT_EQ(error_of(with("\"none\", \"r1r2\"")), "no error");
+  EXPECT_EQ(error_of(with("")), "menu.rotations is empty, want \"none\" at least");
+  EXPECT_EQ(error_of(with("\"r1\", \"r1\"")),
+            "menu.rotations = \"r1\" appears twice, want each once");
+  EXPECT_NE(error_of(with("\"r3\"")).find("r3"), std::string::npos);
+  std::string many = kGood;
+  for (const char* name : {"b", "c"})
+    many.insert(many.find("[budget]"), std::string("[[products]]\nname = \"") + name +
+                                           "\"\nmodel = \"m\"\nworkload = \"w\"\n");
+  EXPECT_EQ(error_of(many + kSpace + "[menu]\nrotations = [\"none\", \"r1\", \"r1r2\"]\n"),
+            "menu.rotations: 3 rotations of each of 3 products are 27 global choices, want at "
+            "most 16");
+}
+
 TEST(MakeMenu, HoldsEveryPairAndTheReferenceFirst) {
   MenuConfig config;
   config.weights = {"int4_g32", "int8"};

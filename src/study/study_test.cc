@@ -13,126 +13,14 @@
 #include <thread>
 
 #include "base/paths.h"
-#include "base/test_folder.h"
 #include "chip/chip.h"
-#include "compress/tiny_model.h"
-#include "model/test_files.h"
 #include "record/sqlite_file.h"
+#include "study/study_fixture.h"
 
 extern char** environ;
 
 namespace dovetail::study {
 namespace {
-
-namespace fs = std::filesystem;
-
-// The bytes '!'..'~' and a few more as single tokens, and one that ends a text: 101 in all.
-std::string tiny_tokenizer_json() {
-  Json vocab = Json::object();
-  for (int i = 0; i < 100; ++i) {
-    const int point = i < 94 ? '!' + i : 0x100 + (i - 94);
-    const std::string text = point < 0x80 ? std::string(1, static_cast<char>(point))
-                                          : std::string{static_cast<char>(0xC0 | (point >> 6)),
-                                                        static_cast<char>(0x80 | (point & 0x3F))};
-    vocab[text] = i;
-  }
-  vocab["<|endoftext|>"] = 100;
-  const Json json = {
-      {"added_tokens",
-       {{{"id", 100},
-         {"content", "<|endoftext|>"},
-         {"special", true},
-         {"normalized", false},
-         {"single_word", false},
-         {"lstrip", false},
-         {"rstrip", false}}}},
-      {"normalizer", nullptr},
-      {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}}},
-      {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}}}};
-  return json.dump();
-}
-
-constexpr const char* kStudy = R"(
-name = "tiny"
-objectives = ["latency_area"]
-kl_caps_nats = [0.02]
-reference_chips = ["reference_edge"]
-confirmations = 3
-validation_recipes = 6
-[[products]]
-name = "p"
-model = "MODEL"
-workload = "WORKLOAD"
-[text]
-profile_sequences = 2
-select_sequences = 2
-certify_sequences = 2
-sequence_tokens = 48
-[menu]
-weights = ["int4_g32", "int6_g32", "int8"]
-activations = ["bf16", "int8_token"]
-kv = ["int8"]
-[budget]
-max_area_mm2 = 30
-max_peak_power_w = 6
-max_sustained_power_w = 6
-max_power_density_w_per_mm2 = 1
-[space]
-nodes = ["n7"]
-clock_mhz = [600, 1000]
-cores = [1]
-rows = [1, 4]
-cols = [16, 32]
-depth = [16]
-vector_lanes = [16]
-decoder_values_per_cycle = [128]
-weight_buffer_kib = [32]
-activation_buffer_kib = [32]
-accumulator_kib = [8]
-sram_mib = [0.0625, 0.125]
-dram_kinds = ["lpddr5"]
-dram_channels = [1, 2]
-dram_capacity_gib = 1
-[[space.format_sets]]
-name = "i9+bf16"
-pairs = [{ weight = "int9", activation = "int8" }, { weight = "bf16", activation = "bf16" }]
-[[space.format_sets]]
-name = "bf16"
-pairs = [{ weight = "bf16", activation = "bf16" }]
-)";
-
-// A folder with a tiny model, a study of it and a cache of its own.
-class StudyTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = test_folder() / "study_test";
-    fs::create_directories(folder_ / "model");
-    const auto weights = compress::tiny_weights(7);
-    write("model/config.json", model::config_json_of(weights->shape));
-    write("model/model.safetensors", model::safetensors_of(model::hugging_face_tensors(*weights)));
-    write("model/tokenizer.json", tiny_tokenizer_json());
-    std::string study = kStudy;
-    study.replace(study.find("MODEL"), 5, (folder_ / "model").string());
-    study.replace(study.find("WORKLOAD"), 8, at("workload.toml"));
-    write("workload.toml", "name = \"short\"\nprompt_tokens = 64\noutput_tokens = 32\n");
-    write("study.toml", study);
-    ::setenv("DOVETAIL_CACHE", (folder_ / "cache").c_str(), 1);
-  }
-  void TearDown() override {
-    ::unsetenv("DOVETAIL_CACHE");
-    fs::remove_all(folder_);
-  }
-  void write(const std::string& name, const std::string& text) {
-    std::ofstream(folder_ / name, std::ios::binary) << text;
-  }
-  std::string at(const std::string& name) const { return (folder_ / name).string(); }
-  fs::path folder_;
-};
-
-Result<Json> run(const std::string& study_path, const std::string& out) {
-  DOVETAIL_TRY(const StudyConfig config, load_study(study_path));
-  return run_study(config, study_path, out, {});
-}
 
 TEST_F(StudyTest, AnswersEveryScenarioWithinTheMeasuredCap) {
   const auto record = run(at("study.toml"), at("out"));
@@ -181,6 +69,8 @@ pid_t start_child(const std::string& folder) {
 }
 
 TEST_F(StudyTest, AKilledStudyContinuesToTheSameCanonicalExport) {
+  const std::string study = read_text_file(at("study.toml"), 1 << 20).value();
+  write("study.toml", with_line(study, "[budget]", "rotations = [\"none\", \"r1r2\"]"));
   ASSERT_TRUE(run(at("study.toml"), at("whole")).has_value());
   ::setenv("DOVETAIL_CACHE", at("other_cache").c_str(), 1);
   constexpr int kKillAfterMs[] = {60, 150, 300, 500, 800};
@@ -245,6 +135,56 @@ TEST_F(StudyTest, ChoosesAmongAlgorithms) {
   EXPECT_TRUE(canonical(*record).dump() == canonical(*again).dump());
 }
 
+// Whatever acts on one site alone: priced at every site by output error, its seconds reported.
+TEST_F(StudyTest, EveryAlgorithmOfASiteMayStandInTheMenu) {
+  const std::vector<std::string> names = {
+      "int4_g32_imatrix", "int4_g32_gptq", "int4_g32_gptq_cd", "int4_g32_awq", "int4_g32_awq_gptq",
+      "int8_smooth",      "nf4_g64_gptq",  "lut4_g64_gptq_cd", "nvfp4_gptq",   "mxfp4_gptq"};
+  std::string text = with_frozen_chip(read_text_file(at("study.toml"), 1 << 20).value(),
+                                      data_folder() + "/chips/reference_edge.toml");
+  std::string menu;
+  for (const std::string& name : names) menu += "\"" + name + "\", ";
+  text.insert(text.find("\"int4_g32\""), menu);
+  write("algorithms.toml", text);
+  const auto record = run(at("algorithms.toml"), at("out"));
+  ASSERT_TRUE(record.has_value()) << record.error().message;
+  EXPECT_TRUE(record->at("scenarios").at(0).at("feasible").get<bool>());
+  const Json& table = record->at("loss_table").at(0);
+  const Json& linear = record->at("menu").at("linear");
+  for (size_t t = 0; t < linear.size(); ++t) {
+    const auto treatment = recipe::parse_linear_treatment(linear[t].get<std::string>()).value();
+    for (size_t site = 0; site < table.at("sites").size(); ++site) {
+      const std::string at = table.at("sites")[site].get<std::string>();
+      if (at.ends_with(".kv")) continue;
+      const bool folds_at_head = at == "head" && treatment.fold != recipe::Fold::kNone;
+      EXPECT_EQ(table.at("loss_nats")[site][t].is_null(), folds_at_head) << linear[t] << " " << at;
+    }
+  }
+  for (const std::string& name : names)
+    EXPECT_GT(record->at("run").at("compress_" + name + "_s").get<double>(), 0) << name;
+}
+
+TEST_F(StudyTest, WhatCannotStandAloneIsRefused) {
+  const std::string text = read_text_file(at("study.toml"), 1 << 20).value();
+  const auto error_of = [&](const std::string& from, const std::string& to) {
+    std::string changed = text;
+    changed.replace(changed.find(from), from.size(), to);
+    write("refused.toml", changed);
+    const auto record = run(at("refused.toml"), at("out"));
+    return record.has_value() ? "" : record.error().message;
+  };
+  EXPECT_NE(error_of("\"int4_g32\"", "\"int4_g32_signround\"")
+                .find("signround learns all sites of a layer together; want imatrix, gptq"),
+            std::string::npos);
+  EXPECT_NE(error_of("\"int4_g32\"", "\"int4_g32+h:32\"").find("want weights alone"),
+            std::string::npos);
+  EXPECT_NE(error_of("kv = [\"int8\"]", "kv = [\"k:int4_c32+v:int4\"]")
+                .find("chips have no price for keys per channel"),
+            std::string::npos);
+  EXPECT_NE(error_of("\"bf16\", \"int8_token\"", "\"bf16\", \"int4_token\"").find("int4_token"),
+            std::string::npos);
+}
+
 // All three layers of the tiny model alike, kv apart.
 std::string all_layers(const std::string& linear) {
   std::string layer = "\"";
@@ -253,12 +193,6 @@ std::string all_layers(const std::string& linear) {
   }
   layer += "kv=int8\"";
   return layer + ", " + layer + ", " + layer;
-}
-
-// The study without its [space], with `chip` frozen to a file.
-std::string with_frozen_chip(std::string study, const std::string& chip) {
-  study.resize(study.find("[space]"));
-  return "chip = \"" + chip + "\"\n" + study;
 }
 
 TEST_F(StudyTest, AFrozenChipGetsItsBestRecipe) {

@@ -108,14 +108,17 @@ Result<End> search_end(const Base& base, const silicon::Technology& technology) 
   return end;
 }
 
-// Constants of nodes and DRAM kinds that the space does not have cannot move anything.
+// Constants of nodes, DRAM kinds and links that the space does not have cannot move anything.
 bool concerns_space(const std::string& key, const search::Space& space) {
   const auto names_another = [&](const std::string& prefix, const std::vector<std::string>& names) {
     if (!key.starts_with(prefix)) return false;
     return std::ranges::none_of(
         names, [&](const std::string& name) { return key.starts_with(prefix + name + "."); });
   };
-  return !names_another("nodes.", space.nodes) && !names_another("dram.", space.dram_kinds);
+  const bool shares = search::most_tensor_parallel(space) > 1;
+  const std::vector<std::string> links(shares ? 1 : 0, space.link_kind);
+  return !names_another("nodes.", space.nodes) && !names_another("dram.", space.dram_kinds) &&
+         !names_another("links.", links);
 }
 
 Json optional_json(const std::optional<double>& value) {

@@ -34,6 +34,7 @@ void fuzz_chip(std::string_view input);
 void fuzz_gguf(std::string_view input);
 void fuzz_gguf_tokenizer(std::string_view input);
 void fuzz_hf_config(std::string_view input);
+void fuzz_measurements(std::string_view input);
 void fuzz_recipe_file(std::string_view input);
 void fuzz_record(std::string_view input);
 void fuzz_safetensors(std::string_view input);

@@ -317,11 +317,26 @@ def study_db_seeds():
             yield f"sound_layout_{layout}", path.read_bytes()
 
 
+def measurements_seeds():
+    """The first byte names the kind of file."""
+    header = ("target.cycle,mapping.mapping,arch.meshX,arch.mem1_depth,arch.mem2_depth,prob.C,prob.Hdilation,"
+              "prob.Hstride,prob.K,prob.N,prob.P,prob.Q,prob.R,prob.S,prob.Wdilation,prob.Wstride,"
+              "target.gemmini_cycle\n")
+    yield "sound_conv", ("d" + header + "9216,L3[WIO] Q2 - L2[WI] N1 K16X - L1[O] K16 C16 P4 C16X - L0[W] Q2,16,784,"
+                         "16704,256,1,1,256,1,4,4,1,1,1,1,17807\n").encode()
+    yield "sound_matmul", ("d" + header + "4096,L3[WIO] K8 - L2[WI] N1 K16X - L1[O] C4 P8 C16X - L0[W] P16,16,256,"
+                           "6912,64,1,1,128,1,128,1,1,1,1,1,8874\n").encode()
+    yield "sound_gpu_matmul", b"m64, 12288, 12288, 0.1900ms, 101.7124Tflops\n"
+    yield "sound_gpu_softmax", b"s4096, 32, 9.99556025250909\n"
+    yield "sound_gpu_gelu", b"g1024, 0.021262214336633663\n"
+
+
 SEEDS = {
     "chip": lambda: files_as_seeds("data/chips/*.toml"),
     "gguf": gguf_seeds,
     "gguf_tokenizer": gguf_tokenizer_seeds,
     "hf_config": hf_config_seeds,
+    "measurements": measurements_seeds,
     "recipe_file": recipe_file_seeds,
     "record": record_seeds,
     "safetensors": safetensors_seeds,

@@ -8,6 +8,7 @@ const std::vector<Target>& all_targets() {
       {"gguf", fuzz_gguf, Shape::kGguf},
       {"gguf_tokenizer", fuzz_gguf_tokenizer, Shape::kGguf},
       {"hf_config", fuzz_hf_config, Shape::kJson},
+      {"measurements", fuzz_measurements},
       {"recipe_file", fuzz_recipe_file},
       {"record", fuzz_record, Shape::kJson},
       {"safetensors", fuzz_safetensors, Shape::kSafetensors},

@@ -115,6 +115,7 @@ SEPARATE = ["separate:int9_int8+bf16_bf16", "separate:int9_int8+fp8_e4m3fn_fp8_e
 SIZES = ["int9_int8/depth8", "int9_int8/depth32", "bf16_bf16/depth8", "bf16_bf16/depth32",
          "fp8_e4m3fn_fp8_e4m3fn/depth32", "fp4_e2m1_fp8_e4m3fn/depth32/granule16",
          "bf16_bf16/align16", "bf16_bf16/align32", "int9_int8+bf16_bf16/depth32"]
-FURTHER = ["int4_int4", "int5_int4", "fp4_e2m1_fp4_e2m1", "fp6_e2m3_int8", "fp6_e3m2_fp8_e4m3fn"]
+FURTHER = ["int2_int4", "int3_int4", "int4_int4", "int5_int4", "int6_int4", "int8_int4", "int9_int4",
+           "fp4_e2m1_int4", "fp4_e2m1_fp4_e2m1", "fp6_e2m3_int8", "fp6_e3m2_fp8_e4m3fn"]
 
 SWEEP = SINGLE + SHARED + COMPOSED + SEPARATE + SIZES + FURTHER

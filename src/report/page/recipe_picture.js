@@ -23,7 +23,7 @@ class RecipePicture {
       const found = /^layers\.(\d+)\.(.+)$/.exec(site);
       return { site, treatment, layer: found ? Number(found[1]) : -1, kind: found ? found[2] : site, bits: treatmentBits(treatment),
         resident: product.resident[site] || 0, activations: String(treatment).includes("+"),
-        loss: siteLoss(this.selection.record, this.product, site, treatment) };
+        loss: siteLoss(this.selection.record, this.product, product.rotation, site, treatment) };
     });
   }
 
@@ -100,6 +100,7 @@ class RecipePicture {
     const kept = this.data.filter((c) => c.resident > 0).length;
     const worst = this.data.reduce((a, b) => ((b.loss || 0) > (a ? a.loss || 0 : 0) ? b : a), null);
     const says = `${digits(product.numbers.bits_per_weight)} bits per weight on average; most used: ${counts.slice(0, 3).map(([name, n]) => `${name} (${n})`).join(", ")}. ` +
+      (product.rotation && product.rotation !== "none" ? `Before anything is rounded, the whole model is rotated by ${product.rotation.toUpperCase()}. ` : "") +
       (kept ? `${count(kept, "site")} stay in SRAM at least in part. ` : "Nothing stays in SRAM. ") +
       (worst && worst.loss && this.total ? `The dearest single choice is ${worst.site}, with ${percent(worst.loss / this.total)} of the predicted loss.` : "");
     return { says, rows: this.data, columns: [{ name: "site", key: "site" }, { name: "treatment", key: "treatment", long: true }, { name: "predicted loss, nats/token", key: "loss", show: (v) => digits(v), number: true },

@@ -92,8 +92,8 @@ class Front {
     const products = [];
     for (let p = 0; this.packed[`products/${p}/name`]; p++) {
       const numbers = this.group(`products/${p}`, row);
-      products.push({ name: numbers.name, sites: this.sites(p, row), resident: numbers.resident_frac || {},
-        numbers, groups: this.groups(p, row) });
+      products.push({ name: numbers.name, rotation: numbers.rotation, sites: this.sites(p, row),
+        resident: numbers.resident_frac || {}, numbers, groups: this.groups(p, row) });
     }
     const cap = this.at("kl_cap_nats", row);
     const metric = this.at("metric", row);
@@ -111,14 +111,21 @@ class Front {
   }
 }
 
+// Of product p under a rotation; undefined if the record holds none.
+function lossTable(record, p, rotation) {
+  const name = ((record.products || [])[p] || {}).name;
+  return (record.loss_table || []).find((table) => table.product === name && (table.rotation || "none") === (rotation || "none"));
+}
+
 function siteNames(record, p) {
-  const losses = (record.loss_table || [])[p];
+  const name = ((record.products || [])[p] || {}).name;
+  const losses = (record.loss_table || []).find((table) => table.product === name);
   return losses && losses.sites;
 }
 
 // The record's loss of one site's treatment, or undefined.
-function siteLoss(record, p, site, treatment) {
-  const losses = (record.loss_table || [])[p];
+function siteLoss(record, p, rotation, site, treatment) {
+  const losses = lossTable(record, p, rotation);
   if (!losses) return undefined;
   if (!losses.index) {
     losses.index = new Map(losses.sites.map((name, i) => [name, i]));
@@ -136,7 +143,7 @@ function fullProduct(product) {
     if (typeof value === "number") numbers[key] = value;
   }
   return {
-    name: product.name, sites: product.recipe || {}, resident: product.resident_frac || {}, numbers,
+    name: product.name, rotation: product.rotation, sites: product.recipe || {}, resident: product.resident_frac || {}, numbers,
     ops: cost.ops || [], energyParts: cost.energy_parts || {}, groups: groupsOfOps(cost.ops || []),
   };
 }
