@@ -131,7 +131,9 @@ Result<UnitArea> area_by_rule(const Constants& constants, const std::string& sha
   if (sharing == "separate") {
     area.lane_um2 = sum;
   } else if (sharing == "shared") {
-    area.lane_um2 = largest + constants.shared_frac * (sum - largest);
+    const bool has_bf16 = std::ranges::any_of(pairs, is_aligned);
+    const double added_frac = has_bf16 ? constants.shared_bf16_frac : constants.shared_frac;
+    area.lane_um2 = largest + added_frac * (sum - largest);
   } else {
     const double others = static_cast<double>(pairs.size()) - 1;
     area.lane_um2 = largest * (1 + constants.composed_overhead_frac * others);

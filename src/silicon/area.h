@@ -41,7 +41,7 @@ struct UnitArea {
 // looked up; any other goes by the rule, from the lanes a_p that its pairs have alone, times their
 // macs_per_cycle_rel:
 //   separate  sum of a_p
-//   shared    largest a_p + shared_frac * sum of the others
+//   shared    largest a_p + shared_frac * sum of the others (shared_bf16_frac if a pair has bf16)
 //   composed  largest a_p * (1 + composed_overhead_frac * (number of pairs - 1))
 //   shared, some pairs at half rate: half of the lanes have all pairs, half have those at full rate
 // with the largest register_bits times rate. How far the rule is off: docs/units.md.

@@ -49,7 +49,8 @@ TEST(UnitArea, RulesMatchHandWorkedSets) {
   c.sets = {{"int4_int8", set_of(20, 15)},
             {"fp8_e4m3fn_fp8_e4m3fn", set_of(50, 20)},
             {"bf16_bf16", set_of(130, 36)}};
-  c.shared_frac = 0.5;
+  c.shared_frac = 0.25;
+  c.shared_bf16_frac = 0.5;
   c.composed_overhead_frac = 0.1;
   chip::MatrixUnit unit;
   unit.pairs = {{"int4", "int8", 2}, {"fp8_e4m3fn", "fp8_e4m3fn"}, {"bf16", "bf16", 0.5}};
@@ -64,8 +65,8 @@ TEST(UnitArea, RulesMatchHandWorkedSets) {
   EXPECT_DOUBLE_EQ(area("separate").lane_um2, 155);
   EXPECT_DOUBLE_EQ(area("composed").lane_um2, 65 * 1.2);
   EXPECT_DOUBLE_EQ(area("composed").register_bits, 30);
-  // Half of the lanes have all three (130 + half of 90), half the first two (50 + half of 40).
-  EXPECT_DOUBLE_EQ(area("shared").lane_um2, (175 + 70) / 2.0);
+  // Half of the lanes have all three (130 + half of 90), half the first two (50 + a quarter of 40).
+  EXPECT_DOUBLE_EQ(area("shared").lane_um2, (175 + 60) / 2.0);
   EXPECT_DOUBLE_EQ(area("shared").register_bits, (36 + 30) / 2.0);
   unit.pairs[2].macs_per_cycle_rel = 1;
   EXPECT_DOUBLE_EQ(area("shared").lane_um2, 175);

@@ -123,6 +123,7 @@ void resolve_units(Resolver& r, Constants& c) {
   r.read("units.scale.add_um2", c.scale_add_um2);
   r.read("units.scale.register_bits", c.scale_register_bits);
   r.read("units.rule.shared_frac", c.shared_frac);
+  r.read("units.rule.shared_bf16_frac", c.shared_bf16_frac);
   r.read("units.rule.composed_overhead_frac", c.composed_overhead_frac);
   r.read("units.decoder.value_um2", c.decoder_value_um2);
 }

@@ -75,6 +75,7 @@ struct Constants {
   double granule_energy_pj = 0;
   double placement_utilization_frac = 0;
   double shared_frac = 0;
+  double shared_bf16_frac = 0;
   double composed_overhead_frac = 0;
   double decoder_value_um2 = 0;
   double decoder_value_energy_pj = 0;

@@ -137,10 +137,10 @@ class Rule(unittest.TestCase):
         self.sets = {tables.set_key(format_sets.parse_unit(name)): result(name, lane) for name, lane in lanes.items()}
 
     def test_fraction_by_hand(self):
-        self.assertAlmostEqual(tables.fitted_shared(tables.rule_samples(self.sets, "shared")), 0.5)
+        self.assertAlmostEqual(tables.fitted_shared(tables.rule_samples(self.sets, "shared_bf16")), 0.5)
 
     def test_sets_left_out(self):
-        errors = dict(tables.leave_one_out(self.sets, "shared"))
+        errors = dict(tables.leave_one_out(self.sets, "shared_bf16"))
         self.assertAlmostEqual(errors["bf16_bf16+int8_int8"], 0)
         # Half rate: half of the lanes have both (120), half int8 alone (40).
         self.assertAlmostEqual(errors["bf16_bf16@half+int8_int8"], 80 / 90 - 1)

@@ -99,15 +99,24 @@ def alone(sets, pair):
     return lane_um2(sets[f"{pair.weight}_{pair.activation}"]) * RATES[pair.rate]
 
 
-def rule_samples(sets, sharing):
+def has_bf16(unit):
+    return any("bf16" in (pair.weight, pair.activation) for pair in unit.pairs)
+
+
+def rule_of(unit):
+    """Which fraction of the rule prices the unit; a key of FITS."""
+    return "shared_bf16" if unit.sharing == "shared" and has_bf16(unit) else unit.sharing
+
+
+def rule_samples(sets, rule):
     """{key: (lane of the set, largest lane alone, sum of the others alone, number of others)} of the sets with
-    several pairs; of shared ones those at full rate, which the fraction is fitted to."""
+    several pairs under that rule; of shared ones those at full rate, which the fraction is fitted to."""
     samples = {}
     for key, found in sets.items():
         pairs = found["unit"].pairs
         known = all(f"{pair.weight}_{pair.activation}" in sets for pair in pairs)
-        full = sharing != "shared" or all(pair.rate == "full" for pair in pairs)
-        if found["unit"].sharing != sharing or len(pairs) < 2 or not known or not full:
+        full = found["unit"].sharing != "shared" or all(pair.rate == "full" for pair in pairs)
+        if rule_of(found["unit"]) != rule or len(pairs) < 2 or not known or not full:
             continue
         lanes = sorted(alone(sets, pair) for pair in pairs)
         samples[key] = (lane_um2(found), lanes[-1], sum(lanes[:-1]), len(lanes) - 1)
@@ -124,10 +133,11 @@ def fitted_composed(samples):
     return max(statistics.fmean((lane / top - 1) / count for lane, top, _, count in samples.values()), 0.001)
 
 
-FITS = {"shared": fitted_shared, "composed": fitted_composed, "separate": lambda samples: 1.0}
+FITS = {"shared": fitted_shared, "shared_bf16": fitted_shared, "composed": fitted_composed,
+        "separate": lambda samples: 1.0}
 
 
-def predicted_lane(sets, unit, fraction):
+def predicted_lane(sets, unit, fractions):
     """The rule of silicon/area.cc, with `sets` as the table."""
     key = set_key(unit)
     if key in sets:
@@ -136,8 +146,9 @@ def predicted_lane(sets, unit, fraction):
     if unit.sharing == "shared" and 0 < len(rest) < len(unit.pairs):
         every = tuple(format_sets.Pair(pair.weight, pair.activation) if pair.rate == "half" else pair
                       for pair in unit.pairs)
-        return 0.5 * sum(predicted_lane(sets, distinct(format_sets.Unit(pairs)), fraction) for pairs in (every, rest))
+        return 0.5 * sum(predicted_lane(sets, distinct(format_sets.Unit(pairs)), fractions) for pairs in (every, rest))
     lanes = sorted(alone(sets, pair) for pair in unit.pairs)
+    fraction = fractions[rule_of(unit)]
     if unit.sharing == "composed":
         return lanes[-1] * (1 + fraction * (len(lanes) - 1))
     return lanes[-1] + fraction * sum(lanes[:-1])
@@ -147,18 +158,27 @@ def distinct(unit):
     return format_sets.Unit(tuple(pair for pair in unit.pairs if not is_held(unit, pair)), unit.sharing)
 
 
-def leave_one_out(sets, sharing):
-    """[(key, relative error of the rule without that set)] of every set with several pairs."""
-    samples = rule_samples(sets, sharing)
+def fitted_without(sets, key):
+    """Every fraction of the rule, fitted without one set; a rule without samples has none."""
+    fractions = {}
+    for rule, fit in FITS.items():
+        samples = {other: sample for other, sample in rule_samples(sets, rule).items() if other != key}
+        if samples:
+            fractions[rule] = fit(samples)
+    return fractions
+
+
+def leave_one_out(sets, rule):
+    """[(key, relative error of the rule without that set)] of every set with several pairs under that rule."""
     errors = []
     for key, found in sets.items():
         unit = found["unit"]
         known = all(f"{pair.weight}_{pair.activation}" in sets for pair in unit.pairs)
-        if unit.sharing != sharing or len(unit.pairs) < 2 or not known:
+        fractions = fitted_without(sets, key)
+        if rule_of(unit) != rule or len(unit.pairs) < 2 or not known or rule not in fractions:
             continue
-        fraction = FITS[sharing]({other: sample for other, sample in samples.items() if other != key})
         others = {other: result for other, result in sets.items() if other != key}
-        errors.append((key, predicted_lane(others, unit, fraction) / lane_um2(found) - 1))
+        errors.append((key, predicted_lane(others, unit, fractions) / lane_um2(found) - 1))
     return errors
 
 
@@ -211,15 +231,11 @@ def write_energies(toml, sets, common):
     return int8
 
 
-def has_bf16(found):
-    return any("bf16" in (pair.weight, pair.activation) for pair in found["unit"].pairs)
-
-
 def write_scale(toml, sets, common, int8_fj):
     toml.table("scale")
     for key, aligned in (("convert_exact_um2", False), ("convert_aligned_um2", True)):
         areas = [found["convert"]["area_um2"] - found["convert"]["flop_um2"] for found in sets.values()
-                 if has_bf16(found) == aligned]
+                 if has_bf16(found["unit"]) == aligned]
         toml.constant(key, statistics.fmean(areas), (min(areas), max(areas)), "um2",
                       f"an integer sum to FP32: mean and range over {len(areas)} sets")
     toml.scaled("multiply_um2", common["multiply"]["area_um2"], LOGIC_RANGE, "um2", "FP32, subnormals kept")
@@ -234,15 +250,17 @@ def write_scale(toml, sets, common, int8_fj):
 
 def write_rule(toml, sets):
     toml.table("rule")
-    for sharing, key, own, note in (
+    for rule, key, own, note in (
             ("shared", "shared_frac", lambda lane, top, rest, count: (lane - top) / rest,
-             "share of a further pair's own lane that it adds"),
+             "share of a further pair's own lane that it adds, no pair with bf16"),
+            ("shared_bf16", "shared_bf16_frac", lambda lane, top, rest, count: (lane - top) / rest,
+             "share of a further pair's own lane that it adds, bf16 among the pairs"),
             ("composed", "composed_overhead_frac", lambda lane, top, rest, count: (lane / top - 1) / count,
              "overhead of a further pair over the largest")):
-        samples = rule_samples(sets, sharing)
-        fraction = FITS[sharing](samples)
+        samples = rule_samples(sets, rule)
+        fraction = FITS[rule](samples)
         values = [own(*sample) for sample in samples.values()] + [fraction]
-        errors = [abs(error) for _, error in leave_one_out(sets, sharing)]
+        errors = [abs(error) for _, error in leave_one_out(sets, rule)]
         toml.constant(key, fraction, (max(min(values), 0.001), max(values)), "1",
                       f"{note}, fitted to {len(samples)} sets; {len(errors)} sets left out one by one: mean error "
                       f"{100 * statistics.fmean(errors):.1f} %, largest {100 * max(errors):.1f} %")
@@ -348,14 +366,14 @@ def held_table(results):
 
 
 def rule_table(sets):
-    lines = ["| sharing | fraction | sets | mean error, left out one by one | largest | its set |", "|---|---|---|---|---|---|"]
-    for sharing, fit in FITS.items():
-        errors = leave_one_out(sets, sharing)
+    lines = ["| rule | fraction | sets | mean error, left out one by one | largest | its set |", "|---|---|---|---|---|---|"]
+    for rule, fit in FITS.items():
+        errors = leave_one_out(sets, rule)
         if len(errors) < 2:
             continue
         worst = max(errors, key=lambda error: abs(error[1]))
         mean = statistics.fmean(abs(error) for _, error in errors)
-        lines.append(f"| {sharing} | {fit(rule_samples(sets, sharing)):.3f} | {len(errors)} | {mean:.1%} | {worst[1]:+.1%} | `{worst[0]}` |")
+        lines.append(f"| {rule} | {fit(rule_samples(sets, rule)):.3f} | {len(errors)} | {mean:.1%} | {worst[1]:+.1%} | `{worst[0]}` |")
     return lines
 
 
