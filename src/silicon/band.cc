@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/parallel.h"
+#include "silicon/constants.h"
 
 namespace dovetail::silicon {
 namespace {
@@ -11,10 +12,11 @@ namespace {
 bool concerns(const std::string& key, const chip::Chip& chip) {
   if (key.starts_with("nodes.")) return key.starts_with("nodes." + chip.node + ".");
   if (key.starts_with("dram.")) return key.starts_with("dram." + chip.dram.kind + ".");
-  if (key.starts_with("links.")) {
-    return chip.scale_up.links > 0 && key.starts_with("links." + chip.scale_up.link_kind + ".");
+  std::vector<chip::NativePair> pairs;
+  for (const chip::MatrixUnit& unit : chip.units) {
+    pairs.insert(pairs.end(), unit.pairs.begin(), unit.pairs.end());
   }
-  return true;
+  return concerns_pairs(key, pairs);
 }
 
 struct Move {

@@ -27,9 +27,9 @@ struct Band {
 using BandedAnswers = std::function<Result<std::vector<double>>(const Technology&)>;
 
 // Moves one constant at a time to either end of its range; deviations to one side add as the root
-// of the sum of squares, so the constants count as independent. Constants of other nodes and DRAM
-// kinds than the chip's are left alone. What a constant makes impossible (infinite) is left out.
-// Errors: those of `answers` at the given constants.
+// of the sum of squares, so the constants count as independent. Constants of other nodes,
+// DRAM kinds and pairs than the chip's are left alone. What a constant makes impossible (infinite)
+// is left out. Errors: those of `answers` at the given constants.
 [[nodiscard]] Result<std::vector<Band>> bands(const Technology& technology, const chip::Chip& chip,
                                               const BandedAnswers& answers);
 

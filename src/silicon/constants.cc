@@ -1,5 +1,7 @@
 #include "silicon/constants.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -207,6 +209,27 @@ Result<Constants> resolve_constants(const Technology& technology) {
 
 std::string pair_key(const chip::NativePair& pair) {
   return pair.weight + "_" + pair.activation;
+}
+
+bool concerns_pairs(const std::string& key, const std::vector<chip::NativePair>& pairs) {
+  const auto is_one = [&pairs](const std::string& name) {
+    return std::ranges::any_of(
+        pairs, [&](const chip::NativePair& pair) { return pair_key(pair) == name; });
+  };
+  constexpr std::string_view kEnergy = "units.mac_energy_rel.";
+  if (key.starts_with(kEnergy)) return is_one(key.substr(kEnergy.size()));
+  constexpr std::string_view kSet = "units.set.";
+  if (!key.starts_with(kSet)) return true;
+  // "units.set.composed:int4_int8@twice+int9_int8.lane_um2"
+  std::string set = key.substr(kSet.size(), key.rfind('.') - kSet.size());
+  set = set.substr(set.find(':') + 1);
+  for (size_t begin = 0; begin <= set.size();) {
+    const size_t end = std::min(set.find('+', begin), set.size());
+    const std::string pair = set.substr(begin, end - begin);
+    if (!is_one(pair.substr(0, pair.find('@')))) return false;
+    begin = end + 1;
+  }
+  return true;
 }
 
 Result<const NodeConstants*> node_of(const Constants& constants, const chip::Chip& chip) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "chip/chip.h"
 #include "recipe/lower.h"
@@ -125,6 +126,10 @@ struct Constants {
 
 // "int4_int8": the name of a pair in data/technology/units.toml.
 [[nodiscard]] std::string pair_key(const chip::NativePair& pair);
+// False for the key of a synthesised set, or of the energy, of a pair that is none of these: it
+// moves nothing of a chip that has no other pairs.
+[[nodiscard]] bool concerns_pairs(const std::string& key,
+                                  const std::vector<chip::NativePair>& pairs);
 
 // Errors: kInvalidArgument naming the chip's key, its value and the entries that exist.
 [[nodiscard]] Result<const NodeConstants*> node_of(const Constants& constants,

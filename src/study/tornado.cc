@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "base/parallel.h"
+#include "silicon/constants.h"
 #include "study/resolve.h"
 #include "study/side_json.h"
 
@@ -117,8 +118,12 @@ bool concerns_space(const std::string& key, const search::Space& space) {
   };
   const bool shares = search::most_tensor_parallel(space) > 1;
   const std::vector<std::string> links(shares ? 1 : 0, space.link_kind);
+  std::vector<chip::NativePair> pairs;
+  for (const search::FormatSet& set : space.format_sets) {
+    pairs.insert(pairs.end(), set.pairs.begin(), set.pairs.end());
+  }
   return !names_another("nodes.", space.nodes) && !names_another("dram.", space.dram_kinds) &&
-         !names_another("links.", links);
+         !names_another("links.", links) && silicon::concerns_pairs(key, pairs);
 }
 
 Json optional_json(const std::optional<double>& value) {
