@@ -103,10 +103,14 @@ class Estimator {
     return residency_.empty() ? 0 : residency_[static_cast<size_t>(site)];
   }
 
-  std::unexpected<Error> not_executable(int64_t site, const std::string& treatment) const {
-    return invalid_argument(fmt::format(
-        "chip {}: {} = {}: no matrix unit has a pair for it, natively or behind the decoder",
-        x_.chip.name, recipe::site_name(recipe::site_at(shape_, site)), treatment));
+  template <typename Treatment>
+  std::unexpected<Error> not_executable(int64_t site, const Treatment& treatment) const {
+    const char* why = chip::can_turn(x_.chip, treatment.hadamard)
+                          ? "no matrix unit has a pair for it, natively or behind the decoder"
+                          : "hadamard_lanes = 0, so nothing can be turned online";
+    return invalid_argument(fmt::format("chip {}: {} = {}: {}", x_.chip.name,
+                                        recipe::site_name(recipe::site_at(shape_, site)),
+                                        recipe::treatment_name(treatment), why));
   }
 
   Status price_linear(const recipe::Op& op, int64_t layer, double times, OpCost& sum) {
@@ -121,7 +125,7 @@ class Estimator {
       const double share = resident ? frac : 1 - frac;
       if (share <= 0) continue;
       const auto cost = estimate_linear(x_, op, treatment, resident);
-      if (!cost.has_value()) return not_executable(site, recipe::treatment_name(treatment));
+      if (!cost.has_value()) return not_executable(site, treatment);
       add_scaled(sum, *cost, times * share);
     }
     return {};
@@ -141,7 +145,7 @@ class Estimator {
             decode ? estimate_decode_attention(x_, attention_, node.tokens, treatment, resident)
                    : estimate_prefill_attention(x_, attention_, ops_.prefill_context, treatment,
                                                 resident);
-        if (!cost.has_value()) return not_executable(site, recipe::treatment_name(treatment));
+        if (!cost.has_value()) return not_executable(site, treatment);
         add_scaled(sum, *cost, node.steps * share);
       }
     }
