@@ -29,7 +29,7 @@ enum class Axis : uint8_t {
   kDecoder,
   kActivationBuffer,
 };
-inline constexpr int64_t kNumAxes = 16;
+inline constexpr int64_t kNumAxes = static_cast<int64_t>(Axis::kActivationBuffer) + 1;
 
 using AxisValues = std::array<int64_t, kNumAxes>;  // per axis: a length, or a position in its list
 
