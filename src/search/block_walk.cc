@@ -109,7 +109,8 @@ bool BlockWalk::open_questions(const Node& node) {
 bool BlockWalk::out_of_budget(const Node& node) const {
   if (!block_->additive) return false;  // the smallest area of a branch has the shortest wires
   const Budget& budget = screen_.budget();
-  return node.area_mm2 > budget.max_area_mm2 * (1.0 + kRoundingFrac) ||
+  // The area is of all chips that share the model, the limit of one die.
+  return node.area_mm2 > budget.max_area_mm2 * block_->num_chips * (1.0 + kRoundingFrac) ||
          BudgetScreen::peak_power(*block_, node.area_mm2, node.peak_power_mw) >
              budget.max_peak_power_w * 1e3 * (1.0 + kRoundingFrac);
 }
