@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/parallel.h"
+#include "formats/quantize.h"
 #include "host/lanes.h"
 
 namespace dovetail::host {
@@ -17,9 +18,9 @@ using formats::Element;
 
 constexpr int32_t kBf16Fraction = 133;  // value = significand * 2^(shift - 133), arith/operand.h
 
-float round_to_bf16(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  return std::bit_cast<float>((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000U);
+// out: (rows, k), may be x itself.
+void round_to_bf16(int64_t rows, int64_t k, const float* x, float* out) {
+  formats::quantize_rows({.element = Element::kBf16}, {}, rows, k, x, out);
 }
 
 int32_t bf16_shift(float value) {
@@ -62,7 +63,7 @@ CodedMatrix bf16_elements(const model::Matrix& values) {
                        .is_bf16 = true,
                        .elements = values.values,
                        .scales = std::vector<float>(static_cast<size_t>(values.rows), 1.0F)};
-  for (float& element : coded.elements) element = round_to_bf16(element);
+  round_to_bf16(coded.rows, coded.cols, coded.elements.data(), coded.elements.data());
   return coded;
 }
 
@@ -209,8 +210,8 @@ Result<CodedMatrix> elements_of(const model::Matrix& values, const formats::Weig
 
 void aligned_products(const AlignedSums& sums, const CodedMatrix& w, int64_t rows, const float* x,
                       float* y, bool accumulate) {
-  std::vector<float> rounded(x, x + rows * w.cols);
-  for (float& value : rounded) value = round_to_bf16(value);
+  std::vector<float> rounded(static_cast<size_t>(rows * w.cols));
+  round_to_bf16(rows, w.cols, x, rounded.data());
   const int64_t panels = (w.rows + kFloatLanes - 1) / kFloatLanes;
   std::vector<Panel> scratch(static_cast<size_t>(num_threads()));
   parallel_for(panels, [&](int64_t p, int64_t worker) {
