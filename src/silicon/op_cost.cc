@@ -76,6 +76,15 @@ struct LinearProblem {
   bool spilled = false;  // activations pass through DRAM
 };
 
+// Work of the vector unit and, beside it, of the Hadamard unit: the slower of both counts.
+void set_vector_work(const OpContext& x, double vector_cycles, double turned, double stages,
+                     OpCost& cost) {
+  cost.vector_ns = std::max(vector_cycles * x.rates.vector_ns_per_cycle,
+                            turned * x.rates.hadamard_ns_per_element);
+  cost.energy.vector_pj =
+      vector_cycles * x.rates.vector_pj_per_cycle + turned * stages * x.rates.hadamard_pj_per_add;
+}
+
 OpCost price_linear(const OpContext& x, const chip::MatrixUnit& unit, const Execution& run,
                     const LinearProblem& p, const MappingCost& mapped) {
   const auto rows = static_cast<double>(unit.rows);
@@ -99,8 +108,7 @@ OpCost price_linear(const OpContext& x, const chip::MatrixUnit& unit, const Exec
     cost.energy.decoder_pj = x.rates.decode_pj_per_value * p.n * p.k * mapped.m_blocks;
   }
   const double turned = p.turn_stages > 0 ? p.m * p.k : 0;
-  cost.vector_ns = std::max(vector_cycles * x.rates.vector_ns_per_cycle,
-                            turned * x.rates.hadamard_ns_per_element);
+  set_vector_work(x, vector_cycles, turned, p.turn_stages, cost);
   const double first_bytes =
       std::min(p.n * p.row_bytes, cores * std::min(cols * p.row_bytes, weight_half_bytes));
   cost.prologue_ns = first_bytes * (p.resident ? x.rates.sram_ns_per_byte : dram_rate);
@@ -113,8 +121,6 @@ OpCost price_linear(const OpContext& x, const chip::MatrixUnit& unit, const Exec
   cost.overhead_ns = x.constants.op_overhead_ns;
   cost.energy.mac_pj = cost.macs * run.mac_pj;
   cost.energy.scale_pj = p.m * p.n * p.granules_per_row * x.rates.granule_pj;
-  cost.energy.vector_pj = vector_cycles * x.rates.vector_pj_per_cycle +
-                          turned * p.turn_stages * x.rates.hadamard_pj_per_add;
   cost.energy.noc_pj = (cost.dram_bytes + cost.sram_bytes) * x.rates.noc_pj_per_byte;
   cost.energy.buffer_pj =
       p.n * p.row_bytes * mapped.m_blocks * x.rates.weight_buffer_pj_per_byte +
@@ -177,14 +183,6 @@ double turned_elements(const AttentionShape& s, const recipe::KvTreatment& treat
                        const AttentionWork& work) {
   if (treatment.hadamard == 0) return 0;
   return work.query_tokens * s.kv_heads * (s.group + 1) * s.head_dim;
-}
-
-void set_vector_work(const OpContext& x, double vector_cycles, double turned, double stages,
-                     OpCost& cost) {
-  cost.vector_ns = std::max(vector_cycles * x.rates.vector_ns_per_cycle,
-                            turned * x.rates.hadamard_ns_per_element);
-  cost.energy.vector_pj =
-      vector_cycles * x.rates.vector_pj_per_cycle + turned * stages * x.rates.hadamard_pj_per_add;
 }
 
 // A cached key and a cached value of one token and head.
