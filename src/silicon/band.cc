@@ -9,14 +9,14 @@
 namespace dovetail::silicon {
 namespace {
 
-bool concerns(const std::string& key, const chip::Chip& chip) {
-  if (key.starts_with("nodes.")) return key.starts_with("nodes." + chip.node + ".");
-  if (key.starts_with("dram.")) return key.starts_with("dram." + chip.dram.kind + ".");
-  std::vector<chip::NativePair> pairs;
+ConstantScope scope_of(const chip::Chip& chip) {
+  ConstantScope scope = {
+      .nodes = {chip.node}, .dram_kinds = {chip.dram.kind}, .link_kinds = {}, .pairs = {}};
+  if (chip.scale_up.links > 0) scope.link_kinds = {chip.scale_up.link_kind};
   for (const chip::MatrixUnit& unit : chip.units) {
-    pairs.insert(pairs.end(), unit.pairs.begin(), unit.pairs.end());
+    scope.pairs.insert(scope.pairs.end(), unit.pairs.begin(), unit.pairs.end());
   }
-  return concerns_pairs(key, pairs);
+  return scope;
 }
 
 struct Move {
@@ -25,9 +25,10 @@ struct Move {
 };
 
 std::vector<Move> moves_of(const Technology& technology, const chip::Chip& chip) {
+  const ConstantScope scope = scope_of(chip);
   std::vector<Move> moves;
   for (const auto& [key, constant] : technology.constants()) {
-    if (!concerns(key, chip)) continue;
+    if (!concerns(key, scope)) continue;
     if (constant.low < constant.value) moves.push_back({key, constant.low});
     if (constant.high > constant.value) moves.push_back({key, constant.high});
   }
@@ -51,6 +52,16 @@ void add_causes(const std::vector<Move>& moves, const std::vector<double>& squar
 }
 
 }  // namespace
+
+bool concerns(const std::string& key, const ConstantScope& scope) {
+  const auto names_another = [&](const std::string& prefix, const std::vector<std::string>& names) {
+    if (!key.starts_with(prefix)) return false;
+    return std::ranges::none_of(
+        names, [&](const std::string& name) { return key.starts_with(prefix + name + "."); });
+  };
+  return !names_another("nodes.", scope.nodes) && !names_another("dram.", scope.dram_kinds) &&
+         !names_another("links.", scope.link_kinds) && concerns_pairs(key, scope.pairs);
+}
 
 Result<std::vector<Band>> bands(const Technology& technology, const chip::Chip& chip,
                                 const BandedAnswers& answers) {

@@ -11,6 +11,14 @@
 
 namespace dovetail::silicon {
 
+// What chips in question are made of.
+struct ConstantScope {
+  std::vector<std::string> nodes, dram_kinds, link_kinds;
+  std::vector<chip::NativePair> pairs;
+};
+// False for the key of a constant of another node, DRAM kind, link or pair: it moves nothing there.
+[[nodiscard]] bool concerns(const std::string& key, const ConstantScope& scope);
+
 struct Band {
   double value = 0;
   double low = 0;  // low <= value <= high

@@ -12,7 +12,7 @@
 #include <fmt/format.h>
 
 #include "base/parallel.h"
-#include "silicon/constants.h"
+#include "silicon/band.h"
 #include "study/resolve.h"
 #include "study/side_json.h"
 
@@ -110,20 +110,14 @@ Result<End> search_end(const Base& base, const silicon::Technology& technology) 
 }
 
 // Constants of nodes, DRAM kinds and links that the space does not have cannot move anything.
-bool concerns_space(const std::string& key, const search::Space& space) {
-  const auto names_another = [&](const std::string& prefix, const std::vector<std::string>& names) {
-    if (!key.starts_with(prefix)) return false;
-    return std::ranges::none_of(
-        names, [&](const std::string& name) { return key.starts_with(prefix + name + "."); });
-  };
-  const bool shares = search::most_tensor_parallel(space) > 1;
-  const std::vector<std::string> links(shares ? 1 : 0, space.link_kind);
-  std::vector<chip::NativePair> pairs;
+silicon::ConstantScope scope_of(const search::Space& space) {
+  silicon::ConstantScope scope = {
+      .nodes = space.nodes, .dram_kinds = space.dram_kinds, .link_kinds = {}, .pairs = {}};
+  if (search::most_tensor_parallel(space) > 1) scope.link_kinds = {space.link_kind};
   for (const search::FormatSet& set : space.format_sets) {
-    pairs.insert(pairs.end(), set.pairs.begin(), set.pairs.end());
+    scope.pairs.insert(scope.pairs.end(), set.pairs.begin(), set.pairs.end());
   }
-  return !names_another("nodes.", space.nodes) && !names_another("dram.", space.dram_kinds) &&
-         !names_another("links.", links) && silicon::concerns_pairs(key, pairs);
+  return scope;
 }
 
 Json optional_json(const std::optional<double>& value) {
@@ -144,10 +138,11 @@ End end_from_json(const Json& json) {
 
 // Without their ends.
 std::vector<Swing> swings_of_ranges(const Base& base) {
+  const silicon::ConstantScope scope = scope_of(*base.question.state.config.space);
   std::vector<Swing> swings;
   for (const auto& [key, constant] : base.question.state.technology.constants()) {
     if (constant.low >= constant.high) continue;
-    if (!concerns_space(key, *base.question.state.config.space)) continue;
+    if (!silicon::concerns(key, scope)) continue;
     swings.push_back({.key = key, .constant = constant, .low = {}, .high = {}});
   }
   return swings;
