@@ -16,18 +16,21 @@ namespace {
 // As in op_cost.cc: mappings this close count as equally quick, energy decides.
 constexpr double kTie = 1e-9;
 
-// Mapping sets kept per thread. One takes about 100 KiB.
-constexpr size_t kMaxCachedSets = 512;
+// Of mapping sets kept per thread.
+constexpr size_t kMaxCachedBytes = size_t{256} << 20;
 
 Result<const MappingSets*> cached_sets(const ChipWork& impl, const chip::Chip& chip,
                                        double burst_bytes, double working_bytes);
 
-double larger(double a, double b) {
+template <typename T>
+T larger(const T& a, const T& b) {
   return a > b ? a : b;
 }
 
-void keep_better(double latency, double energy, double& best_latency, double& best_energy) {
-  const bool better = (latency < best_latency * (1 - kTie)) |
+// Of numbers, or of vectors lane by lane.
+template <typename T>
+void keep_better(const T& latency, const T& energy, T& best_latency, T& best_energy) {
+  const auto better = (latency < best_latency * (1 - kTie)) |
                       ((latency <= best_latency * (1 + kTie)) & (energy < best_energy));
   best_latency = better ? latency : best_latency;
   best_energy = better ? energy : best_energy;
@@ -38,7 +41,7 @@ enum CostRow : uint8_t { kLatency, kEnergy, kResidentLatency, kResidentEnergy, k
 
 // What a linear costs on one unit of one chip under any mapping: a row per quantity.
 enum FixedRow : uint8_t {
-  kFixedNs,     // outside the overlap of load and work; kIllegal if the unit cannot
+  kFixedNs,     // outside the overlap of load and work
   kStreamedNs,  // before the first sum: first weights from DRAM, first rows quantised
   kResidentNs,  // the same from shared SRAM
   kVectorNs,
@@ -57,9 +60,8 @@ void fill_fixed(const ChipWork& impl, const LinearWork& work, const UnitMappings
     const auto at = [&](FixedRow row) -> double& { return fixed[row * count + t]; };
     const double first_quantize_ns = of_unit(kFirstQuantizeCycles) * r.vector_ns_per_cycle;
     const double first_bytes = of_unit(kFirstWeightBytes);
-    at(kFixedNs) = unit.legal[t] ? impl.constants.op_overhead_ns +
-                                       of_unit(kLastConvertCycles) * r.vector_ns_per_cycle
-                                 : static_cast<double>(kIllegal);
+    at(kFixedNs) =
+        impl.constants.op_overhead_ns + of_unit(kLastConvertCycles) * r.vector_ns_per_cycle;
     at(kStreamedNs) = first_quantize_ns + first_bytes * dram_ns;
     at(kResidentNs) = first_quantize_ns + first_bytes * r.sram_ns_per_byte;
     at(kVectorNs) = std::max(work.at(kVectorCycles, t) * r.vector_ns_per_cycle,
@@ -73,29 +75,41 @@ void fill_fixed(const ChipWork& impl, const LinearWork& work, const UnitMappings
   }
 }
 
-// One flat loop over treatments, free of branches so that it becomes vector code.
-[[gnu::noinline]] void price_slot(size_t count, const double* __restrict slot,
-                                  const double* __restrict fixed, FixedRow start_row,
-                                  double dram_ns, const ChipRates& rates,
-                                  double* __restrict best_latency, double* __restrict best_energy) {
-  const ChipRates r = rates;
+// What one treatment costs before its mapping is chosen.
+struct LinearRun {
+  double fixed_ns = 0, start_ns = 0, vector_ns = 0;
+  double fixed_pj = 0, block_pj = 0;
+  double values_per_row = 0;  // of weights, for the decoder
+  double dram_ns = 0;
+};
+
+void price_list(const MappingList& list, const LinearRun& run, const ChipRates& r,
+                double& best_latency, double& best_energy) {
+  using Lanes = MappingGroup::Lanes;
   const double dram_pj = r.dram_pj_per_byte + r.noc_pj_per_byte;
   const double sram_pj = r.sram_pj_per_byte + r.noc_pj_per_byte;
-  const double* start = fixed + start_row * count;
-  for (size_t t = 0; t < count; ++t) {
-    const auto of_slot = [&](SlotRow row) { return slot[row * count + t]; };
-    const auto of_unit = [&](FixedRow row) { return fixed[row * count + t]; };
-    const double dram = of_slot(kDramBytes);
-    const double sram = of_slot(kSramBytes);
-    const double work_ns = larger(larger(of_slot(kDecodedPerCore) * r.decode_ns_per_value,
-                                         of_slot(kComputeCycles) * r.cycle_ns),
-                                  of_unit(kVectorNs)) +
-                           start[t];
-    const double latency =
-        of_unit(kFixedNs) + larger(larger(dram * dram_ns, sram * r.sram_ns_per_byte), work_ns);
-    const double energy = of_unit(kFixedPj) + of_slot(kTokenBlocks) * of_unit(kBlockPj) +
-                          dram * dram_pj + sram * sram_pj + latency * r.leakage_mw;
-    keep_better(latency, energy, best_latency[t], best_energy[t]);
+  const double decode_ns = run.values_per_row * r.decode_ns_per_value;
+  const Lanes vector_ns = Lanes{} + run.vector_ns;
+  Lanes latency_ns = Lanes{} + static_cast<double>(kIllegal);
+  Lanes energy_pj = latency_ns;
+  for (size_t i = 0; i < list.count; ++i) {
+    const MappingGroup& group = list.groups[i];
+    const Lanes work_ns = larger<Lanes>(larger<Lanes>(group.decoded_rows * decode_ns,
+                                                      group.compute_cycles * r.cycle_ns),
+                                        vector_ns) +
+                          run.start_ns;
+    const Lanes latency =
+        run.fixed_ns + larger<Lanes>(larger<Lanes>(group.dram_bytes * run.dram_ns,
+                                                   group.sram_bytes * r.sram_ns_per_byte),
+                                     work_ns);
+    const Lanes energy = run.fixed_pj + group.m_blocks * run.block_pj + group.dram_bytes * dram_pj +
+                         group.sram_bytes * sram_pj + latency * r.leakage_mw;
+    keep_better(latency, energy, latency_ns, energy_pj);
+  }
+  for (size_t lane = 0; lane < MappingGroup::kLanes; ++lane) {
+    const double latency = latency_ns[lane];
+    const double energy = energy_pj[lane];
+    keep_better(latency, energy, best_latency, best_energy);
   }
 }
 
@@ -110,11 +124,15 @@ void price_linears(const ChipWork& impl, const MappingSets& sets, const ChipRate
     const bool spilled = 2 * work.m * (work.k + work.n) > working;
     const double dram_ns = spilled ? r.dram_mixed_ns_per_byte : r.dram_stream_ns_per_byte;
     best.assign(kNumCostRows * count, kIllegal);
-    const auto price = [&](const MappingSlots& slots, FixedRow start, CostRow latency,
+    const auto price = [&](const std::vector<MappingList>& lists, FixedRow start, CostRow latency,
                            CostRow energy) {
-      for (size_t s = 0; s < slots.count; ++s) {
-        price_slot(count, slots.values.data() + s * kNumSlotRows * count, fixed.data(), start,
-                   dram_ns, r, best.data() + latency * count, best.data() + energy * count);
+      for (size_t t = 0; t < lists.size(); ++t) {
+        if (lists[t].count == 0) continue;
+        const auto at = [&](FixedRow row) { return fixed[row * count + t]; };
+        price_list(
+            lists[t],
+            {at(kFixedNs), at(start), at(kVectorNs), at(kFixedPj), at(kBlockPj), work.k, dram_ns},
+            r, best[latency * count + t], best[energy * count + t]);
       }
     };
     for (const UnitMappings& unit : mappings.units) {
@@ -286,13 +304,18 @@ void mark_illegal(const MappingSets& sets, bool has_sram, CostTable& table) {
 Result<const MappingSets*> cached_sets(const ChipWork& impl, const chip::Chip& chip,
                                        double burst_bytes, double working_bytes) {
   thread_local std::unordered_map<std::string, MappingSets> cache;
+  thread_local size_t bytes = 0;
   thread_local std::string key;
   key.assign(reinterpret_cast<const char*>(&impl.id), sizeof(impl.id));
   append_mapping_key(chip, burst_bytes, working_bytes, key);
   const auto it = cache.find(key);
   if (it != cache.end()) return &it->second;
   DOVETAIL_TRY(MappingSets sets, build_mapping_sets(impl.mapper, chip, burst_bytes, working_bytes));
-  if (cache.size() >= kMaxCachedSets) cache.clear();
+  bytes += sets.bytes();
+  if (bytes > kMaxCachedBytes) {
+    cache.clear();
+    bytes = sets.bytes();
+  }
   return &cache.emplace(key, std::move(sets)).first->second;
 }
 

@@ -93,6 +93,19 @@ Traffic operand_traffic(const OperandLoops& loops, double bytes, bool in_sram, b
   return {.dram = bytes * loads, .sram = bytes * (loads + passes)};
 }
 
+double compute_cycles(const MapperProblem& p, const MapperRoom& room, const CorePart& part,
+                      int64_t blocks) {
+  const int64_t tiles = part.tiles_m * part.tiles_n;
+  const int64_t drains = room.hides_drain ? 1 : tiles;
+  return static_cast<double>(tiles) * p.tile_cycles +
+         static_cast<double>(blocks) * room.block_fill_cycles +
+         static_cast<double>(drains * std::min(part.m, room.rows));
+}
+
+double decoded_rows(const MapperProblem& p, const CorePart& part, int64_t m_blocks) {
+  return p.decodes ? static_cast<double>(part.n * m_blocks) : 0;
+}
+
 MappingCost cost_of_nest(const MapperProblem& p, const MapperRoom& room, const Mapping& map,
                          const CorePart& part, const Nest& nest) {
   const bool inputs_outermost = holds_inputs(map.hold);
@@ -121,14 +134,9 @@ MappingCost cost_of_nest(const MapperProblem& p, const MapperRoom& room, const M
   const Traffic a =
       operand_traffic(inputs, static_cast<double>(p.m) * p.input_row_bytes, !p.inputs_in_dram,
                       map.hold != Hold::kNothing && map.hold != Hold::kWeights);
-  const int64_t tiles = part.tiles_m * part.tiles_n;
-  const int64_t drains = room.hides_drain ? 1 : tiles;
-  return {.compute_cycles =
-              static_cast<double>(tiles) * p.tile_cycles +
-              static_cast<double>(nest.m_blocks * nest.n_blocks) * room.block_fill_cycles +
-              static_cast<double>(drains * std::min(part.m, room.rows)),
+  return {.compute_cycles = compute_cycles(p, room, part, nest.m_blocks * nest.n_blocks),
           .m_blocks = static_cast<double>(nest.m_blocks),
-          .decoded_rows = p.decodes ? static_cast<double>(part.n * nest.m_blocks) : 0,
+          .decoded_rows = decoded_rows(p, part, nest.m_blocks),
           .dram_bytes = w.dram + a.dram + p.other_dram_bytes,
           .sram_bytes = w.sram + a.sram + p.other_sram_bytes};
 }
@@ -232,6 +240,9 @@ class Lister {
     if (most < 1) return;
     set_block_n(1);
     const int64_t fewest = panels(largest_panel());
+    if (fewest < 1) return;
+    set_block_n(most);
+    if (beaten(least_cost(fewest))) return;
     int64_t last = 0;
     for (int64_t block = most; block >= 1; --block) {
       set_block_n(block);
@@ -242,6 +253,24 @@ class Lister {
       price(panel);
       if (panel >= 1 && panels(panel) == fewest) return;
     }
+  }
+
+  // No block of weights costs less in any field, if at least `fewest` panels of the held operand
+  // are needed and the blocks are as large as they are now: the held operand passes once through
+  // shared SRAM, the other one at least once with each panel.
+  MappingCost least_cost(int64_t fewest) const {
+    const bool inputs = holds_inputs(map_.hold);
+    const double input_bytes = static_cast<double>(p_.m) * p_.input_row_bytes;
+    const double held = inputs ? input_bytes : weight_bytes_;
+    const double other = (inputs ? weight_bytes_ : input_bytes) *
+                         static_cast<double>(inputs && n_blocks_ == 1 ? 1 : fewest);
+    const bool other_in_sram = !inputs && !p_.inputs_in_dram;
+    const double other_sram = map_.hold == Hold::kWeights ? (other_in_sram ? other : 0) : 2 * other;
+    return {.compute_cycles = compute_cycles(p_, room_, part_, m_blocks_ * n_blocks_),
+            .m_blocks = static_cast<double>(m_blocks_),
+            .decoded_rows = decoded_rows(p_, part_, m_blocks_),
+            .dram_bytes = p_.other_dram_bytes + held + (other_in_sram ? 0 : other),
+            .sram_bytes = p_.other_sram_bytes + 2 * held + other_sram};
   }
 
   void set_block_n(int64_t block) {
@@ -279,10 +308,15 @@ class Lister {
     insert(cost_of_nest(p_, room_, map_, part_, nest_of(map_, m_blocks_, n_blocks_)));
   }
 
-  void insert(const MappingCost& cost) {
+  bool beaten(const MappingCost& cost) const {
     for (const MappedCost& kept : set_) {
-      if (dominates(kept.cost, cost, weight_bytes_)) return;
+      if (dominates(kept.cost, cost, weight_bytes_)) return true;
     }
+    return false;
+  }
+
+  void insert(const MappingCost& cost) {
+    if (beaten(cost)) return;
     std::erase_if(
         set_, [&](const MappedCost& kept) { return dominates(cost, kept.cost, weight_bytes_); });
     set_.push_back({map_, cost});

@@ -30,11 +30,18 @@ Result<PairUse> pair_use(const Constants& constants, const chip::MatrixUnit& uni
   return use;
 }
 
+// Of all models and chips: a set depends on its problem and its room alone.
+MappingMemo& memo() {
+  constexpr size_t kMaxBytes = size_t{384} << 20;
+  static MappingMemo shared(kMaxBytes);
+  return shared;
+}
+
 class LinearMapper {
  public:
   LinearMapper(const MapperInput& input, const chip::Chip& chip, double burst_bytes,
-               double working_bytes)
-      : input_(input), chip_(chip), burst_(burst_bytes), working_(working_bytes) {}
+               double working_bytes, OwnLists& own)
+      : input_(input), chip_(chip), burst_(burst_bytes), working_(working_bytes), own_(own) {}
 
   LinearMappings map(const LinearWork& work, const std::vector<std::vector<PairUse>>& uses) {
     LinearMappings result;
@@ -49,8 +56,8 @@ class LinearMapper {
       for (size_t t = 0; t < work.treatments; ++t) {
         if (uses[u][t].legal) put_unit(unit.rows, work, chip_.units[u], uses[u][t], t);
       }
-      unit.streamed = slots(work, chip_.units[u], uses[u], false);
-      if (chip_.sram_mib > 0) unit.resident = slots(work, chip_.units[u], uses[u], true);
+      unit.streamed = lists(work, chip_.units[u], uses[u], false);
+      if (chip_.sram_mib > 0) unit.resident = lists(work, chip_.units[u], uses[u], true);
       result.units.push_back(std::move(unit));
     }
     return result;
@@ -67,31 +74,13 @@ class LinearMapper {
   }
   bool spilled(const LinearWork& work) const { return activations(work) > working_; }
 
-  MappingSlots slots(const LinearWork& work, const chip::MatrixUnit& unit,
-                     const std::vector<PairUse>& uses, bool resident) {
+  std::vector<MappingList> lists(const LinearWork& work, const chip::MatrixUnit& unit,
+                                 const std::vector<PairUse>& uses, bool resident) {
     const MapperRoom room =
         mapper_room(*input_.constants, chip_, unit, activations(work), working_);
-    lists_.resize(work.treatments);
-    MappingSlots result;
+    std::vector<MappingList> result(work.treatments);
     for (size_t t = 0; t < work.treatments; ++t) {
-      lists_[t].clear();
-      if (!uses[t].legal) continue;
-      pareto_mappings(problem(work, uses[t], t, resident), room, lists_[t]);
-      result.count = std::max(result.count, lists_[t].size());
-    }
-    result.values.assign(result.count * kNumSlotRows * work.treatments, 0.0);
-    for (size_t i = 0; i < result.count; ++i) {
-      double* slot = result.values.data() + i * kNumSlotRows * work.treatments;
-      for (size_t t = 0; t < work.treatments; ++t) {
-        if (lists_[t].empty()) continue;
-        const MappingCost& cost = lists_[t][i < lists_[t].size() ? i : 0].cost;
-        const auto at = [&](SlotRow row) -> double& { return slot[row * work.treatments + t]; };
-        at(kComputeCycles) = cost.compute_cycles;
-        at(kDecodedPerCore) = cost.decoded_rows * work.k;
-        at(kDramBytes) = cost.dram_bytes;
-        at(kSramBytes) = cost.sram_bytes;
-        at(kTokenBlocks) = cost.m_blocks;
-      }
+      if (uses[t].legal) result[t] = memo().list(problem(work, uses[t], t, resident), room, own_);
     }
     return result;
   }
@@ -137,7 +126,7 @@ class LinearMapper {
   const chip::Chip& chip_;
   const double burst_;
   const double working_;
-  std::vector<std::vector<MappedCost>> lists_;  // per treatment, kept to avoid allocation
+  OwnLists& own_;
 };
 
 AttentionMapping map_attention(const MapperInput& in, const chip::Chip& chip,
@@ -193,6 +182,24 @@ void append_raw(const T& value, std::string& key) {
 }
 
 }  // namespace
+
+size_t MappingSets::bytes() const {
+  size_t sum = sizeof(MappingSets);
+  for (const LinearMappings& linear : linears) {
+    sum += linear.weight_bytes.size() * sizeof(double);
+    for (const UnitMappings& unit : linear.units) {
+      sum += sizeof(UnitMappings) + unit.rows.size() * sizeof(double) +
+             (unit.streamed.size() + unit.resident.size()) * sizeof(MappingList);
+    }
+  }
+  for (const auto& unit : attention) {
+    for (const AttentionMapping& mapping : unit) {
+      sum += sizeof(AttentionMapping) + mapping.decode_cycles.size() * sizeof(double);
+    }
+  }
+  for (const auto& list : own) sum += list.size() * sizeof(MappingGroup);
+  return sum;
+}
 
 MapperRoom mapper_room(const Constants& constants, const chip::Chip& chip,
                        const chip::MatrixUnit& unit, double activation_bytes,
@@ -259,7 +266,7 @@ Result<MappingSets> build_mapping_sets(const MapperInput& input, const chip::Chi
       attention.push_back(map_attention(input, chip, chip.units[u], keys, values));
     }
   }
-  LinearMapper mapper(input, chip, burst_bytes, working_bytes);
+  LinearMapper mapper(input, chip, burst_bytes, working_bytes, sets.own);
   for (const LinearWork& work : *input.works) sets.linears.push_back(mapper.map(work, uses));
   return sets;
 }

@@ -1,8 +1,8 @@
 // The mapper of `CostModel`: per op and treatment the Pareto set of mappings on one grid.
 //
 // Depends on the units, the buffers, the number of cores, the DRAM burst and the shared SRAM that
-// activations may take; not on clock, bandwidth, lanes or node. Arrays run over treatments, so that
-// pricing a slot is one flat loop.
+// activations may take; not on clock, bandwidth, lanes or node. The lists themselves belong to one
+// memo of the process.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include "silicon/constants.h"
 #include "silicon/decode_steps.h"
 #include "silicon/mapper.h"
+#include "silicon/mapping_memo.h"
 
 namespace dovetail::silicon {
 
@@ -51,26 +52,12 @@ enum UnitRow : uint8_t {
   kNumUnitRows,
 };
 
-// One mapping for every treatment. Where a treatment has fewer mappings than others, its first one
-// stands again.
-enum SlotRow : uint8_t {
-  kComputeCycles,
-  kDecodedPerCore,  // values
-  kDramBytes,       // of the whole op, outputs and quantising included
-  kSramBytes,
-  kTokenBlocks,
-  kNumSlotRows,
-};
-struct MappingSlots {
-  size_t count = 0;
-  std::vector<double> values;  // (slot, SlotRow, treatment)
-};
-
 struct UnitMappings {
   std::vector<bool> legal;   // per treatment
   std::vector<double> rows;  // (UnitRow, treatment)
-  MappingSlots streamed;     // weights from DRAM
-  MappingSlots resident;     // weights in shared SRAM; empty without one
+  // Per treatment; none where it is not legal.
+  std::vector<MappingList> streamed;  // weights from DRAM
+  std::vector<MappingList> resident;  // weights in shared SRAM; empty without one
 };
 
 struct LinearMappings {
@@ -93,6 +80,9 @@ struct MappingSets {
   std::vector<bool> linear_legal;                        // per treatment, any unit
   std::vector<LinearMappings> linears;                   // as the works
   std::vector<std::vector<AttentionMapping>> attention;  // [unit][kv treatment]
+  OwnLists own;                                          // what the memo did not take
+
+  [[nodiscard]] size_t bytes() const;  // about
 };
 
 struct MapperInput {
