@@ -151,12 +151,22 @@ std::string additivity_words(const Json& record) {
       number_at(record, "additivity.bias_max_ratio"));
 }
 
+std::string chip_sums_words(const Json& product) {
+  if (!product.contains("chip_sums")) return "";
+  if (!has_number(product, "chip_sums.kl.kl_nats_per_token")) {
+    return ", with the chip's own sums not measured: " + text_at(product["chip_sums"], "why_not");
+  }
+  return fmt::format(", {:.4f} there with the chip's own sums",
+                     number_at(product, "chip_sums.kl.kl_nats_per_token"));
+}
+
 std::string measured_words(const Json& product) {
   std::string text = fmt::format("{} loses {:.4f} ± {:.4f} nats per token",
                                  text_at(product, "name"), number_at(product, "measured_kl_nats"),
                                  2 * number_at(product, "measured_kl_stderr_nats"));
   if (has_number(product, "certified_kl_nats")) {
-    text += fmt::format(" ({:.4f} on a third text)", number_at(product, "certified_kl_nats"));
+    text += fmt::format(" ({:.4f} on a third text{})", number_at(product, "certified_kl_nats"),
+                        chip_sums_words(product));
   }
   return text;
 }

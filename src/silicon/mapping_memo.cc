@@ -53,19 +53,25 @@ MapperRoom useful_room(const MapperProblem& p, const MapperRoom& room) {
 
 MappingMemo::Key MappingMemo::key_of(const MapperProblem& p, const MapperRoom& r) {
   const auto bits = [](double value) { return std::bit_cast<uint64_t>(value); };
-  const uint64_t flags = static_cast<uint64_t>(p.inputs_in_dram) |
-                         static_cast<uint64_t>(p.weights_in_sram) << 1 |
-                         static_cast<uint64_t>(p.decodes) << 2 |
-                         static_cast<uint64_t>(r.hides_drain) << 3;
-  const std::array<uint64_t, 16> words = {
-      static_cast<uint64_t>(p.m),   static_cast<uint64_t>(p.n),
-      bits(p.tile_cycles),          bits(p.weight_row_bytes),
-      bits(p.input_row_bytes),      flags,
-      bits(p.other_dram_bytes),     bits(p.other_sram_bytes),
-      static_cast<uint64_t>(r.cores), static_cast<uint64_t>(r.rows),
-      static_cast<uint64_t>(r.cols),  static_cast<uint64_t>(r.block_tiles),
-      bits(r.weight_buffer),        bits(r.input_buffer),
-      bits(r.hold),                 bits(r.block_fill_cycles)};
+  const uint64_t flags =
+      static_cast<uint64_t>(p.inputs_in_dram) | static_cast<uint64_t>(p.weights_in_sram) << 1 |
+      static_cast<uint64_t>(p.decodes) << 2 | static_cast<uint64_t>(r.hides_drain) << 3;
+  const std::array<uint64_t, 16> words = {static_cast<uint64_t>(p.m),
+                                          static_cast<uint64_t>(p.n),
+                                          bits(p.tile_cycles),
+                                          bits(p.weight_row_bytes),
+                                          bits(p.input_row_bytes),
+                                          flags,
+                                          bits(p.other_dram_bytes),
+                                          bits(p.other_sram_bytes),
+                                          static_cast<uint64_t>(r.cores),
+                                          static_cast<uint64_t>(r.rows),
+                                          static_cast<uint64_t>(r.cols),
+                                          static_cast<uint64_t>(r.block_tiles),
+                                          bits(r.weight_buffer),
+                                          bits(r.input_buffer),
+                                          bits(r.hold),
+                                          bits(r.block_fill_cycles)};
   // Two multiplicative hashes with different odd factors, stirred after each word.
   Key key = {0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f};
   for (const uint64_t word : words) {
@@ -106,8 +112,7 @@ MappingList MappingMemo::keep(Part& part, const std::vector<MappingGroup>& group
   return {chunk.data() + begin, groups.size()};
 }
 
-MappingList MappingMemo::list(const MapperProblem& problem, const MapperRoom& room,
-                              OwnLists& own) {
+MappingList MappingMemo::list(const MapperProblem& problem, const MapperRoom& room, OwnLists& own) {
   const MapperRoom useful = useful_room(problem, room);
   const Key key = key_of(problem, useful);
   Part& part = parts_[key.first % kNumParts];

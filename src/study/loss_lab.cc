@@ -60,7 +60,10 @@ struct LossLab::Impl {
   Result<Turned*> turn(recipe::Rotation rotation);
   Result<eval::TextWindows> make_text(eval::TextPart part);
   Result<const eval::KlReference*> reference_of(eval::TextPart part);
+  // The model under a recipe, until the next one. Takes the rotation off the recipe.
+  Result<const host::HostModel*> treat(recipe::Recipe& recipe);
   Result<eval::KlStats> measure_now(recipe::Recipe recipe, eval::TextPart part);
+  Result<Json> measure_chip_sums_now(recipe::Recipe recipe, const host::AlignedSums& sums);
   Piece linears_piece(const Json& input, const eval::TextWindows& profile_text,
                       recipe::Rotation rotation);
   Piece kv_piece(const Json& input, const eval::TextWindows& profile_text,
@@ -441,7 +444,7 @@ Result<const eval::KlReference*> LossLab::Impl::reference_of(eval::TextPart part
   return &references.emplace(part, std::move(made)).first->second;
 }
 
-Result<eval::KlStats> LossLab::Impl::measure_now(recipe::Recipe recipe, eval::TextPart part) {
+Result<const host::HostModel*> LossLab::Impl::treat(recipe::Recipe& recipe) {
   DOVETAIL_TRY(Turned* const from, turn(recipe.rotation));
   recipe.rotation = recipe::Rotation::kNone;  // done
   if (!from->treated.has_value()) {
@@ -454,19 +457,58 @@ Result<eval::KlStats> LossLab::Impl::measure_now(recipe::Recipe recipe, eval::Te
     DOVETAIL_TRY(from->treated,
                  compress::TreatedModel::create(from->weights, kTreatedCacheBytes, versions));
   }
-  DOVETAIL_TRY(const eval::KlReference* kl, reference_of(part));
   DOVETAIL_TRY([[maybe_unused]] const compress::TreatStats stats, from->treated->apply(recipe));
-  return kl->measure(from->treated->model());
+  return &from->treated->model();
 }
 
-Result<Piece> LossLab::measure_piece(const recipe::Recipe& recipe, eval::TextPart part) {
+Result<eval::KlStats> LossLab::Impl::measure_now(recipe::Recipe recipe, eval::TextPart part) {
+  DOVETAIL_TRY(const host::HostModel* treated, treat(recipe));
+  DOVETAIL_TRY(const eval::KlReference* kl, reference_of(part));
+  return kl->measure(*treated);
+}
+
+Result<Json> LossLab::Impl::measure_chip_sums_now(recipe::Recipe recipe,
+                                                  const host::AlignedSums& sums) {
+  DOVETAIL_TRY(const host::HostModel* treated, treat(recipe));
+  Json result = {{"depth", sums.depth}, {"align_bits", sums.align_bits}};
+  host::HostModel chip = *treated;
+  if (const Status summed = chip.sum_as_chip(sums, recipe); !summed.has_value()) {
+    result["why_not"] = summed.error().message;
+    return result;
+  }
+  DOVETAIL_TRY(const eval::KlReference* kl, reference_of(eval::TextPart::kCertify));
+  DOVETAIL_TRY(const eval::KlStats stats, kl->measure(chip));
+  result["matrices"] = chip.products()->matrices();
+  result["kl"] = eval::kl_stats_to_json(stats);
+  return result;
+}
+
+Result<Json> LossLab::measurement_key(const recipe::Recipe& recipe, eval::TextPart part) {
   DOVETAIL_TRY(const eval::TextWindows* text, text_of(part));
-  Json input = {{"model", impl_->digest}, {"text", text->digest()}, {"recipe", recipe_key(recipe)}};
+  Json key = {{"model", impl_->digest}, {"text", text->digest()}, {"recipe", recipe_key(recipe)}};
   // Versions are a matter of the calibration text as well.
   if (recipe::needs_calibration(recipe)) {
     DOVETAIL_TRY(const eval::TextWindows* calibration, text_of(eval::TextPart::kCalibrate));
-    input["calibration"] = calibration->digest();
+    key["calibration"] = calibration->digest();
   }
+  return key;
+}
+
+Result<LossLab::ChipSums> LossLab::measure_chip_sums(const recipe::Recipe& recipe,
+                                                     const host::AlignedSums& sums) {
+  DOVETAIL_TRY(Json input, measurement_key(recipe, eval::TextPart::kCertify));
+  input["sums"] = {{"depth", sums.depth}, {"align_bits", sums.align_bits}};
+  const auto compute = [impl = impl_.get(), recipe, sums] {
+    return impl->measure_chip_sums_now(recipe, sums);
+  };
+  const Piece piece = {
+      .kind = "chip_sums", .input = std::move(input), .compute = compute, .shared = true};
+  DOVETAIL_TRY(Json result, impl_->memory->remember(piece));
+  return ChipSums{std::move(result), record::row_name(piece.kind, piece.input)};
+}
+
+Result<Piece> LossLab::measure_piece(const recipe::Recipe& recipe, eval::TextPart part) {
+  DOVETAIL_TRY(Json input, measurement_key(recipe, part));
   const auto compute = [impl = impl_.get(), recipe, part]() -> Result<Json> {
     DOVETAIL_TRY(const eval::KlStats stats, impl->measure_now(recipe, part));
     return eval::kl_stats_to_json(stats);

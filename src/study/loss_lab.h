@@ -46,6 +46,16 @@ class LossLab {
   // the selection text: all together, and under "by_rotation" each alone.
   [[nodiscard]] Result<Json> additivity(const recipe::Menu& menu,
                                         const std::vector<recipe::Rotation>& rotations);
+  // KL of a recipe on the certification text with the sums of a chip's matrix unit
+  // (host::HostModel::sum_as_chip): {"depth", "align_bits", "matrices", "kl"}, or "why_not" instead
+  // of the last two where the recipe has elements that those sums are not written for. `row`: of
+  // the study's database.
+  struct ChipSums {
+    Json result;
+    std::string row;
+  };
+  [[nodiscard]] Result<ChipSums> measure_chip_sums(const recipe::Recipe& recipe,
+                                                   const host::AlignedSums& sums);
   // KL of a recipe on the selection or certification text.
   [[nodiscard]] Result<eval::KlStats> measure(const recipe::Recipe& recipe, eval::TextPart part);
   // "kl/<key>", "profile/<key>": the rows of the study's database that hold these results.
@@ -78,6 +88,8 @@ class LossLab {
   struct Impl;
   explicit LossLab(std::unique_ptr<Impl> impl);
   [[nodiscard]] Result<const eval::TextWindows*> text_of(eval::TextPart part);
+  // What a measurement depends on.
+  [[nodiscard]] Result<Json> measurement_key(const recipe::Recipe& recipe, eval::TextPart part);
   [[nodiscard]] Result<compress::LossProfile> profile_of_formats(recipe::Rotation rotation);
   [[nodiscard]] Json profile_key(const eval::TextWindows& text, recipe::Rotation rotation) const;
   std::unique_ptr<Impl> impl_;

@@ -59,6 +59,10 @@ void add_losses(const SideAnswer& side, size_t i, Json& json) {
   json["certified_kl_nats"] = side.certified[i].kl_nats;
   json["certified_kl_stderr_nats"] = side.certified[i].kl_stderr_nats;
   json["certified_row"] = side.certified[i].row;
+  if (i >= side.chip_sums.size() || side.chip_sums[i].result.is_null()) return;
+  const LossLab::ChipSums& sums = side.chip_sums[i];
+  json["chip_sums"] = sums.result;
+  json["chip_sums"]["row"] = sums.row;
 }
 
 Result<silicon::CostReport> cost_of(const StudyState& state, const search::Candidate& candidate,

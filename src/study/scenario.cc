@@ -207,6 +207,34 @@ Status certify(const Arenas& arenas, SideAnswer& answer) {
   return {};
 }
 
+// The dots of the deepest unit that takes bf16: those of other pairs sum exactly.
+std::optional<host::AlignedSums> aligned_sums(const chip::Chip& chip) {
+  std::optional<host::AlignedSums> sums;
+  for (const chip::MatrixUnit& unit : chip.units) {
+    const bool takes_bf16 =
+        std::any_of(unit.pairs.begin(), unit.pairs.end(),
+                    [](const chip::NativePair& pair) { return pair.activation == "bf16"; });
+    if (takes_bf16 && (!sums.has_value() || unit.depth > sums->depth)) {
+      sums = host::AlignedSums{.depth = unit.depth};
+    }
+  }
+  return sums;
+}
+
+// Of each product that can be measured, on the answer's own chip.
+Status measure_chip_sums(const StudyState& state, SideAnswer& side) {
+  if (state.config.numerics != "chip" || !side.settled.feasible) return {};
+  const auto sums = aligned_sums(side.settled.candidate.chip);
+  for (size_t i = 0; i < state.products.size(); ++i) {
+    LossLab::ChipSums& measured = side.chip_sums.emplace_back();
+    const ProductState& product = state.products[i];
+    if (!product.measurable || !sums.has_value()) continue;
+    DOVETAIL_TRY(measured, product.lab->measure_chip_sums(
+                               recipe_of(product, side.settled.candidate.treatments[i]), *sums));
+  }
+  return {};
+}
+
 // How much cheaper more loss would make the answer, from two allocations on its own chip.
 double elasticity_of(const Arena& arena, const Settled& joint) {
   constexpr double kStep = 1.25;
@@ -345,6 +373,7 @@ Result<ScenarioAnswer> answer_scenario(const StudyStates& states, const Scenario
   DOVETAIL_TRY_STATUS(certify(arenas, answer.joint));
   for (SideAnswer& baseline : answer.baselines) DOVETAIL_TRY_STATUS(certify(arenas, baseline));
   const Arena& arena = *arenas[answer.joint.state];
+  DOVETAIL_TRY_STATUS(measure_chip_sums(arena.state, answer.joint));
   if (answer.joint.settled.feasible) answer.elasticity = elasticity_of(arena, answer.joint.settled);
   compare_sides(arena, answer);
   return answer;

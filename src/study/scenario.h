@@ -25,6 +25,9 @@ struct SideAnswer {
   size_t state = 0;         // the global choice, index into the study's states
   Settled settled;
   std::vector<MeasuredLoss> certified;  // per product, third text; empty without weights
+  // The joint side of a study with numerics = "chip": per product what LossLab::measure_chip_sums
+  // gives, null without weights or without a bf16 pair on the chip.
+  std::vector<LossLab::ChipSums> chip_sums;
 };
 
 struct ScenarioAnswer {

@@ -105,6 +105,7 @@ struct StudyConfig {
   int64_t confirmations = 3;
   int64_t validation_recipes = 24;
   int64_t off_grid_seed = 20260101;
+  std::string numerics = "fp32";
 
   template <typename V, typename S>
   static void visit(V& v, S& s) {
@@ -136,6 +137,10 @@ struct StudyConfig {
              {.min = 0, .max = 1000, .help = "whole recipes that test the loss prediction"});
     v.number("off_grid_seed", s.off_grid_seed,
              {.min = 0, .max = 1e15, .help = "seed of the channel permutation; 0: none"});
+    v.text("numerics", s.numerics,
+           {.choices = {"fp32", "chip"},
+            .help = "sums of what is measured; chip: the certified answer is measured again with "
+                    "the aligned sums of its own chip's matrix unit"});
   }
 };
 

@@ -49,6 +49,26 @@ TEST_F(StudyTest, AnswersEveryScenarioWithinTheMeasuredCap) {
   }
 }
 
+TEST_F(StudyTest, NumericsOfTheChipAreMeasuredOnTheThirdText) {
+  write("study.toml", "numerics = \"chip\"\n" + read_text_file(at("study.toml"), 1 << 20).value());
+  const auto record = run(at("study.toml"), at("out"));
+  ASSERT_TRUE(record.has_value()) << record.error().message;
+  const Json& scenario = record->at("scenarios")[0];
+  const Json& product = scenario.at("recommendation").at("products")[0];
+  ASSERT_TRUE(product.contains("chip_sums")) << product.dump();
+  const Json& sums = product.at("chip_sums");
+  EXPECT_EQ(sums.at("depth"), 16);
+  EXPECT_GT(sums.at("matrices"), 0) << "no bf16 input: the test shows nothing";
+  const double with = sums.at("kl").at("kl_nats_per_token").get<double>();
+  const double without = product.at("certified_kl_nats").get<double>();
+  EXPECT_NE(with, without);
+  EXPECT_NEAR(with, without, 0.2 * without);
+  for (const Json& baseline : scenario.at("baselines")) {
+    if (!baseline.at("feasible").get<bool>()) continue;
+    EXPECT_FALSE(baseline.at("point").at("products")[0].contains("chip_sums"));
+  }
+}
+
 // Runs in a process of its own, so that it can be killed.
 TEST(StudyChild, Run) {
   const char* folder = std::getenv("DOVETAIL_STUDY_CHILD");
