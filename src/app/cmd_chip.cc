@@ -153,10 +153,10 @@ void print_chip(const chip::Chip& chip, const std::vector<Figure>& list, const C
                            band.value * figure.scale, figure.unit, range, cause));
   }
   for (size_t i = 0; i < report.timing.size(); ++i) {
-    print_line(fmt::format("  {:<26}{:>10.4g} {:<12}{}", fmt::format("units[{}] pipeline", i),
-                           report.timing[i].stages, "stages",
-                           fmt::format("that {:g} MHz needs, of {:g}", chip.clock_mhz,
-                                       silicon::kMaxStages)));
+    print_line(fmt::format(
+        "  {:<26}{:>10.4g} {:<12}{}", fmt::format("units[{}] pipeline", i), report.timing[i].stages,
+        "stages",
+        fmt::format("that {:g} MHz needs, of {:g}", chip.clock_mhz, silicon::kMaxStages)));
   }
   for (const auto& [pair, gmacs] : report.roofs.gmacs_per_s) {
     print_line(fmt::format("  {:<26}{:>10.4g} {:<12}{}", pair, 2 * gmacs / 1e3, "Top/s",

@@ -75,8 +75,8 @@ struct Constants {
   double conversion_um2 = 0;  // the same for an aligned sum to FP32 with its addition
 
   double mac_energy_pj_per_um2 = 0;
-  double mac_timing_area_rel = 0;  // of synthesised logic, sized for the clock
-  double cell_delay_ps = 0;        // of a cell on the longest path
+  double mac_timing_area_rel = 0;   // of synthesised logic, sized for the clock
+  double cell_delay_ps = 0;         // of a cell on the longest path
   double register_overhead_ps = 0;  // clock to output, setup, skew
   double accumulate_cells = 0;      // of the integer accumulation, which is a loop
   double stage_register_frac = 0;   // of register_bits: flip-flops of a further stage

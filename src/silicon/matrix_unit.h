@@ -20,7 +20,7 @@ namespace dovetail::silicon {
 struct UnitArea {
   double lane_um2 = 0;  // logic, before sizing for the clock
   double register_bits = 0;
-  double depth_cells = 0;  // longest path from the operand registers to the sum, not pipelined
+  double depth_cells = 0;    // longest path from the operand registers to the sum, not pipelined
   bool synthesized = false;  // this very set was synthesised; else by the rule
 };
 
@@ -32,8 +32,8 @@ struct UnitArea {
 //   shared    largest a_p + shared_frac * sum of the others (shared_bf16_frac if a pair has bf16)
 //   composed  largest a_p * (1 + composed_overhead_frac * (number of pairs - 1))
 //   shared, some pairs at half rate: half of the lanes have all pairs, half have those at full rate
-// with the largest register_bits times rate and the deepest path times set_depth_rel. How far the rule is off: docs/units.md.
-// Errors: kInvalidArgument naming a pair that was not synthesised.
+// with the largest register_bits times rate and the deepest path times set_depth_rel. How far the
+// rule is off: docs/units.md. Errors: kInvalidArgument naming a pair that was not synthesised.
 [[nodiscard]] Result<UnitArea> unit_area(const Constants& constants, const chip::MatrixUnit& unit);
 
 // Lane area that a multiply-accumulate of each pair of the unit switches (as lane_um2_of): its own,
@@ -69,8 +69,8 @@ struct UnitArea {
                                          int64_t group);
 
 // A dot has at most four stages behind its operand registers: product, aligned term, sum,
-// accumulation. The path is cut evenly, between cells; the accumulation is a loop and cannot be cut.
-// FP32 additions are taken to alternate between outputs, so they may be pipelined.
+// accumulation. The path is cut evenly, between cells; the accumulation is a loop and cannot be
+// cut. FP32 additions are taken to alternate between outputs, so they may be pipelined.
 inline constexpr double kMaxStages = 4;
 struct UnitTiming {
   double reaches_ghz = 0;    // with all stages

@@ -129,7 +129,8 @@ TEST(UnitArea, ScaleUnitsFollowTheGranuleThatThePairStates) {
 // Table "sets" of docs/units.md: fJ in the set over fJ alone.
 TEST(SwitchedArea, IsWhatWasMeasuredInsideTheSet) {
   const Constants c = constants();
-  const auto ratio = [&](const std::vector<chip::NativePair>& pairs, const char* sharing, size_t i) {
+  const auto ratio = [&](const std::vector<chip::NativePair>& pairs, const char* sharing,
+                         size_t i) {
     chip::MatrixUnit unit;
     unit.pairs = pairs;
     unit.sharing = sharing;
@@ -191,8 +192,8 @@ TEST(SwitchedArea, Bf16SharesAConversionAmongTheProductsOfADot) {
 TEST(SwitchedArea, IsNeverBelowThePairAlone) {
   const Constants c = constants();
   const std::vector<chip::NativePair> pairs = {
-      {"int2", "int8"},     {"int4", "int8"},       {"int9", "int8"},
-      {"int4", "bf16"},     {"bf16", "bf16"},       {"fp8_e4m3fn", "fp8_e4m3fn"},
+      {"int2", "int8"},     {"int4", "int8"},        {"int9", "int8"},
+      {"int4", "bf16"},     {"bf16", "bf16"},        {"fp8_e4m3fn", "fp8_e4m3fn"},
       {"int4", "int4", 2},  {"fp4_e2m1", "int8", 2}, {"fp4_e2m1", "fp8_e4m3fn"},
       {"bf16", "bf16", 0.5}};
   chip::MatrixUnit unit;
