@@ -153,10 +153,14 @@ void print_chip(const chip::Chip& chip, const std::vector<Figure>& list, const C
                            band.value * figure.scale, figure.unit, range, cause));
   }
   for (size_t i = 0; i < report.timing.size(); ++i) {
+    const silicon::UnitTiming& timing = report.timing[i];
+    const bool reached = chip.clock_mhz <= 1e3 * timing.reaches_ghz;
     print_line(fmt::format(
-        "  {:<26}{:>10.4g} {:<12}{}", fmt::format("units[{}] pipeline", i), report.timing[i].stages,
-        "stages",
-        fmt::format("that {:g} MHz needs, of {:g}", chip.clock_mhz, silicon::kMaxStages)));
+        "  {:<26}{:>10.4g} {:<12}{}", fmt::format("units[{}] pipeline", i), timing.stages, "stages",
+        reached ? fmt::format("that {:g} MHz needs, of {:g}", chip.clock_mhz, silicon::kMaxStages)
+                : fmt::format("{:g} MHz is more than it reaches, and only "
+                              "inside the range",
+                              chip.clock_mhz)));
   }
   for (const auto& [pair, gmacs] : report.roofs.gmacs_per_s) {
     print_line(fmt::format("  {:<26}{:>10.4g} {:<12}{}", pair, 2 * gmacs / 1e3, "Top/s",
