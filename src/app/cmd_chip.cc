@@ -7,8 +7,10 @@
 #include "base/paths.h"
 #include "chip/chip.h"
 #include "silicon/band.h"
+#include "silicon/check_chip.h"
 #include "silicon/constants.h"
 #include "silicon/cost_json.h"
+#include "silicon/matrix_unit.h"
 #include "silicon/power.h"
 #include "silicon/price.h"
 #include "silicon/roofs.h"
@@ -66,7 +68,12 @@ struct ChipReport {
   silicon::PeakPower power;
   silicon::ChipPrice price;
   silicon::Roofs roofs;
+  std::vector<silicon::UnitTiming> timing;  // as the chip's units
 };
+
+std::string reach_key(size_t unit) {
+  return fmt::format("unit_{}_reaches_mhz", unit);
+}
 
 Result<ChipReport> estimate_chip(const chip::Chip& chip, const silicon::Technology& technology) {
   DOVETAIL_TRY(const silicon::Constants constants, silicon::resolve_constants(technology));
@@ -76,6 +83,11 @@ Result<ChipReport> estimate_chip(const chip::Chip& chip, const silicon::Technolo
   DOVETAIL_TRY(report.power, silicon::estimate_peak_power(constants, chip, rates));
   DOVETAIL_TRY(report.price, silicon::estimate_price(constants, chip, report.area.total_mm2()));
   report.roofs = silicon::chip_roofs(chip, rates);
+  DOVETAIL_TRY(const silicon::NodeConstants* node, silicon::node_of(constants, chip));
+  for (const chip::MatrixUnit& unit : chip.units) {
+    DOVETAIL_TRY(const silicon::UnitArea lane, silicon::unit_area(constants, unit));
+    report.timing.push_back(silicon::unit_timing(constants, *node, chip.clock_mhz, lane));
+  }
   return report;
 }
 
@@ -90,6 +102,9 @@ Json to_json(const ChipReport& report) {
   for (const char* key : {"die_usd", "package_usd", "dram_usd", "yield_frac", "mask_set_usd"}) {
     json[key] = price[key];
   }
+  for (size_t i = 0; i < report.timing.size(); ++i) {
+    json[reach_key(i)] = 1e3 * report.timing[i].reaches_ghz;
+  }
   return json;
 }
 
@@ -98,6 +113,9 @@ Result<std::vector<Figure>> banded_figures(const chip::Chip& chip,
   std::vector<Figure> list = figures();
   if (chip.scale_up.links == 0) {
     std::erase_if(list, [](const Figure& figure) { return figure.name.starts_with("link_"); });
+  }
+  for (size_t i = 0; i < chip.units.size(); ++i) {
+    list.push_back({reach_key(i), fmt::format("units[{}] reaches", i), "MHz", 1, {}});
   }
   const auto answers = [&](const silicon::Technology& moved) -> Result<std::vector<double>> {
     DOVETAIL_TRY(const ChipReport report, estimate_chip(chip, moved));
@@ -134,6 +152,16 @@ void print_chip(const chip::Chip& chip, const std::vector<Figure>& list, const C
     print_line(fmt::format("  {:<26}{:>10.4g} {:<12}{:<22}{}", figure.label,
                            band.value * figure.scale, figure.unit, range, cause));
   }
+  for (size_t i = 0; i < report.timing.size(); ++i) {
+    const silicon::UnitTiming& timing = report.timing[i];
+    const bool reached = chip.clock_mhz <= 1e3 * timing.reaches_ghz;
+    print_line(fmt::format(
+        "  {:<26}{:>10.4g} {:<12}{}", fmt::format("units[{}] pipeline", i), timing.stages, "stages",
+        reached ? fmt::format("that {:g} MHz needs, of {:g}", chip.clock_mhz, silicon::kMaxStages)
+                : fmt::format("{:g} MHz is more than it reaches, and only "
+                              "inside the range",
+                              chip.clock_mhz)));
+  }
   for (const auto& [pair, gmacs] : report.roofs.gmacs_per_s) {
     print_line(fmt::format("  {:<26}{:>10.4g} {:<12}{}", pair, 2 * gmacs / 1e3, "Top/s",
                            "peak at the clock given"));
@@ -142,6 +170,10 @@ void print_chip(const chip::Chip& chip, const std::vector<Figure>& list, const C
 
 Json record_of(const chip::Chip& chip, const std::vector<Figure>& list, const ChipReport& report,
                const silicon::Technology& technology) {
+  Json timing = Json::array();
+  for (const silicon::UnitTiming& unit : report.timing) {
+    timing.push_back({{"reaches_ghz", unit.reaches_ghz}, {"stages", unit.stages}});
+  }
   Json bands = Json::object();
   for (const Figure& figure : list) {
     Json causes = Json::array();
@@ -156,6 +188,7 @@ Json record_of(const chip::Chip& chip, const std::vector<Figure>& list, const Ch
               {"peak_power_parts", silicon::power_to_json(report.power)},
               {"price_parts", silicon::price_to_json(report.price)},
               {"roofs", silicon::roofs_to_json(report.roofs)},
+              {"timing", timing},
               {"bands", bands},
               {"technology_digest", technology.digest()},
               {"tiers", {{"default", "analytical"}}}};

@@ -11,6 +11,7 @@
 #include "recipe/site.h"
 #include "recipe/workload.h"
 #include "silicon/band.h"
+#include "silicon/check_chip.h"
 #include "silicon/constants.h"
 #include "silicon/cost_json.h"
 #include "silicon/estimate.h"

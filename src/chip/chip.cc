@@ -68,6 +68,13 @@ Status check_pairs(const MatrixUnit& unit, const std::string& where) {
                       "fp8 or bf16, fp4 x any, int x int, fp8 or bf16)",
                       where, i, pair.weight, pair.activation));
     }
+    const int64_t granule = pair.scale_granule;
+    const bool is_unscaled = pair.weight == "bf16" && pair.activation == "bf16";
+    if (granule != 0 && (granule < 8 || (granule & (granule - 1)) != 0 || is_unscaled)) {
+      return invalid_argument(fmt::format(
+          "{}.pairs[{}]: scale_granule = {} of {} x {}, want {}", where, i, granule, pair.weight,
+          pair.activation, is_unscaled ? "none: it has no scales" : "a power of two, 8..128"));
+    }
     for (size_t j = 0; j < i; ++j) {
       if (unit.pairs[j].weight == pair.weight && unit.pairs[j].activation == pair.activation) {
         return invalid_argument(fmt::format("{}.pairs[{}]: {} x {} stands twice", where, i,
@@ -249,6 +256,7 @@ formats::WeightFormat kv_as_weight(formats::KvFormat kv) {
 }
 
 int64_t finest_granule(const NativePair& pair) {
+  if (pair.scale_granule > 0) return pair.scale_granule;
   return pair.weight == "fp4_e2m1" ? 16 : 32;
 }
 

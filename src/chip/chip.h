@@ -21,6 +21,8 @@ struct NativePair {
   std::string weight;
   std::string activation;
   double macs_per_cycle_rel = 1.0;  // of rows * cols * depth
+  int64_t scale_granule = 0;        // elements of k, see finest_granule
+  friend bool operator==(const NativePair&, const NativePair&) = default;
   template <typename V, typename S>
   static void visit(V& v, S& s) {
     v.text("weight", s.weight,
@@ -34,6 +36,11 @@ struct NativePair {
             .help = "activation element"});
     v.number("macs_per_cycle_rel", s.macs_per_cycle_rel,
              {.min = 0.0625, .max = 8, .help = "throughput relative to rows * cols * depth"});
+    v.number("scale_granule", s.scale_granule,
+             {.min = 0,
+              .max = 128,
+              .help = "elements of k that share a scale and pass at full rate; finer groups wait "
+                      "for the scale units; 0: 16 for fp4_e2m1 weights, 32 else"});
   }
 };
 
@@ -134,7 +141,8 @@ struct Chip {
 };
 
 // Errors: kInvalidArgument for what ranges alone cannot say: no unit, no pair or a pair twice, a
-// depth that is no power of two (scale granules could not divide it), an accumulator or a buffer
+// depth that is no power of two (scale granules could not divide it), a scale granule that is none
+// or below 8, an accumulator or a buffer
 // smaller than one pass of the grid needs, several chips without a link, a pipeline.
 [[nodiscard]] Status check_chip(const Chip& chip);
 // Reads and checks. Errors: kNotFound, kInvalidArgument naming file, key, value and what was
@@ -177,7 +185,8 @@ struct Chip {
 // A KV cache format as the weight format that the matrix unit sees.
 [[nodiscard]] formats::WeightFormat kv_as_weight(formats::KvFormat kv);
 
-// The finest scale granule that a pair must serve, in elements of k: 16 for fp4 (nvfp4), 32 else.
+// The finest scale granule that a pair serves at full rate, in elements of k: what the chip states;
+// else 16 for fp4 (nvfp4), 32 for the rest.
 [[nodiscard]] int64_t finest_granule(const NativePair& pair);
 
 }  // namespace dovetail::chip

@@ -159,6 +159,23 @@ TEST(CheckChip, AcceptsADefaultAndNamesWhatIsWrong) {
   EXPECT_FALSE(check_chip(chip).has_value());
 }
 
+TEST(CheckChip, ScaleGranulesArePowersOfTwoOfScaledPairs) {
+  EXPECT_EQ(finest_granule({"int4", "int8"}), 32);
+  EXPECT_EQ(finest_granule({"fp4_e2m1", "int8"}), 16);
+  EXPECT_EQ(finest_granule({"fp4_e2m1", "int8", 1, 64}), 64);
+  Chip chip = small_chip();
+  chip.units[0].pairs = {{"int4", "int8", 1, 128}, {"bf16", "bf16"}};
+  EXPECT_TRUE(check_chip(chip).has_value());
+  chip.units[0].pairs[0].scale_granule = 48;
+  EXPECT_EQ(check_chip(chip).error().message,
+            "units[0].pairs[0]: scale_granule = 48 of int4 x int8, want a power of two, 8..128");
+  chip.units[0].pairs[0].scale_granule = 4;
+  EXPECT_FALSE(check_chip(chip).has_value());
+  chip.units[0].pairs = {{"bf16", "bf16", 1, 32}};
+  EXPECT_EQ(check_chip(chip).error().message,
+            "units[0].pairs[0]: scale_granule = 32 of bf16 x bf16, want none: it has no scales");
+}
+
 TEST(CheckChip, SeveralChipsWantLinksAndNoPipeline) {
   Chip chip = small_chip();
   chip.scale_up.tensor_parallel = 8;

@@ -61,6 +61,7 @@ void resolve_nodes(Resolver& r, Constants& c) {
     r.read(p + "defects_per_cm2", node.defects_per_cm2);
     r.read(p + "nominal_clock_mhz", node.nominal_clock_mhz);
     r.read(p + "mask_set_usd", node.mask_set_usd);
+    r.read(p + "delay_rel", node.delay_rel);
   }
 }
 
@@ -95,6 +96,27 @@ void resolve_links(Resolver& r, Constants& c) {
   }
 }
 
+// Energies inside units of several pairs, and of conversions; as lane area of int8 x int8.
+void resolve_shared_energies(Resolver& r, double int8_um2, Constants& c) {
+  const std::string prefix = "units.shared_energy_rel.";
+  for (const std::string& set : r.names_below(prefix)) {
+    for (const std::string& pair : r.names_below(prefix + set + ".")) {
+      r.read(prefix + set + "." + pair, c.shared_energy_rel[set][pair]);
+    }
+  }
+  const auto read_um2 = [&](const std::string& key, double& target) {
+    r.read(key, target);
+    target *= int8_um2;
+  };
+  read_um2("units.rule.shared_energy_rel_per_um2", c.shared_energy_um2_per_um2);
+  read_um2("units.rule.separate_energy_rel_per_um2", c.separate_energy_um2_per_um2);
+  read_um2("units.rule.composed_energy_rel_per_bit", c.composed_energy_um2_per_bit);
+  double add_um2 = 0;
+  read_um2("units.scale.add_energy_rel", add_um2);
+  read_um2("units.scale.convert_aligned_energy_rel", c.conversion_um2);
+  c.conversion_um2 += add_um2;
+}
+
 // data/technology/units.toml, written by tools/synth.
 void resolve_units(Resolver& r, Constants& c) {
   for (const std::string& name : r.names_below("units.set.")) {
@@ -102,6 +124,7 @@ void resolve_units(Resolver& r, Constants& c) {
     SynthesizedSet& set = c.sets[name];
     r.read(p + "lane_um2", set.lane_um2);
     r.read(p + "register_bits", set.register_bits);
+    r.read(p + "depth_cells", set.depth_cells);
   }
   const auto int8 = c.sets.find("int8_int8");
   if (int8 == c.sets.end()) {
@@ -115,6 +138,7 @@ void resolve_units(Resolver& r, Constants& c) {
   double int8_pj = 0;
   r.read("arith.mac.int8_energy_pj", int8_pj);
   c.mac_energy_pj_per_um2 = int8_pj / int8->second.lane_um2;
+  resolve_shared_energies(r, int8->second.lane_um2, c);
   r.read("units.scale.granule_energy_rel", c.granule_energy_pj);
   c.granule_energy_pj *= int8_pj;
   r.read("units.decoder.value_energy_rel", c.decoder_value_energy_pj);
@@ -133,6 +157,11 @@ void resolve_units(Resolver& r, Constants& c) {
 void resolve_arith(Resolver& r, Constants& c) {
   r.read("arith.mac.timing_area_rel", c.mac_timing_area_rel);
   r.read("arith.mac.register_um2_per_bit", c.register_um2_per_bit);
+  r.read("arith.timing.cell_delay_ps", c.cell_delay_ps);
+  r.read("arith.timing.register_overhead_ps", c.register_overhead_ps);
+  r.read("arith.timing.accumulate_cells", c.accumulate_cells);
+  r.read("arith.timing.stage_register_frac", c.stage_register_frac);
+  r.read("arith.timing.set_depth_rel", c.set_depth_rel);
   r.read("arith.mac.placement_utilization_frac", c.placement_utilization_frac);
   r.read("arith.vector.lane_um2", c.vector_lane_um2);
   r.read("arith.vector.cycle_energy_pj", c.vector_cycle_energy_pj);
@@ -219,9 +248,13 @@ bool concerns_pairs(const std::string& key, const std::vector<chip::NativePair>&
   constexpr std::string_view kEnergy = "units.mac_energy_rel.";
   if (key.starts_with(kEnergy)) return is_one(key.substr(kEnergy.size()));
   constexpr std::string_view kSet = "units.set.";
-  if (!key.starts_with(kSet)) return true;
+  constexpr std::string_view kShared = "units.shared_energy_rel.";
+  const bool is_shared = key.starts_with(kShared);
+  if (!key.starts_with(kSet) && !is_shared) return true;
+  if (is_shared && !is_one(key.substr(key.rfind('.') + 1))) return false;
   // "units.set.composed:int4_int8@twice+int9_int8.lane_um2"
-  std::string set = key.substr(kSet.size(), key.rfind('.') - kSet.size());
+  const size_t begin_set = is_shared ? kShared.size() : kSet.size();
+  std::string set = key.substr(begin_set, key.rfind('.') - begin_set);
   set = set.substr(set.find(':') + 1);
   for (size_t begin = 0; begin <= set.size();) {
     const size_t end = std::min(set.find('+', begin), set.size());
@@ -256,24 +289,6 @@ Result<double> lane_um2_of(const Constants& constants, const chip::NativePair& p
   return invalid_argument(
       fmt::format("pair {} x {}: not synthesised, no entry in data/technology/units.toml",
                   pair.weight, pair.activation));
-}
-
-Status check_known(const chip::Chip& chip, const Technology& technology, const std::string& file) {
-  DOVETAIL_TRY(const Constants constants, resolve_constants(technology));
-  const auto check = [&]() -> Status {
-    DOVETAIL_TRY([[maybe_unused]] const NodeConstants* node, node_of(constants, chip));
-    DOVETAIL_TRY([[maybe_unused]] const DramConstants* dram, dram_of(constants, chip));
-    DOVETAIL_TRY([[maybe_unused]] const LinkConstants* link, link_of(constants, chip));
-    for (const chip::MatrixUnit& unit : chip.units) {
-      for (const chip::NativePair& pair : unit.pairs) {
-        DOVETAIL_TRY([[maybe_unused]] const double area, lane_um2_of(constants, pair));
-      }
-    }
-    return {};
-  };
-  const Status status = check();
-  if (!status.has_value()) return with_context(status.error(), file);
-  return {};
 }
 
 }  // namespace dovetail::silicon

@@ -24,6 +24,7 @@ struct NodeConstants {
   double defects_per_cm2 = 0;
   double nominal_clock_mhz = 0;
   double mask_set_usd = 0;
+  double delay_rel = 0;  // of a gate
 };
 
 // Per channel (LPDDR x16, GDDR6 device, HBM stack).
@@ -45,6 +46,7 @@ struct DramConstants {
 struct SynthesizedSet {
   double lane_um2 = 0;       // per lane: multiplier, alignment, exact sum, granule accumulator
   double register_bits = 0;  // flip-flops per lane: operands, granule accumulator
+  double depth_cells = 0;    // longest path from the operand registers to the sum
 };
 
 // Per link between chips. Taken as constant over nodes.
@@ -64,9 +66,21 @@ struct Constants {
   std::map<std::string, LinkConstants> links;
   std::map<std::string, SynthesizedSet> sets;  // by "int5_int8+bf16_bf16@half", pairs in order
   std::map<std::string, double> lane_um2;      // by "int4_int8": what switches, see lane_um2_of
+  // By set, then by pair: energy in the set over that on a unit of its own.
+  std::map<std::string, std::map<std::string, double>> shared_energy_rel;
+  // Lane area that a pair switches a cycle for what its unit's lane has beyond its own.
+  double shared_energy_um2_per_um2 = 0;
+  double separate_energy_um2_per_um2 = 0;
+  double composed_energy_um2_per_bit = 0;
+  double conversion_um2 = 0;  // the same for an aligned sum to FP32 with its addition
 
   double mac_energy_pj_per_um2 = 0;
-  double mac_timing_area_rel = 0;  // of synthesised logic, to meet the nominal clock
+  double mac_timing_area_rel = 0;   // of synthesised logic, sized for the clock
+  double cell_delay_ps = 0;         // of a cell on the longest path
+  double register_overhead_ps = 0;  // clock to output, setup, skew
+  double accumulate_cells = 0;      // of the integer accumulation, which is a loop
+  double stage_register_frac = 0;   // of register_bits: flip-flops of a further stage
+  double set_depth_rel = 0;         // deepest path of a set over that of its pairs alone
   double register_um2_per_bit = 0;
   double convert_exact_um2 = 0;    // an exact sum to FP32
   double convert_aligned_um2 = 0;  // the same where a pair has bf16: any exponent, wider sums
@@ -118,15 +132,9 @@ struct Constants {
 // (not positive, a fraction above 1).
 [[nodiscard]] Result<Constants> resolve_constants(const Technology& technology);
 
-// A node, a DRAM kind, a link kind or a pair of a chip file that the technology does not know.
-// Errors: kInvalidArgument naming `file`, the chip's key, its value, the entries that exist and the
-// nearest.
-[[nodiscard]] Status check_known(const chip::Chip& chip, const Technology& technology,
-                                 const std::string& file);
-
 // "int4_int8": the name of a pair in data/technology/units.toml.
 [[nodiscard]] std::string pair_key(const chip::NativePair& pair);
-// False for the key of a synthesised set, or of the energy, of a pair that is none of these: it
+// False for the key of a synthesised set with a pair that is none of these, or of its energies: it
 // moves nothing of a chip that has no other pairs.
 [[nodiscard]] bool concerns_pairs(const std::string& key,
                                   const std::vector<chip::NativePair>& pairs);
@@ -138,9 +146,9 @@ struct Constants {
                                                    const chip::Chip& chip);
 [[nodiscard]] Result<const LinkConstants*> link_of(const Constants& constants,
                                                    const chip::Chip& chip);
-// Lane area that a multiply-accumulate of the pair switches: the energy measured in synthesis,
-// relative to int8 x int8, times the lane of int8 x int8. Energy is proportional to it; area is not
-// (area.h).
+// Lane area that a multiply-accumulate of the pair switches on a unit of its own: the energy
+// measured in synthesis, relative to int8 x int8, times the lane of int8 x int8. Energy is
+// proportional to it; area is not. Inside a unit of several pairs: matrix_unit.h.
 [[nodiscard]] Result<double> lane_um2_of(const Constants& constants, const chip::NativePair& pair);
 
 }  // namespace dovetail::silicon

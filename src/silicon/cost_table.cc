@@ -66,7 +66,7 @@ void fill_fixed(const ChipWork& impl, const LinearWork& work, const UnitMappings
     at(kResidentNs) = first_quantize_ns + first_bytes * r.sram_ns_per_byte;
     at(kVectorNs) = std::max(work.at(kVectorCycles, t) * r.vector_ns_per_cycle,
                              work.at(kTurned, t) * r.hadamard_ns_per_element);
-    at(kFixedPj) = of_unit(kMacUm2) * r.mac_pj_per_um2 + work.at(kGranules, t) * r.granule_pj +
+    at(kFixedPj) = of_unit(kMacUm2) * r.mac_pj_per_um2 + of_unit(kScaledSums) * r.granule_pj +
                    work.at(kVectorCycles, t) * r.vector_pj_per_cycle +
                    work.at(kTurnAdds, t) * r.hadamard_pj_per_add +
                    of_unit(kActivationBufferBytes) * r.activation_buffer_pj_per_byte;

@@ -5,28 +5,32 @@
 #include <cmath>
 #include <cstring>
 
+#include "silicon/matrix_unit.h"
+#include "silicon/op_cost.h"
+
 namespace dovetail::silicon {
 namespace {
 
 // How a treatment runs on a unit.
 struct PairUse {
   bool legal = false;
+  chip::NativePair pair;
   double depth = 0;
   double lane_um2 = 0;
   bool needs_decoder = false;
 };
 
-Result<PairUse> pair_use(const Constants& constants, const chip::MatrixUnit& unit,
-                         const formats::WeightFormat& weight,
-                         formats::ActivationFormat activation) {
+// `switched`: switched_um2 of the unit.
+PairUse pair_use(const std::vector<double>& switched, const chip::MatrixUnit& unit,
+                 const formats::WeightFormat& weight, formats::ActivationFormat activation) {
   PairUse use;
   const int64_t index = chip::native_pair(unit, weight, activation);
   if (index < 0) return use;
-  const chip::NativePair& pair = unit.pairs[static_cast<size_t>(index)];
-  DOVETAIL_TRY(use.lane_um2, lane_um2_of(constants, pair));
   use.legal = true;
-  use.depth = static_cast<double>(unit.depth) * pair.macs_per_cycle_rel;
-  use.needs_decoder = !chip::stored_natively(pair.weight, weight);
+  use.pair = unit.pairs[static_cast<size_t>(index)];
+  use.lane_um2 = switched[static_cast<size_t>(index)];
+  use.depth = reduction_per_cycle(unit, use.pair, finest_group(weight, activation));
+  use.needs_decoder = !chip::stored_natively(use.pair.weight, weight);
   return use;
 }
 
@@ -116,6 +120,9 @@ class LinearMapper {
     at(kLastConvertCycles) =
         input_.constants->convert_cycles * first_rows * std::min(work.n, cols * cores);
     at(kMacUm2) = work.m * work.k * work.n * use.lane_um2;
+    at(kScaledSums) =
+        work.m * work.n *
+        scaled_sums(unit, use.pair, work.at(kGranules, t) / (work.m * work.n), work.k);
     at(kActivationBufferBytes) =
         work.m * work.k * work.at(kActivationBytes, t) * std::ceil(work.n / cols);
     at(kBlockBufferBytes) = work.n * row;
@@ -227,6 +234,7 @@ void append_mapping_key(const chip::Chip& chip, double burst_bytes, double worki
   append_raw(chip.accumulator_kib, key);
   append_raw(burst_bytes, key);
   for (const chip::MatrixUnit& unit : chip.units) {
+    key += unit.sharing;
     append_raw(unit.rows, key);
     append_raw(unit.cols, key);
     append_raw(unit.depth, key);
@@ -235,6 +243,7 @@ void append_mapping_key(const chip::Chip& chip, double burst_bytes, double worki
       key += '*';
       key += pair.activation;
       append_raw(pair.macs_per_cycle_rel, key);
+      append_raw(pair.scale_granule, key);
     }
     key += '|';
   }
@@ -247,23 +256,22 @@ Result<MappingSets> build_mapping_sets(const MapperInput& input, const chip::Chi
   sets.linear_legal.assign(menu.linear.size(), false);
   std::vector<std::vector<PairUse>> uses(chip.units.size());
   for (size_t u = 0; u < chip.units.size(); ++u) {
+    const chip::MatrixUnit& unit = chip.units[u];
+    DOVETAIL_TRY(const std::vector<double> switched, switched_um2(*input.constants, unit));
     for (size_t t = 0; t < menu.linear.size(); ++t) {
       const recipe::LinearTreatment& treatment = menu.linear[t];
-      DOVETAIL_TRY(PairUse use, pair_use(*input.constants, chip.units[u], treatment.weight,
-                                         treatment.activation));
+      PairUse use = pair_use(switched, unit, treatment.weight, treatment.activation);
       use.legal = use.legal && chip::can_turn(chip, treatment.hadamard);
       if (use.legal) sets.linear_legal[t] = true;
       uses[u].push_back(use);
     }
     std::vector<AttentionMapping>& attention = sets.attention.emplace_back();
     for (const recipe::KvTreatment& treatment : menu.kv) {
-      DOVETAIL_TRY(PairUse keys, pair_use(*input.constants, chip.units[u],
-                                          chip::kv_as_weight(treatment.keys), treatment.query));
-      DOVETAIL_TRY(const PairUse values,
-                   pair_use(*input.constants, chip.units[u], chip::kv_as_weight(treatment.values),
-                            treatment.query));
+      PairUse keys = pair_use(switched, unit, chip::kv_as_weight(treatment.keys), treatment.query);
+      const PairUse values =
+          pair_use(switched, unit, chip::kv_as_weight(treatment.values), treatment.query);
       keys.legal = keys.legal && chip::can_turn(chip, treatment.hadamard);
-      attention.push_back(map_attention(input, chip, chip.units[u], keys, values));
+      attention.push_back(map_attention(input, chip, unit, keys, values));
     }
   }
   LinearMapper mapper(input, chip, burst_bytes, working_bytes, sets.own);

@@ -26,7 +26,7 @@ enum WorkRow : uint8_t {
   kTurned,           // elements through the Hadamard unit
   kTurnAdds,         // their additions
   kQuantizeBytes,    // traffic of quantising
-  kGranules,         // scaled sums
+  kGranules,         // scaled sums, one a granule
   kStoredRowBytes,   // of one weight row, before burst padding
   kNumWorkRows,
 };
@@ -45,7 +45,8 @@ enum UnitRow : uint8_t {
   kFirstWeightBytes,
   kFirstQuantizeCycles,
   kLastConvertCycles,
-  kMacUm2,  // MACs times lane area
+  kMacUm2,      // MACs times lane area
+  kScaledSums,  // sums multiplied by scales
   kActivationBufferBytes,
   kBlockBufferBytes,    // out of the weight buffers, per block of tokens
   kBlockDecodedValues,  // by all decoders, per block of tokens; 0 where the pair takes the element

@@ -7,6 +7,7 @@
 
 #include "formats/activation.h"
 #include "silicon/mapping_sets.h"
+#include "silicon/matrix_unit.h"
 
 namespace dovetail::silicon {
 namespace {
@@ -46,6 +47,7 @@ void keep_better(std::optional<OpCost>& best, const OpCost& cost) {
 
 // The unit's way of running a treatment.
 struct Execution {
+  chip::NativePair pair;
   double depth = 0;  // reduction per cycle with the pair's throughput
   double mac_pj = 0;
   bool needs_decoder = false;
@@ -57,10 +59,11 @@ std::optional<Execution> execution(const OpContext& x, const chip::MatrixUnit& u
   const int64_t index = chip::native_pair(unit, weight, activation);
   if (index < 0) return std::nullopt;
   const chip::NativePair& pair = unit.pairs[static_cast<size_t>(index)];
-  const auto lane_um2 = lane_um2_of(x.constants, pair);
-  if (!lane_um2.has_value()) return std::nullopt;
-  return Execution{.depth = static_cast<double>(unit.depth) * pair.macs_per_cycle_rel,
-                   .mac_pj = *lane_um2 * x.rates.mac_pj_per_um2,
+  const auto switched = switched_um2(x.constants, unit);
+  if (!switched.has_value()) return std::nullopt;
+  return Execution{.pair = pair,
+                   .depth = reduction_per_cycle(unit, pair, finest_group(weight, activation)),
+                   .mac_pj = (*switched)[static_cast<size_t>(index)] * x.rates.mac_pj_per_um2,
                    .needs_decoder = !chip::stored_natively(pair.weight, weight)};
 }
 
@@ -120,7 +123,8 @@ OpCost price_linear(const OpContext& x, const chip::MatrixUnit& unit, const Exec
                      std::min(p.n, cols * cores) * x.rates.vector_ns_per_cycle;
   cost.overhead_ns = x.constants.op_overhead_ns;
   cost.energy.mac_pj = cost.macs * run.mac_pj;
-  cost.energy.scale_pj = p.m * p.n * p.granules_per_row * x.rates.granule_pj;
+  cost.energy.scale_pj =
+      p.m * p.n * scaled_sums(unit, run.pair, p.granules_per_row, p.k) * x.rates.granule_pj;
   cost.energy.noc_pj = (cost.dram_bytes + cost.sram_bytes) * x.rates.noc_pj_per_byte;
   cost.energy.buffer_pj =
       p.n * p.row_bytes * mapped.m_blocks * x.rates.weight_buffer_pj_per_byte +
@@ -278,6 +282,12 @@ double granules_per_output(const recipe::LinearTreatment& treatment, int64_t k) 
     return static_cast<double>(std::max(pieces(weights), pieces(inputs)));
   }
   return static_cast<double>(pieces(weights) + pieces(inputs) - 1);  // borders of both
+}
+
+int64_t finest_group(const formats::WeightFormat& weight, ActivationFormat activation) {
+  const int64_t inputs = formats::activation_facts(activation).row.group_size;
+  if (weight.group_size == 0 || inputs == 0) return std::max(weight.group_size, inputs);
+  return std::min(weight.group_size, inputs);
 }
 
 double hadamard_stages(int64_t block) {

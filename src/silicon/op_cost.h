@@ -97,6 +97,9 @@ struct AttentionShape {
 // Scaled sums of one output: one per granule, where the scales of weights and of activations
 // change.
 [[nodiscard]] double granules_per_output(const recipe::LinearTreatment& treatment, int64_t k);
+// Elements of the finest group that has a scale of its own; 0 if none is finer than a row.
+[[nodiscard]] int64_t finest_group(const formats::WeightFormat& weight,
+                                   formats::ActivationFormat activation);
 // Stages of additions of a Hadamard transform; 0 for block 0.
 [[nodiscard]] double hadamard_stages(int64_t block);
 // A ring of chips: every step sends its piece over all links of a chip and waits one hop.

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
+
+#include "silicon/matrix_unit.h"
 
 namespace dovetail::silicon {
 
@@ -83,10 +86,11 @@ Result<PeakPower> estimate_peak_power(const Constants& c, const chip::Chip& chip
   for (const chip::MatrixUnit& unit : chip.units) {
     double worst_pj = 0;  // one lane, one cycle
     double throughput = 0;
-    for (const chip::NativePair& pair : unit.pairs) {
-      DOVETAIL_TRY(const double lane_um2, lane_um2_of(c, pair));
-      worst_pj = std::max(worst_pj, lane_um2 * pair.macs_per_cycle_rel * rates.mac_pj_per_um2);
-      throughput = std::max(throughput, pair.macs_per_cycle_rel);
+    DOVETAIL_TRY(const std::vector<double> switched, switched_um2(c, unit));
+    for (size_t i = 0; i < unit.pairs.size(); ++i) {
+      const double rate = unit.pairs[i].macs_per_cycle_rel;
+      worst_pj = std::max(worst_pj, switched[i] * rate * rates.mac_pj_per_um2);
+      throughput = std::max(throughput, rate);
     }
     const auto dots = static_cast<double>(unit.rows * unit.cols);
     const auto depth = static_cast<double>(unit.depth);

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "silicon/check_chip.h"
 #include "silicon/cost_table.h"
 #include "silicon/estimate.h"
 #include "silicon/random_points.h"

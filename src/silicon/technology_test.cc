@@ -97,11 +97,14 @@ TEST(ConcernsPairs, TellsSetsAndEnergiesOfOtherPairs) {
   for (const char* key :
        {"units.set.int9_int8.lane_um2", "units.set.bf16_bf16@half+int9_int8.lane_um2",
         "units.set.separate:bf16_bf16+int9_int8.register_bits", "units.mac_energy_rel.bf16_bf16",
-        "units.scale.add_um2", "arith.mac.x"}) {
+        "units.shared_energy_rel.bf16_bf16@half+int9_int8.int9_int8", "units.scale.add_um2",
+        "arith.mac.x"}) {
     EXPECT_TRUE(concerns_pairs(key, pairs)) << key;
   }
   for (const char* key : {"units.set.int4_int8.lane_um2", "units.set.bf16_bf16+int5_int8.lane_um2",
                           "units.set.composed:int4_int8@twice+int9_int8.lane_um2",
+                          "units.shared_energy_rel.bf16_bf16@half+int9_int8.int4_int8",
+                          "units.shared_energy_rel.bf16_bf16+int5_int8.bf16_bf16",
                           "units.mac_energy_rel.int4_int8"}) {
     EXPECT_FALSE(concerns_pairs(key, pairs)) << key;
   }

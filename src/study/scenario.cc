@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/paths.h"
+#include "silicon/check_chip.h"
 #include "silicon/constants.h"
 #include "study/side_json.h"
 

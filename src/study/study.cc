@@ -11,6 +11,7 @@
 #include "base/paths.h"
 #include "report/html.h"
 #include "report/targets.h"
+#include "silicon/check_chip.h"
 #include "silicon/constants.h"
 #include "study/list_progress.h"
 #include "study/point_json.h"

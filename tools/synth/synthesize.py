@@ -10,6 +10,7 @@ the program reads) and the tables of docs/units.md.
 
   tools/synth/synthesize.py                 the whole sweep: about 75 sets, 1 to 2 hours of one core
   tools/synth/synthesize.py --write-only    the files again from what is there
+  tools/synth/synthesize.py --from-csv      units.toml and the tables again from units.csv
   tools/synth/synthesize.py NAME...         these sets alone, printed, nothing written
 Exit codes: 0 done, 1 a run failed, 2 wrong use.
 """
@@ -298,6 +299,7 @@ def main():
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build" / "synth", help="results kept here [build/synth]")
     parser.add_argument("--libraries", default="asap7,ihp", help="cell libraries [asap7,ihp]")
     parser.add_argument("--write-only", action="store_true", help="write the files from results that are there")
+    parser.add_argument("--from-csv", action="store_true", help="write units.toml and docs again from units.csv")
     parser.add_argument("names", nargs="*", help="sets by name (tools/synth/format_sets.py)")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -305,6 +307,11 @@ def main():
         print(f"synthesize: wants yosys and the cell libraries in {options.data}/pdk", file=sys.stderr)
         return 2
     synthesis = Synthesis(options)
+    if options.from_csv:
+        results, common = tables.read_results(ROOT / "data" / "technology" / "units.csv")
+        tables.write_toml(ROOT / "data" / "technology", results, common, synthesis.version)
+        tables.write_docs(ROOT / "docs" / "units.md", results, common)
+        return 0
     results = []
     try:
         for library in options.libraries.split(","):

@@ -7,6 +7,7 @@ import format_sets
 
 RATES = {"half": 0.5, "full": 1.0, "twice": 2.0}
 LOGIC_RANGE = (0.75, 1.3)    # a vendor's library, full adders as cells
+ADDED_RANGE = (0.5, 1.5)     # of what sharing adds
 ENERGY_RANGE = (0.7, 1.5)    # glitches, wires, clock tree
 COLUMNS = ["library", "set", "sharing", "depth", "granule", "align_bits", "array_um2", "flop_um2", "flops",
            "depth_cells", "lane_um2", "register_bits", "multipliers_um2", "alignment_um2", "sum_um2", "rest_um2",
@@ -49,7 +50,43 @@ def part_um2(found, names):
                if module.rpartition("\\")[2] in names)
 
 
+def read_results(path):
+    """What write_files stored: (results, common), each with its row as it stands there."""
+    results, common = [], {}
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            array = {"area_um2": float(row["array_um2"]), "flop_um2": float(row["flop_um2"]), "flops": int(row["flops"]),
+                     "depth_cells": int(row["depth_cells"]), "seconds": float(row["seconds"]), "date": row["date"]}
+            energy = {name: float(value) for name, value in (word.split("=") for word in row["energy_fj_per_mac"].split())}
+            if row["set"].startswith("part:"):
+                name = row["set"].removeprefix("part:") + ("_ihp" if row["library"] == "ihp" else "")
+                common[name] = array | {"area_um2": float(row["array_um2"]), "energies_fj": energy}
+                continue
+            unit = format_sets.parse_unit(row["set"])
+            found = {"unit": unit, "library": row["library"], "array": array, "convert": None, "sum_bits": row["sum_bits"],
+                     "subs": max(1, unit.depth // unit.granule), "row": [row[column] for column in COLUMNS]}
+            rates = {pair.name(): RATES[pair.rate] for pair in unit.pairs}
+            array["energies_fj"] = {name: value * lanes_of(found) * rates[name] for name, value in energy.items()}
+            if row["convert_um2"]:
+                found["convert"] = {"area_um2": float(row["convert_um2"]), "flop_um2": converted_flops(int(row["sum_bits"])) * flop_cell_um2(array)}
+            if row["convert_fj"]:
+                found["convert"]["energies_fj"] = {"granule": float(row["convert_fj"])}
+            results.append(found)
+    return results, common
+
+
+def converted_flops(sum_bits):
+    """Registers of an FP32 value made of a sum of that many bits, sign included: what is not always 0 in its mantissa."""
+    return 9 + min(sum_bits, 23)
+
+
+def flop_cell_um2(array):
+    return array["flop_um2"] / array["flops"]
+
+
 def csv_row(found):
+    if "row" in found:
+        return found["row"]
     unit, array, convert = found["unit"], found["array"], found["convert"]
     multipliers = part_um2(found, ("lane_multiplier", "composed_core"))
     alignment = part_um2(found, ("term_shifter", "largest_shift"))
@@ -211,24 +248,131 @@ def write_sets(toml, sets):
         toml.scaled("lane_um2", lane_um2(found), LOGIC_RANGE, "um2", date=found["array"]["date"])
         bits = register_bits(found)  # counted, so without a range
         toml.constant("register_bits", bits, (bits, bits), "bit", date=found["array"]["date"])
+        depth = found["array"]["depth_cells"]
+        toml.constant("depth_cells", depth, (depth, depth), "cells", "longest path from the operand registers to the sum",
+                      date=found["array"]["date"])
 
 
-def write_energies(toml, sets, common):
-    """Energy of each pair on a unit of its own; pairs with bf16 convert and add every dot."""
+def write_energies(toml, sets):
+    """Energy of each pair on a unit of its own, without conversions."""
     int8 = energies(sets["int8_int8"])["int8_int8"]
     toml.table("mac_energy_rel")
     for key, found in sorted(sets.items()):
-        unit = found["unit"]
-        if len(unit.pairs) != 1 or unit.sharing != "shared":
+        if len(found["unit"].pairs) != 1 or found["unit"].sharing != "shared":
             continue
-        value = energies(found)[key]
-        note = "energy of a multiply-accumulate over that of int8_int8, from toggles"
-        if "bf16" in (unit.pairs[0].weight, unit.pairs[0].activation):
-            value += (found["convert"]["energies_fj"]["granule"] + common["add"]["energies_fj"]["granule"]) / unit.depth
-            note += ", with conversion and FP32 addition of a dot of 16"
         spread = (1, 1) if key == "int8_int8" else ENERGY_RANGE
-        toml.scaled(key, value / int8, spread, "1", note)
+        toml.scaled(key, energies(found)[key] / int8, spread, "1",
+                    "energy of a multiply-accumulate over that of int8_int8, from toggles")
     return int8
+
+
+def shared_energies(results, sets):
+    """{(set as silicon looks it up, pair): energy there over the pair's own} of sets with several pairs; a pair that
+    another holds counts beside the set without it."""
+    found_ratios = {}
+    for found in results:
+        unit = found["unit"]
+        if found["library"] != "asap7" or len(unit.pairs) < 2 or unit != format_sets.Unit(unit.pairs, unit.sharing):
+            continue
+        for pair in unit.pairs:
+            own = f"{pair.weight}_{pair.activation}"
+            if own not in sets or (is_held(unit, pair) is False and set_key(unit) is None):
+                continue
+            ratio = energies(found)[pair.name()] / energies(sets[own])[own]
+            found_ratios[(set_key(distinct(unit)), own)] = ratio
+    return found_ratios
+
+
+def write_shared_energies(toml, results, sets):
+    date = max(found["array"]["date"] for found in results)
+    ratios = sorted(shared_energies(results, sets).items())
+    for (key, pair), ratio in ratios:
+        if f'[shared_energy_rel."{key}"]' not in toml.lines:
+            toml.table(f'shared_energy_rel."{key}"')
+        ratio = max(ratio, 1.0)
+        toml.constant(pair, ratio, (1 + ADDED_RANGE[0] * (ratio - 1), 1 + ADDED_RANGE[1] * (ratio - 1)), "1",
+                      "energy in the unit over that on a unit of its own, from toggles; range: of what is added", date)
+
+
+# What energy in a unit of several pairs grows with, beyond the pair's own lane: (name of the constant, unit, quantity
+# added by the set's lane over the pair's own).
+ENERGY_RULES = {
+    "shared": ("shared_energy_rel_per_um2", "1/um2", 0, "square micrometre of logic that its lane has beyond the pair's own"),
+    "separate": ("separate_energy_rel_per_um2", "1/um2", 0,
+                 "square micrometre of logic that its lane has beyond the pair's own (behind gated operands)"),
+    "composed": ("composed_energy_rel_per_bit", "1/bit", 1, "flip-flop that its lane has beyond the pair's own"),
+}
+
+
+def predicted_bits(sets, unit):
+    key = set_key(unit)
+    if key in sets:
+        return register_bits(sets[key])
+    return max(register_bits(sets[f"{pair.weight}_{pair.activation}"]) * RATES[pair.rate] for pair in unit.pairs)
+
+
+def added(sets, unit, pair, quantity, fractions):
+    """Square micrometres (quantity 0) or bits (1) of the lane beyond the pair's own, not below 0."""
+    own = sets[f"{pair.weight}_{pair.activation}"]
+    whole, alone_there = ((predicted_lane(sets, distinct(unit), fractions), lane_um2(own)) if quantity == 0
+                          else (predicted_bits(sets, distinct(unit)), register_bits(own)))
+    return max(whole - alone_there * RATES[pair.rate], 0.0)
+
+
+def energy_samples(results, sets, sharing):
+    """[(name of the set, unit, pair, energy there, energy alone)], fJ a multiply-accumulate."""
+    samples = []
+    for found in results:
+        unit = found["unit"]
+        if (found["library"] != "asap7" or len(unit.pairs) < 2 or unit.sharing != sharing
+                or unit != format_sets.Unit(unit.pairs, unit.sharing)):
+            continue
+        for pair in unit.pairs:
+            own = f"{pair.weight}_{pair.activation}"
+            samples.append((unit.name(), unit, pair, energies(found)[pair.name()], energies(sets[own])[own]))
+    return samples
+
+
+def fitted_energy(samples, sets, quantity):
+    """fJ a cycle and unit of the quantity: least squares of relative errors."""
+    fractions = {rule: fit(rule_samples(sets, rule)) for rule, fit in FITS.items()}
+    rows = [(added(sets, unit, pair, quantity, fractions) / RATES[pair.rate] / there, (there - alone_there) / there)
+            for _, unit, pair, there, alone_there in samples]
+    return sum(x * y for x, y in rows) / sum(x * x for x, _ in rows)
+
+
+def energy_errors(results, sets, sharing):
+    """[(set, pair, relative error of the rule without any set of the same hardware)]; where that set's area is not
+    known either, the area's own rule stands in."""
+    quantity = ENERGY_RULES[sharing][2]
+    samples = energy_samples(results, sets, sharing)
+    errors = []
+    for name, unit, pair, there, alone_there in samples:
+        same = set_key(distinct(unit))
+        others = [sample for sample in samples if set_key(distinct(sample[1])) != same]
+        several = len(distinct(unit).pairs) > 1
+        known = {key: found for key, found in sets.items() if key != same or not several}
+        slope = fitted_energy(others, sets, quantity)
+        grown = added(known, unit, pair, quantity, fitted_without(sets, same))
+        errors.append((name, pair.name(), (alone_there + slope * grown / RATES[pair.rate]) / there - 1))
+    return errors
+
+
+def write_energy_rule(toml, results, sets, int8_fj):
+    fractions = {rule: fit(rule_samples(sets, rule)) for rule, fit in FITS.items()}
+    for sharing, (key, unit_name, quantity, note) in ENERGY_RULES.items():
+        samples = energy_samples(results, sets, sharing)
+        slope = fitted_energy(samples, sets, quantity)
+        own = [slope]
+        for _, unit, pair, there, alone_there in samples:
+            grown = added(sets, unit, pair, quantity, fractions) / RATES[pair.rate]
+            if there > 1.1 * alone_there:  # less tells nothing about a slope
+                own.append((there - alone_there) / grown)
+        errors = [abs(error) for _, _, error in energy_errors(results, sets, sharing)]
+        toml.constant(key, slope / int8_fj, (min(own) / int8_fj, max(own) / int8_fj), unit_name,
+                      f"energy that a pair in a unit of several takes beyond its own, over int8_int8 and per {note}, a cycle; "
+                      f"{len(samples)} pairs in sets, each set left out once: mean error {100 * statistics.fmean(errors):.1f} %, "
+                      f"largest {100 * max(errors):.1f} %")
 
 
 def write_scale(toml, sets, common, int8_fj):
@@ -242,6 +386,12 @@ def write_scale(toml, sets, common, int8_fj):
     toml.scaled("add_um2", common["add"]["area_um2"], LOGIC_RANGE, "um2", "FP32, subnormals kept")
     toml.constant("register_bits", 160, (64, 224), "bit",
                   "rtl/units/scale_unit.sv: two scales, one of them delayed, two results; low: scales held elsewhere")
+    converts = [found["convert"]["energies_fj"]["granule"] for found in sets.values() if has_bf16(found["unit"])]
+    toml.constant("convert_aligned_energy_rel", statistics.fmean(converts) / int8_fj,
+                  (ENERGY_RANGE[0] * min(converts) / int8_fj, ENERGY_RANGE[1] * max(converts) / int8_fj), "1",
+                  f"an aligned sum to FP32 over the energy of an int8 x int8 multiply-accumulate, {len(converts)} sets, from toggles")
+    toml.scaled("add_energy_rel", common["add"]["energies_fj"]["granule"] / int8_fj, ENERGY_RANGE, "1",
+                "an FP32 addition over the energy of an int8 x int8 multiply-accumulate, from toggles")
     granule = (sets["int8_int8"]["convert"]["energies_fj"]["granule"]
                + 2 * common["multiply"]["energies_fj"]["granule"] + common["add"]["energies_fj"]["granule"])
     toml.scaled("granule_energy_rel", granule / int8_fj, ENERGY_RANGE, "1",
@@ -293,15 +443,21 @@ def write_files(folder, results, common, version):
                     "energy_fj_per_mac": " ".join(f"{key}={value:.2f}" for key, value in found.get("energies_fj", {}).items()),
                     "date": found["date"]}
             writer.writerow(row[column] for column in COLUMNS)
+    write_toml(folder, results, common, version)
+
+
+def write_toml(folder, results, common, version):
     sets = {set_key(found["unit"]): found for found in results if found["library"] == "asap7"}
     sets.pop(None, None)
     toml = Toml(max(found["array"]["date"] for found in results),
                 f"tools/synth/synthesize.py, {version}, ASAP7 RVT TT, dots of 16 lanes")
     toml.lines.append(HEADER)
     write_sets(toml, sets)
-    int8_fj = write_energies(toml, sets, common)
+    int8_fj = write_energies(toml, sets)
+    write_shared_energies(toml, results, sets)
     write_scale(toml, sets, common, int8_fj)
     write_rule(toml, sets)
+    write_energy_rule(toml, results, sets, int8_fj)
     write_decoder(toml, common, int8_fj)
     (folder / "units.toml").write_text("\n".join(toml.lines) + "\n")
 
@@ -377,6 +533,20 @@ def rule_table(sets):
     return lines
 
 
+def energy_rule_table(results, sets):
+    lines = ["| sharing | energy that a pair gains, fJ | pairs in sets | mean error, each set left out once | largest | its pair |",
+             "|---|---|---|---|---|---|"]
+    for sharing, (_, unit_name, quantity, _) in ENERGY_RULES.items():
+        samples = energy_samples(results, sets, sharing)
+        errors = energy_errors(results, sets, sharing)
+        worst = max(errors, key=lambda error: abs(error[2]))
+        mean = statistics.fmean(abs(error) for _, _, error in errors)
+        per = "um2 of logic" if quantity == 0 else "flip-flop"
+        lines.append(f"| {sharing} | {fitted_energy(samples, sets, quantity):.2f} per {per} beyond its own lane | {len(samples)} | "
+                     f"{mean:.1%} | {worst[2]:+.1%} | {worst[1]} in `{worst[0]}` |")
+    return lines
+
+
 def published_table(sets, common):
     int8 = energies(sets["int8_int8"])["int8_int8"]
     bf16 = sets["bf16_bf16"]
@@ -387,11 +557,19 @@ def published_table(sets, common):
     lines = ["| ratio | ours | published | |", "|---|---|---|---|"]
     for own, (name, first, first_source, second, second_source) in zip(ours, PUBLISHED):
         lines.append(f"| {name} | {own:.1f} | {first:.1f}; {second:.1f} | {first_source}; {second_source} |")
+    add = common["add"]["energies_fj"]["granule"]
+    every = (energies(bf16)["bf16_bf16"] + bf16["convert"]["energies_fj"]["granule"] + add) / int8
+    lines.append(f"| the same, conversion and FP32 addition for every product | {every:.1f} | "
+                 f"{PUBLISHED[2][1]:.1f}; {PUBLISHED[2][3]:.1f} | as above |")
     if "fp8_e4m3fn_fp8_e4m3fn" in sets:
         fp8 = sets["fp8_e4m3fn_fp8_e4m3fn"]
         lines.append(f"| fp8 over int8, a lane's area and energy | {lane_um2(fp8) / lane_um2(sets['int8_int8']):.2f}, "
                      f"{energies(fp8)['fp8_e4m3fn_fp8_e4m3fn'] / int8:.2f} | 1.5 to 2.8 | van Baalen et al. 2023 "
                      "(arXiv:2303.17951): FP8 50 to 180 % less efficient in dedicated hardware |")
+        own, convert = energies(fp8)["fp8_e4m3fn_fp8_e4m3fn"], fp8["convert"]["energies_fj"]["granule"]
+        shared = [(own + (convert + add) / products) / int8 for products in (16, 4, 1)]
+        lines.append("| fp8 over int8, energy with a conversion and an FP32 addition for every 16, 4, 1 products | "
+                     f"{shared[0]:.2f}, {shared[1]:.2f}, {shared[2]:.2f} | 1.5 to 2.8 | the same |")
     return lines
 
 
@@ -410,7 +588,8 @@ def write_docs(path, results, common):
     sets = {set_key(found["unit"]): found for found in results if found["library"] == "asap7"}
     sets.pop(None, None)
     tables = {"sets": sets_table(results), "sharing": sharing_table(sets), "held": held_table(results),
-              "rule": rule_table(sets), "published": published_table(sets, common), "parts": common_table(common)}
+              "rule": rule_table(sets), "energy_rule": energy_rule_table(results, sets),
+              "published": published_table(sets, common), "parts": common_table(common)}
     text = path.read_text()
     for name, lines in tables.items():
         start = text.index(f"<!-- table {name} -->") + len(f"<!-- table {name} -->")
