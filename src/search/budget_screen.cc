@@ -47,6 +47,8 @@ std::string_view limit_name(Limit limit) {
       return "none";
     case Limit::kBuffers:
       return "buffers";
+    case Limit::kClock:
+      return "clock";
     case Limit::kDramBandwidth:
       return "dram_bandwidth";
     case Limit::kArea:
@@ -109,6 +111,8 @@ Result<Block> BudgetScreen::block(int64_t index) const {
     return block;
   }
   DOVETAIL_TRY(const silicon::ChipLimits base, costs_.limits(chip));
+  DOVETAIL_TRY(const double reaches_mhz, costs_.reaches_mhz(chip));
+  block.reaches_clock = chip.clock_mhz <= reaches_mhz;
   block.num_chips = static_cast<double>(base.num_chips);
   block.area_mm2 = base.area_mm2;
   block.peak_power_mw = base.peak_power_mw;
@@ -183,6 +187,7 @@ Status BudgetScreen::fit_wires(Block& block, const AxisValues& roomy, chip::Chip
 }
 
 Limit BudgetScreen::judge(const Figures& chip) const {
+  if (!chip.reaches_clock) return Limit::kClock;
   if (chip.dram_gb_per_s > budget_.max_dram_gb_per_s) return Limit::kDramBandwidth;
   if (chip.area_mm2 > max_area_mm2(chip)) return Limit::kArea;
   if (chip.peak_power_mw > budget_.max_peak_power_w * kMilliwattPerWatt) return Limit::kPeakPower;
@@ -205,7 +210,9 @@ Result<Limit> BudgetScreen::classify_exactly(const AxisValues& position) const {
   const chip::Chip chip = chip_of(space_, position);
   if (!chip::check_chip(chip).has_value()) return Limit::kBuffers;
   DOVETAIL_TRY(const silicon::ChipLimits limits, costs_.limits(chip));
+  DOVETAIL_TRY(const double reaches_mhz, costs_.reaches_mhz(chip));
   return judge({.num_chips = static_cast<double>(limits.num_chips),
+                .reaches_clock = chip.clock_mhz <= reaches_mhz,
                 .area_mm2 = limits.area_mm2,
                 .peak_power_mw = limits.peak_power_mw,
                 .die_peak_power_mw = limits.die_peak_power_mw,
@@ -217,6 +224,7 @@ Result<Limit> BudgetScreen::classify(const Block& block, const AxisValues& posit
                                      double power_sum) const {
   const double power = peak_power(block, area, power_sum);
   const Figures chip{.num_chips = block.num_chips,
+                     .reaches_clock = block.reaches_clock,
                      .area_mm2 = area,
                      .peak_power_mw = power,
                      .die_peak_power_mw = power - block.dram_device_mw,
@@ -233,8 +241,10 @@ Result<BudgetScreen::Excess> BudgetScreen::excess(const AxisValues& position) co
     return Excess{std::numeric_limits<double>::infinity(), Limit::kBuffers};
   }
   DOVETAIL_TRY(const silicon::ChipLimits limits, costs_.limits(chip));
+  DOVETAIL_TRY(const double reaches_mhz, costs_.reaches_mhz(chip));
   const double power_w = limits.peak_power_mw / kMilliwattPerWatt;
-  const std::array<Excess, 5> all = {{
+  const std::array<Excess, 6> all = {{
+      {chip.clock_mhz / reaches_mhz, Limit::kClock},
       {limits.dram_gb_per_s / budget_.max_dram_gb_per_s, Limit::kDramBandwidth},
       {limits.area_mm2 / static_cast<double>(limits.num_chips) / budget_.max_area_mm2,
        Limit::kArea},

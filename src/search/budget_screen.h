@@ -25,14 +25,16 @@ namespace dovetail::search {
 enum class Limit : uint8_t {
   kNone,
   kBuffers,
+  kClock,
   kDramBandwidth,
   kArea,
   kPeakPower,
   kPowerDensity,
   kPrice
 };
-inline constexpr int64_t kNumLimits = 7;
-// "buffers" (a buffer too small for the grid), "dram_bandwidth", "area", "peak_power",
+inline constexpr int64_t kNumLimits = 8;
+// "buffers" (a buffer too small for the grid), "clock" (above what a unit reaches),
+// "dram_bandwidth", "area", "peak_power",
 // "power_density", "price".
 [[nodiscard]] std::string_view limit_name(Limit limit);
 
@@ -41,6 +43,7 @@ struct Block {
   AxisValues position{};  // inner axes at 0
   int64_t first_index = 0;
   double num_chips = 1;
+  bool reaches_clock = true;  // of every chip here
   double area_mm2 = 0;  // of the chip with the largest value on every inner axis; all its dies
   double sqrt_area_mm = 0;
   double peak_power_mw = 0;
@@ -96,6 +99,7 @@ class BudgetScreen {
   Status fit_wires(Block& block, const AxisValues& roomy, chip::Chip& chip) const;
   struct Figures {
     double num_chips = 1;
+    bool reaches_clock = true;
     double area_mm2 = 0;
     double peak_power_mw = 0;
     double die_peak_power_mw = 0;  // without the DRAM devices: what W/mm2 is about

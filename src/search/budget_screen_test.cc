@@ -103,6 +103,27 @@ TEST(BudgetScreen, CorrectnessBandwidthIsALimit) {
   EXPECT_LE(rejected, num_chips(space) / 2);
 }
 
+TEST(BudgetScreen, AClockThatAUnitDoesNotReachIsALimit) {
+  const synthetic::Model model = make_model();
+  Space space = synthetic::random_space(3);
+  space.clock_mhz = {600, 3900};
+  const BudgetScreen screen(*model.costs, space, synthetic::edge_budget());
+  int64_t rejected = 0;
+  for (int64_t b = 0; b < screen.num_blocks(); ++b) {
+    const Block block = screen.block(b).value();
+    const chip::Chip chip = chip_of(space, block.position);
+    const double reaches_mhz = model.costs->reaches_mhz(chip).value();
+    EXPECT_GT(reaches_mhz, 600);
+    const auto count = screen.summarise(block).value().count;
+    const int64_t too_quick = count[static_cast<size_t>(Limit::kClock)];
+    EXPECT_EQ(too_quick > 0, chip.clock_mhz > reaches_mhz &&
+                                 count[static_cast<size_t>(Limit::kBuffers)] < screen.block_size());
+    if (too_quick > 0) EXPECT_EQ(count[static_cast<size_t>(Limit::kNone)], 0);
+    rejected += too_quick;
+  }
+  EXPECT_GT(rejected, 0);
+}
+
 TEST(BudgetScreen, ErrorNamesAnUnknownNode) {
   const synthetic::Model model = make_model();
   Space space = synthetic::random_space(1);

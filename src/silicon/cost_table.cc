@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "silicon/cost_model_impl.h"
+#include "silicon/matrix_unit.h"
 #include "silicon/price.h"
 
 namespace dovetail::silicon {
@@ -339,6 +340,10 @@ Status CostModel::fill_table(const chip::Chip& chip, CostTable& table) const {
   mark_illegal(*sets, chip.sram_mib > 0, table);
   impl.count_all_chips(table);
   return {};
+}
+
+Result<double> CostModel::reaches_mhz(const chip::Chip& chip) const {
+  return silicon::reaches_mhz(impl_->constants, chip);
 }
 
 Result<ChipLimits> CostModel::limits(const chip::Chip& chip) const {

@@ -84,6 +84,8 @@ class CostModel {
   // Whether the model can be divided among the chips (recipe::shard_shape).
   [[nodiscard]] bool can_share(const chip::Chip& chip) const;
   [[nodiscard]] Result<ChipLimits> limits(const chip::Chip& chip) const;
+  // The clock that all its units reach; a property of node, depth and pairs alone.
+  [[nodiscard]] Result<double> reaches_mhz(const chip::Chip& chip) const;
   // As given to create: search prices reported points with estimate_cost.
   [[nodiscard]] const model::ModelShape& shape() const;
   [[nodiscard]] const recipe::Workload& workload() const;

@@ -250,4 +250,14 @@ UnitTiming unit_timing(const Constants& c, const NodeConstants& node, double clo
   return timing;
 }
 
+Result<double> reaches_mhz(const Constants& constants, const chip::Chip& chip) {
+  DOVETAIL_TRY(const NodeConstants* node, node_of(constants, chip));
+  double least = std::numeric_limits<double>::infinity();
+  for (const chip::MatrixUnit& unit : chip.units) {
+    DOVETAIL_TRY(const UnitArea area, unit_area(constants, unit));
+    least = std::min(least, 1e3 * unit_timing(constants, *node, chip.clock_mhz, area).reaches_ghz);
+  }
+  return least;
+}
+
 }  // namespace dovetail::silicon

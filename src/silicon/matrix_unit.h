@@ -79,5 +79,7 @@ struct UnitTiming {
 };
 [[nodiscard]] UnitTiming unit_timing(const Constants& constants, const NodeConstants& node,
                                      double clock_mhz, const UnitArea& area);
+// The clock that all units of a chip reach. Errors: kInvalidArgument (unknown node or pair).
+[[nodiscard]] Result<double> reaches_mhz(const Constants& constants, const chip::Chip& chip);
 
 }  // namespace dovetail::silicon
