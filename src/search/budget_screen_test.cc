@@ -118,7 +118,9 @@ TEST(BudgetScreen, AClockThatAUnitDoesNotReachIsALimit) {
     const int64_t too_quick = count[static_cast<size_t>(Limit::kClock)];
     EXPECT_EQ(too_quick > 0, chip.clock_mhz > reaches_mhz &&
                                  count[static_cast<size_t>(Limit::kBuffers)] < screen.block_size());
-    if (too_quick > 0) EXPECT_EQ(count[static_cast<size_t>(Limit::kNone)], 0);
+    if (too_quick > 0) {
+      EXPECT_EQ(count[static_cast<size_t>(Limit::kNone)], 0);
+    }
     rejected += too_quick;
   }
   EXPECT_GT(rejected, 0);
