@@ -53,8 +53,8 @@ double ns_per_byte(const DramAccess& d, const DramPattern& p) {
   const double whole = visit_bytes(d, p.extent_bytes);
   const double alone = visit_ns_per_byte(d, whole, 1 + d.window_bytes / whole, banks);
   if (p.streams <= 1) return of_chip(d, alone);
-  const double turn = std::min(
-      whole, std::max(visit_bytes(d, p.turn_bytes), 2 * d.window_bytes / (p.streams + 1)));
+  const double turn =
+      std::min(whole, std::max(visit_bytes(d, p.turn_bytes), 2 * d.window_bytes / (p.streams + 1)));
   if (turn >= whole) return of_chip(d, alone);  // every turn ends a row anyway
   const double conflict = 1 - std::pow(1 - 1 / banks, p.streams - 1);
   const double ahead = std::clamp(d.window_bytes / turn, 1.0, p.streams);

@@ -1,10 +1,10 @@
 // How fast a DRAM delivers, by access pattern: never its peak rate.
 //
 // One channel (LPDDR x16, DDR5 subchannel, half a GDDR6 device, HBM pseudo-channel) has banks of
-// rows. A controller looks `window_bytes` ahead (memory.dram.window_ns of transfers) and serves what
-// hits an open row first. Between two rows of one bank pass row_open_ns (tRTP + tRP + tRCD) and at
-// least row_cycle_ns (tRC); rows of different banks open activate_ns apart. A visit moves v bytes of
-// one row; n visits at a time (the current one and those in the window) over b banks keep
+// rows. A controller looks `window_bytes` ahead (memory.dram.window_ns of transfers) and serves
+// what hits an open row first. Between two rows of one bank pass row_open_ns (tRTP + tRP + tRCD)
+// and at least row_cycle_ns (tRC); rows of different banks open activate_ns apart. A visit moves v
+// bytes of one row; n visits at a time (the current one and those in the window) over b banks keep
 // b (1 - (1 - 1/b)^n) of them at work:
 //
 //   visit = max(v / rate + exposed(v), activate_ns,

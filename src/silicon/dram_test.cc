@@ -205,12 +205,18 @@ std::vector<Measured> measured() {
   const auto unlucky = [](double streams) {
     return DramPattern{.streams = streams, .turn_bytes = 32, .spread_banks = 1};
   };
-  return {{"lpddr5", 0.55, {}, 0.806},       {"lpddr5", 0.001, {}, 0.929},
-          {"lpddr5", 0.55, {}, 0.802},       {"lpddr5", 0.001, unlucky(2), 0.511},
-          {"lpddr5", 0.001, unlucky(8), 0.244}, {"lpddr5", 0.001, random, 0.445},
-          {"hbm3", 0.08, {}, 0.852},         {"hbm3", 0.001, {}, 0.894},
-          {"hbm3", 0.27, {}, 0.744},         {"hbm3", 0.001, unlucky(2), 0.523},
-          {"hbm3", 0.001, unlucky(8), 0.217},   {"hbm3", 0.001, random, 0.301}};
+  return {{"lpddr5", 0.55, {}, 0.806},
+          {"lpddr5", 0.001, {}, 0.929},
+          {"lpddr5", 0.55, {}, 0.802},
+          {"lpddr5", 0.001, unlucky(2), 0.511},
+          {"lpddr5", 0.001, unlucky(8), 0.244},
+          {"lpddr5", 0.001, random, 0.445},
+          {"hbm3", 0.08, {}, 0.852},
+          {"hbm3", 0.001, {}, 0.894},
+          {"hbm3", 0.27, {}, 0.744},
+          {"hbm3", 0.001, unlucky(2), 0.523},
+          {"hbm3", 0.001, unlucky(8), 0.217},
+          {"hbm3", 0.001, random, 0.301}};
 }
 
 TEST(DramEfficiency, IsNearTheMeasuredPatterns) {
