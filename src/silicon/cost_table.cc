@@ -60,6 +60,10 @@ void fill_fixed(const ChipWork& impl, const LinearWork& work, const UnitMappings
     const auto at = [&](FixedRow row) -> double& { return fixed[row * count + t]; };
     const double first_quantize_ns = of_unit(kFirstQuantizeCycles) * r.vector_ns_per_cycle;
     const double first_bytes = of_unit(kFirstWeightBytes);
+    const double quantized = work.at(kQuantizeBytes, t);  // read at bf16, written
+    const double written =
+        2 * work.m * work.n + (quantized > 0 ? quantized - 2 * work.m * work.k : 0);
+    at(kTurnNs) = written * turn_ns;
     at(kFixedNs) = unit.legal[t] ? impl.constants.op_overhead_ns +
                                        of_unit(kLastConvertCycles) * r.vector_ns_per_cycle
                                  : static_cast<double>(kIllegal);
@@ -67,10 +71,6 @@ void fill_fixed(const ChipWork& impl, const LinearWork& work, const UnitMappings
     at(kResidentNs) = first_quantize_ns + first_bytes * r.sram_ns_per_byte;
     at(kVectorNs) = std::max(work.at(kVectorCycles, t) * r.vector_ns_per_cycle,
                              work.at(kTurned, t) * r.hadamard_ns_per_element);
-    const double quantized = work.at(kQuantizeBytes, t);  // read at bf16, written
-    const double written =
-        2 * work.m * work.n + (quantized > 0 ? quantized - 2 * work.m * work.k : 0);
-    at(kTurnNs) = written * turn_ns;
     at(kFixedPj) = of_unit(kMacUm2) * r.mac_pj_per_um2 + work.at(kGranules, t) * r.granule_pj +
                    work.at(kVectorCycles, t) * r.vector_pj_per_cycle +
                    work.at(kTurnAdds, t) * r.hadamard_pj_per_add +
