@@ -111,6 +111,7 @@ struct Chip {
   int64_t activation_buffer_kib = 64;      // per core, double-buffered
   int64_t accumulator_kib = 16;            // per core
   double sram_mib = 4;                     // shared
+  int64_t kv_page_tokens = 16;             // tokens of one head in a page of the KV cache
   Dram dram;                               // of one chip
   ScaleUp scale_up;
 
@@ -135,6 +136,8 @@ struct Chip {
              {.min = 1, .max = 65536, .help = "per core"});
     v.number("accumulator_kib", s.accumulator_kib, {.min = 1, .max = 65536, .help = "per core"});
     v.number("sram_mib", s.sram_mib, {.min = 0, .max = 4096, .help = "shared SRAM"});
+    v.number("kv_page_tokens", s.kv_page_tokens,
+             {.min = 1, .max = 65536, .help = "tokens of one head in a page of the KV cache"});
     v.group("dram", s.dram, {.required = true, .help = "external memory"});
     v.group("scale_up", s.scale_up, {.help = "chips that run one model together"});
   }

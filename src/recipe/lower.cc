@@ -220,8 +220,43 @@ Result<model::ModelShape> shard_shape(const model::ModelShape& shape, int64_t te
   return shard;
 }
 
+std::vector<WorkloadClass> workload_classes(const Workload& workload) {
+  std::vector<WorkloadClass> classes = {{.workload = workload, .share_frac = 1}};
+  classes[0].workload.mix.clear();
+  for (const RequestClass& other : workload.mix) {
+    WorkloadClass& added = classes.emplace_back(classes[0]);
+    added.workload.prompt_tokens = other.prompt_tokens;
+    added.workload.output_tokens = other.output_tokens;
+    added.share_frac = other.share_frac;
+    classes[0].share_frac -= other.share_frac;
+  }
+  return classes;
+}
+
+Status check_workload(const model::ModelShape& shape, const Workload& workload) {
+  if (std::ssize(workload.mix) > kMaxOtherClasses) {
+    return invalid_argument(fmt::format("workload {}: mix has {} entries, want at most {}",
+                                        workload.name, workload.mix.size(), kMaxOtherClasses));
+  }
+  const std::vector<WorkloadClass> classes = workload_classes(workload);
+  if (!(classes[0].share_frac > 0)) {
+    return invalid_argument(fmt::format(
+        "workload {}: share_frac of mix sums to {:g}, want less than 1: the rest are "
+        "requests of prompt_tokens = {} and output_tokens = {}",
+        workload.name, 1 - classes[0].share_frac, workload.prompt_tokens, workload.output_tokens));
+  }
+  for (const WorkloadClass& one : classes) {
+    DOVETAIL_TRY_STATUS(check_inputs(shape, one.workload));
+  }
+  return {};
+}
+
 Result<ModelOps> lower(const model::ModelShape& whole, const Workload& workload,
                        int64_t tensor_parallel) {
+  if (!workload.mix.empty()) {
+    return invalid_argument(fmt::format(
+        "workload {}: has a mix, want one class of it (workload_classes)", workload.name));
+  }
   DOVETAIL_TRY_STATUS(check_inputs(whole, workload));
   DOVETAIL_TRY(const model::ModelShape shape, shard_shape(whole, tensor_parallel));
   ModelOps ops;

@@ -72,6 +72,20 @@ struct ModelOps {
   PhaseOps decode;
 };
 
+// One class of a workload's mix as a workload of its own, and its share of the requests.
+struct WorkloadClass {
+  Workload workload;  // without a mix
+  double share_frac = 1;
+};
+// The workload's own lengths first; shares sum to 1. One class without a mix.
+[[nodiscard]] std::vector<WorkloadClass> workload_classes(const Workload& workload);
+
+inline constexpr int64_t kMaxOtherClasses = 63;
+
+// Errors: kInvalidArgument (too many classes, shares of the mix that leave nothing for the
+// workload's own lengths), and for each class those of `lower`.
+[[nodiscard]] Status check_workload(const model::ModelShape& shape, const Workload& workload);
+
 // What one of `tensor_parallel` chips holds of a model, the largest share where one does not
 // divide: query heads, KV heads, intermediate features and vocabulary are divided, hidden features
 // are not. KV heads fewer than chips are held by several. Source: Shoeybi et al., "Megatron-LM",
@@ -83,8 +97,8 @@ struct ModelOps {
 
 // Quantising activations and cached vectors is no op of this list: it belongs to the treatment of
 // the linear (of `kv`) that reads them, and `silicon` prices it there.
-// Errors: kInvalidArgument (a dimension below 1, prompt + output beyond max_positions, a product
-// that does not fit 2^53); those of shard_shape.
+// Errors: kInvalidArgument (a mix: its classes are lowered one by one; a dimension below 1, prompt
+// + output beyond max_positions, a product that does not fit 2^53); those of shard_shape.
 //
 // tensor_parallel > 1: the ops of one chip, which are those of its shard_shape, and the
 // collectives. attn_o and mlp_down leave partial sums of all hidden features, which a ring adds at
@@ -93,8 +107,8 @@ struct ModelOps {
 [[nodiscard]] Result<ModelOps> lower(const model::ModelShape& shape, const Workload& workload,
                                      int64_t tensor_parallel = 1);
 
-// Multiply-accumulates of a whole request batch: linears, scores and values. An independent count
-// for tests and bounds.
+// Multiply-accumulates of a whole request batch of the workload's own lengths: linears, scores and
+// values. An independent count for tests and bounds.
 [[nodiscard]] double total_macs(const model::ModelShape& shape, const Workload& workload);
 
 }  // namespace dovetail::recipe

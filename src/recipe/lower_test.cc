@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/random.h"
 
@@ -186,6 +187,52 @@ TEST(Lower, RejectsWhatCannotRun) {
   EXPECT_FALSE(lower(shape, {.name = "w"}).has_value());
   shape.num_kv_heads = 0;
   EXPECT_FALSE(lower(shape, {.name = "w"}).has_value());
+}
+
+TEST(Workload, AMixIsReadAndLoweredClassByClass) {
+  const char* text =
+      "name = 'cloud'\nprompt_tokens = 100\noutput_tokens = 10\nbatch = 4\n"
+      "[[mix]]\nprompt_tokens = 1000\noutput_tokens = 20\nshare_frac = 0.25\n"
+      "[[mix]]\nprompt_tokens = 5\noutput_tokens = 500\nshare_frac = 0.5\n";
+  const auto workload = read_config_text<Workload>(text, "w.toml");
+  ASSERT_TRUE(workload.has_value()) << workload.error().message;
+  const auto classes = workload_classes(*workload);
+  ASSERT_EQ(classes.size(), 3U);
+  const std::vector<std::array<double, 3>> want = {
+      {100, 10, 0.25}, {1000, 20, 0.25}, {5, 500, 0.5}};
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(classes[i].workload.prompt_tokens, want[i][0]);
+    EXPECT_EQ(classes[i].workload.output_tokens, want[i][1]);
+    EXPECT_DOUBLE_EQ(classes[i].share_frac, want[i][2]);
+    EXPECT_EQ(classes[i].workload.batch, 4);
+    EXPECT_TRUE(lower(llama3_8b(), classes[i].workload).has_value());
+  }
+  EXPECT_TRUE(check_workload(llama3_8b(), *workload).has_value());
+  EXPECT_EQ(lower(llama3_8b(), *workload).error().message,
+            "workload cloud: has a mix, want one class of it (workload_classes)");
+}
+
+TEST(WorkloadError, NamesWhatIsWrongWithAMix) {
+  const auto message = [](const std::string& tail) {
+    const auto workload = read_config_text<Workload>(
+        "name = 'w'\nprompt_tokens = 100\noutput_tokens = 10\n[[mix]]\n" + tail, "w.toml");
+    if (!workload.has_value()) return workload.error().message;
+    const Status checked = check_workload(llama3_8b(), *workload);
+    return checked.has_value() ? std::string() : checked.error().message;
+  };
+  const std::string lengths = "prompt_tokens = 7\noutput_tokens = 1\n";
+  EXPECT_EQ(message(lengths + "share_frac = 0.5"), "");
+  EXPECT_NE(message(lengths).find("mix[0].share_frac"), std::string::npos) << message(lengths);
+  EXPECT_NE(message(lengths + "share_frac = 1").find("mix[0].share_frac"), std::string::npos);
+  EXPECT_NE(message(lengths + "share = 0.5").find("mix[0].share"), std::string::npos);
+  EXPECT_EQ(
+      message(lengths + "share_frac = 0.5\n[[mix]]\n" + lengths + "share_frac = 0.75"),
+      "workload w: share_frac of mix sums to 1.25, want less than 1: the rest are requests of "
+      "prompt_tokens = 100 and output_tokens = 10");
+  // A class that the model cannot read is found, wherever it stands.
+  EXPECT_NE(message("prompt_tokens = 100000\noutput_tokens = 1\nshare_frac = 0.5")
+                .find("prompt_tokens + output_tokens = 100001"),
+            std::string::npos);
 }
 
 }  // namespace

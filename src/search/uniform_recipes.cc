@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "recipe/lower.h"
+
 namespace dovetail::search {
 namespace {
 
@@ -51,7 +53,11 @@ double stored_bytes(const Product& product, int64_t site, int64_t treatment) {
   if (kind == recipe::SiteKind::kKv) {
     const int64_t bits =
         recipe::stored_bits_per_cached_token(product.losses.menu.kv[t], shape.head_dim);
-    const int64_t tokens = workload.batch * (workload.prompt_tokens + workload.output_tokens);
+    int64_t tokens = 0;  // of the longest class
+    for (const recipe::WorkloadClass& one : recipe::workload_classes(workload)) {
+      tokens = std::max(tokens,
+                        workload.batch * (one.workload.prompt_tokens + one.workload.output_tokens));
+    }
     return static_cast<double>(bits) / 8 * static_cast<double>(shape.num_kv_heads * tokens);
   }
   const recipe::LinearShape linear = recipe::linear_shape(shape, kind);

@@ -75,9 +75,16 @@ void resolve_dram(Resolver& r, Constants& c) {
     r.read(p + "phy_mm2", dram.phy_mm2);
     r.read(p + "controller_mm2", dram.controller_mm2);
     r.read(p + "price_usd_per_gib", dram.price_usd_per_gib);
-    r.read(p + "efficiency_stream_frac", dram.efficiency_stream_frac);
-    r.read(p + "efficiency_mixed_frac", dram.efficiency_mixed_frac);
     r.read(p + "burst_bytes", dram.burst_bytes);
+    r.read(p + "banked_channels", dram.banked_channels);
+    r.read(p + "row_bytes", dram.row_bytes);
+    r.read(p + "banks", dram.banks);
+    r.read(p + "row_cycle_ns", dram.row_cycle_ns);
+    r.read(p + "row_open_ns", dram.row_open_ns);
+    r.read(p + "activate_ns", dram.activate_ns);
+    r.read(p + "row_open_exposed_frac", dram.row_open_exposed_frac);
+    r.read(p + "turnaround_ns", dram.turnaround_ns);
+    r.read(p + "refresh_frac", dram.refresh_frac);
     r.read(p + "integration_usd_per_channel", dram.integration_usd_per_channel);
     r.read(p + "background_mw_per_channel", dram.background_mw_per_channel);
   }
@@ -184,6 +191,9 @@ void resolve_memory(Resolver& r, Constants& c) {
   r.read("memory.sram.macro_periphery_um2", c.sram_macro_periphery_um2);
   r.read("memory.sram.port_bytes", c.sram_port_bytes);
   r.read("memory.sram.buffer_area_overhead_rel", c.buffer_area_overhead_rel);
+  r.read("memory.dram.window_ns", c.dram_window_ns);
+  r.read("memory.dram.interleave_bytes", c.dram_interleave_bytes);
+  r.read("memory.dram.block_bytes", c.dram_block_bytes);
   r.read("memory.noc.energy_pj_per_byte_mm", c.noc_energy_pj_per_byte_mm);
   r.read("memory.noc.area_mm2_per_core", c.noc_area_mm2_per_core);
 }

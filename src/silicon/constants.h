@@ -35,9 +35,16 @@ struct DramConstants {
   double phy_mm2 = 0;
   double controller_mm2 = 0;  // at n7
   double price_usd_per_gib = 0;
-  double efficiency_stream_frac = 0;
-  double efficiency_mixed_frac = 0;
   double burst_bytes = 0;
+  double banked_channels = 0;  // parts of it that have banks of their own
+  double row_bytes = 0;        // of one of them, as the rest: silicon/dram.h
+  double banks = 0;
+  double row_cycle_ns = 0;           // tRC
+  double row_open_ns = 0;            // tRTP + tRP + tRCD
+  double activate_ns = 0;            // max(tRRD, tFAW / 4)
+  double row_open_exposed_frac = 0;  // of row_open_ns, per row that a long stream opens
+  double turnaround_ns = 0;          // read to write and back, beyond the transfers
+  double refresh_frac = 0;           // tRFC / tREFI
   double integration_usd_per_channel = 0;
   double background_mw_per_channel = 0;
 };
@@ -110,6 +117,9 @@ struct Constants {
   double sram_macro_periphery_um2 = 0;
   double sram_port_bytes = 0;
   double buffer_area_overhead_rel = 0;
+  double dram_window_ns = 0;
+  double dram_interleave_bytes = 0;
+  double dram_block_bytes = 0;  // that a DMA queue moves before another has its turn
   double noc_energy_pj_per_byte_mm = 0;
   double noc_area_mm2_per_core = 0;
 

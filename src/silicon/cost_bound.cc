@@ -42,8 +42,7 @@ Result<ChipRates> bound_rates(const Constants& c, const chip::Chip& chip) {
   DOVETAIL_TRY(ChipRates r, chip_rates(c, chip, none));
   r.noc_pj_per_byte = 0;
   r.leakage_mw = r.sram_leakage_mw;
-  const double best = std::min(r.dram_stream_ns_per_byte, r.dram_mixed_ns_per_byte);
-  r.dram_stream_ns_per_byte = r.dram_mixed_ns_per_byte = best;
+  r.dram_stream_ns_per_byte = best_ns_per_byte(r.dram);
   return r;
 }
 
@@ -141,7 +140,12 @@ Status bound_attention(const ChipWork& impl, const chip::Chip& chip, const ChipR
 }  // namespace
 
 Status CostModel::fill_bound(const chip::Chip& chip, CostTable& table) const {
-  const ChipWork* shared = impl_->work_of(chip, table);
+  DOVETAIL_TRY_STATUS(impl_->fill_own_bound(chip, table));
+  return impl_->add_others(chip, &CostModel::fill_bound, table);
+}
+
+Status CostModel::Impl::fill_own_bound(const chip::Chip& chip, CostTable& table) const {
+  const ChipWork* shared = work_of(chip, table);
   if (shared == nullptr) return {};
   const ChipWork& impl = *shared;
   DOVETAIL_TRY(const DramConstants* dram, dram_of(impl.constants, chip));

@@ -91,6 +91,53 @@ const ChipWork* CostModel::Impl::work_of(const chip::Chip& chip, CostTable& tabl
   return nullptr;
 }
 
+namespace {
+
+// What cannot run stays exactly kIllegal. A bound is rounded down, so that it stays below the table
+// whose floats were rounded too.
+void mean_of(double own_share, const std::vector<float>& other, double share, double rounding,
+             std::vector<float>& own) {
+  for (size_t t = 0; t < own.size(); ++t) {
+    if (own[t] == kIllegal || other[t] == kIllegal) {
+      own[t] = kIllegal;
+    } else {
+      own[t] = static_cast<float>(
+          (own_share * static_cast<double>(own[t]) + share * static_cast<double>(other[t])) *
+          rounding);
+    }
+  }
+}
+
+}  // namespace
+
+Status CostModel::Impl::add_others(const chip::Chip& chip, Fill fill, CostTable& table) const {
+  const double rounding = fill == &CostModel::fill_bound ? 1 - 2e-7 : 1;
+  CostTable other;
+  double own_share = own_share_frac;  // of what the table holds already
+  for (const OtherClass& one : others) {
+    DOVETAIL_TRY_STATUS((one.model.*fill)(chip, other));
+    const double share = one.share_frac;
+    for (size_t kind = 0; kind < table.sites.size(); ++kind) {
+      SiteCosts& to = table.sites[kind];
+      const SiteCosts& from = other.sites[kind];
+      for (std::vector<float> SiteCosts::* costs :
+           {&SiteCosts::latency_ns, &SiteCosts::energy_pj, &SiteCosts::resident_latency_ns,
+            &SiteCosts::resident_energy_pj}) {
+        mean_of(own_share, from.*costs, share, rounding, to.*costs);
+      }
+      for (size_t t = 0; t < to.bytes.size(); ++t) {
+        to.bytes[t] = std::max(to.bytes[t], from.bytes[t]);
+      }
+    }
+    table.fixed_latency_ns = own_share * table.fixed_latency_ns + share * other.fixed_latency_ns;
+    table.fixed_energy_pj = own_share * table.fixed_energy_pj + share * other.fixed_energy_pj;
+    table.fixed_dram_bytes = std::max(table.fixed_dram_bytes, other.fixed_dram_bytes);
+    table.sram_bytes = std::min(table.sram_bytes, other.sram_bytes);
+    own_share = 1;
+  }
+  return {};
+}
+
 void ChipWork::count_all_chips(CostTable& table) const {
   if (chips == 1) return;
   for (SiteCosts& site : table.sites) {
@@ -111,9 +158,11 @@ void ChipWork::add_vectors(const ChipRates& r, double working_bytes, CostTable& 
     const bool spilled = work.bytes > working_bytes;
     const double dram = spilled ? work.bytes : (work.embedding ? work.bytes / 2 : 0);
     const double sram = work.bytes - dram;
-    const double latency = constants.vector_op_overhead_ns +
-                           std::max({dram * r.dram_mixed_ns_per_byte, sram * r.sram_ns_per_byte,
-                                     work.cycles * r.vector_ns_per_cycle});
+    const double turn_ns = spilled ? work.bytes / 2 * r.dram_turn_ns_per_byte : 0;
+    const double latency =
+        constants.vector_op_overhead_ns +
+        std::max({dram * r.dram_copy_ns_per_byte + turn_ns, sram * r.sram_ns_per_byte,
+                  work.cycles * r.vector_ns_per_cycle});
     const double energy = work.cycles * r.vector_pj_per_cycle + work.bytes * r.noc_pj_per_byte +
                           dram * r.dram_pj_per_byte + sram * r.sram_pj_per_byte +
                           latency * r.leakage_mw;
@@ -125,7 +174,8 @@ void ChipWork::add_vectors(const ChipRates& r, double working_bytes, CostTable& 
 void ChipWork::add_collectives(const ChipRates& r, double working_bytes, CostTable& table) const {
   for (const CollectiveWork& work : collectives) {
     const bool spilled = work.memory_bytes > working_bytes;
-    const double memory_ns = spilled ? r.dram_mixed_ns_per_byte : r.sram_ns_per_byte;
+    const double memory_ns =
+        spilled ? r.dram_copy_ns_per_byte + r.dram_turn_ns_per_byte / 2 : r.sram_ns_per_byte;
     const double memory_pj = spilled ? r.dram_pj_per_byte : r.sram_pj_per_byte;
     const double latency =
         constants.vector_op_overhead_ns +
@@ -267,12 +317,20 @@ Result<CostModel> CostModel::create(const model::ModelShape& shape,
   impl->menu = menu;
   impl->technology = technology;
   DOVETAIL_TRY(impl->constants, resolve_constants(technology));
+  DOVETAIL_TRY_STATUS(recipe::check_workload(shape, workload));
+  const std::vector<recipe::WorkloadClass> classes = recipe::workload_classes(workload);
+  const recipe::Workload& own = classes[0].workload;
+  impl->own_share_frac = classes[0].share_frac;
+  for (size_t i = 1; i < classes.size(); ++i) {
+    DOVETAIL_TRY(CostModel other, create(shape, classes[i].workload, menu, technology));
+    impl->others.push_back({.share_frac = classes[i].share_frac, .model = std::move(other)});
+  }
   for (int64_t chips = 1; chips <= chip::kMaxTensorParallel; ++chips) {
     const auto shard = recipe::shard_shape(shape, chips);
     if (!shard.has_value()) continue;
     ChipWork& work = impl->works.try_emplace(chips, impl->constants, impl->menu).first->second;
-    DOVETAIL_TRY(work.ops, recipe::lower(shape, workload, chips));
-    prepare(*shard, workload, chips, work);
+    DOVETAIL_TRY(work.ops, recipe::lower(shape, own, chips));
+    prepare(*shard, own, chips, work);
   }
   return CostModel(std::move(impl));
 }

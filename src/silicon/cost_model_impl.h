@@ -77,6 +77,19 @@ struct CostModel::Impl {
   Constants constants;
   std::map<int64_t, ChipWork> works;  // by tensor_parallel: every number of chips that can share
 
+  // The works above are of the workload's own lengths, these of the other classes of its mix.
+  struct OtherClass {
+    double share_frac = 0;
+    CostModel model;
+  };
+  std::vector<OtherClass> others;
+  double own_share_frac = 1;
+
+  [[nodiscard]] Status fill_own_table(const chip::Chip& chip, CostTable& table) const;
+  [[nodiscard]] Status fill_own_bound(const chip::Chip& chip, CostTable& table) const;
+  // From the table of the own lengths to the mean over the mix. `fill`: fill_table or fill_bound.
+  using Fill = Status (CostModel::*)(const chip::Chip&, CostTable&) const;
+  [[nodiscard]] Status add_others(const chip::Chip& chip, Fill fill, CostTable& table) const;
   // Null if the model cannot be shared so; `table` then forbids everything.
   [[nodiscard]] const ChipWork* work_of(const chip::Chip& chip, CostTable& table) const;
 };

@@ -46,13 +46,16 @@ enum FixedRow : uint8_t {
   kStreamedNs,  // before the first sum: first weights from DRAM, first rows quantised
   kResidentNs,  // the same from shared SRAM
   kVectorNs,
+  kTurnNs,  // of the DRAM bus, for what is written
   kFixedPj,
   kBlockPj,  // per block of tokens
   kNumFixedRows,
 };
 
 void fill_fixed(const ChipWork& impl, const LinearWork& work, const UnitMappings& unit,
-                const ChipRates& r, double dram_ns, std::vector<double>& fixed) {
+                const ChipRates& r, bool spilled, std::vector<double>& fixed) {
+  const double dram_ns = spilled ? r.dram_spill_ns_per_byte : r.dram_stream_ns_per_byte;
+  const double turn_ns = spilled ? r.dram_turn_ns_per_byte : 0;
   const size_t count = work.treatments;
   fixed.resize(kNumFixedRows * count);
   const double* rows = unit.rows.data();
@@ -61,6 +64,10 @@ void fill_fixed(const ChipWork& impl, const LinearWork& work, const UnitMappings
     const auto at = [&](FixedRow row) -> double& { return fixed[row * count + t]; };
     const double first_quantize_ns = of_unit(kFirstQuantizeCycles) * r.vector_ns_per_cycle;
     const double first_bytes = of_unit(kFirstWeightBytes);
+    const double quantized = work.at(kQuantizeBytes, t);  // read at bf16, written
+    const double written =
+        2 * work.m * work.n + (quantized > 0 ? quantized - 2 * work.m * work.k : 0);
+    at(kTurnNs) = written * turn_ns;
     at(kFixedNs) =
         impl.constants.op_overhead_ns + of_unit(kLastConvertCycles) * r.vector_ns_per_cycle;
     at(kStreamedNs) = first_quantize_ns + first_bytes * dram_ns;
@@ -82,6 +89,7 @@ struct LinearRun {
   double fixed_pj = 0, block_pj = 0;
   double values_per_row = 0;  // of weights, for the decoder
   double dram_ns = 0;
+  double turn_ns = 0;  // of the DRAM bus, for what is written
 };
 
 void price_list(const MappingList& list, const LinearRun& run, const ChipRates& r,
@@ -100,7 +108,7 @@ void price_list(const MappingList& list, const LinearRun& run, const ChipRates& 
                                         vector_ns) +
                           run.start_ns;
     const Lanes latency =
-        run.fixed_ns + larger<Lanes>(larger<Lanes>(group.dram_bytes * run.dram_ns,
+        run.fixed_ns + larger<Lanes>(larger<Lanes>(group.dram_bytes * run.dram_ns + run.turn_ns,
                                                    group.sram_bytes * r.sram_ns_per_byte),
                                      work_ns);
     const Lanes energy = run.fixed_pj + group.m_blocks * run.block_pj + group.dram_bytes * dram_pj +
@@ -123,21 +131,21 @@ void price_linears(const ChipWork& impl, const MappingSets& sets, const ChipRate
     const LinearWork& work = impl.linears[i];
     const LinearMappings& mappings = sets.linears[i];
     const bool spilled = 2 * work.m * (work.k + work.n) > working;
-    const double dram_ns = spilled ? r.dram_mixed_ns_per_byte : r.dram_stream_ns_per_byte;
+    const double dram_ns = spilled ? r.dram_spill_ns_per_byte : r.dram_stream_ns_per_byte;
     best.assign(kNumCostRows * count, kIllegal);
     const auto price = [&](const std::vector<MappingList>& lists, FixedRow start, CostRow latency,
                            CostRow energy) {
       for (size_t t = 0; t < lists.size(); ++t) {
         if (lists[t].count == 0) continue;
         const auto at = [&](FixedRow row) { return fixed[row * count + t]; };
-        price_list(
-            lists[t],
-            {at(kFixedNs), at(start), at(kVectorNs), at(kFixedPj), at(kBlockPj), work.k, dram_ns},
-            r, best[latency * count + t], best[energy * count + t]);
+        price_list(lists[t],
+                   {at(kFixedNs), at(start), at(kVectorNs), at(kFixedPj), at(kBlockPj), work.k,
+                    dram_ns, at(kTurnNs)},
+                   r, best[latency * count + t], best[energy * count + t]);
       }
     };
     for (const UnitMappings& unit : mappings.units) {
-      fill_fixed(impl, work, unit, r, dram_ns, fixed);
+      fill_fixed(impl, work, unit, r, spilled, fixed);
       price(unit.streamed, kStreamedNs, kLatency, kEnergy);
       price(unit.resident, kResidentNs, kResidentLatency, kResidentEnergy);
     }
@@ -167,6 +175,7 @@ struct AttentionRun {
   double work_ns = 0;
   double common_pj = 0;  // without memories and leakage
   double dram_ns_per_byte = 0;
+  bool writes_cache = false;
 };
 
 void price_attention_run(const AttentionRun& run, const ChipRates& r, double overhead_ns,
@@ -178,8 +187,12 @@ void price_attention_run(const AttentionRun& run, const ChipRates& r, double ove
   const double sram_bytes = (resident ? run.cache_bytes : 0) +
                             (reread_on_chip ? run.reread_bytes : 0) +
                             (run.query_spilled ? 0 : run.query_bytes);
-  const double latency = overhead_ns + std::max({dram_bytes * run.dram_ns_per_byte,
-                                                 sram_bytes * r.sram_ns_per_byte, run.work_ns});
+  const double written_bytes = (run.writes_cache && !resident ? run.cache_bytes : 0) +
+                               (run.query_spilled ? run.query_bytes / 2 : 0);
+  const double dram_ns =
+      dram_bytes * run.dram_ns_per_byte + written_bytes * r.dram_turn_ns_per_byte;
+  const double latency =
+      overhead_ns + std::max({dram_ns, sram_bytes * r.sram_ns_per_byte, run.work_ns});
   const double energy = run.common_pj + dram_bytes * r.dram_pj_per_byte +
                         sram_bytes * r.sram_pj_per_byte + latency * r.leakage_mw;
   keep_better(latency, energy, best_latency, best_energy);
@@ -189,11 +202,24 @@ class AttentionPricer {
  public:
   AttentionPricer(const ChipWork& impl, const ChipRates& rates, const chip::Chip& chip,
                   double burst_bytes, double working)
-      : impl_(impl), r_(rates), burst_(burst_bytes), working_(working) {
+      : impl_(impl),
+        r_(rates),
+        working_(working),
+        page_tokens_(static_cast<double>(chip.kv_page_tokens)) {
     const auto cores = static_cast<double>(chip.cores);
     rounds_ = impl.copies >= cores ? std::ceil(impl.copies / cores) : 1;
     parts_ = impl.copies >= cores ? 1 : std::floor(cores / impl.copies);
     query_token_bytes_ = 4 * impl.batch * impl.kv_heads * impl.group * impl.head_dim;
+    for (const ChipWork::KvWork& kv : impl.kv) {
+      const double bytes = std::ceil(page_tokens_ * kv.token_bytes / burst_bytes) * burst_bytes;
+      page_bytes_.push_back(bytes);
+      page_ns_per_byte_.push_back(ns_per_byte(
+          rates.dram,
+          {.streams = std::min(impl.copies, cores), .turn_bytes = bytes, .extent_bytes = bytes}));
+    }
+    for (const ContextNode& node : impl.nodes) {
+      node_pages_.push_back(mean_pages(node, chip.kv_page_tokens));
+    }
   }
 
   AttentionRun prefill(size_t t, const AttentionMapping& map) const {
@@ -202,8 +228,9 @@ class AttentionPricer {
     const ChipWork::KvWork& kv = impl_.kv[t];
     const double turned = impl_.prompt * kv.turned_per_token;
     AttentionRun run;
-    run.cache_bytes = impl_.copies * impl_.prompt * kv.token_bytes;
-    run.reread_bytes = impl_.copies * map.prefill_read_tokens * kv.token_bytes;
+    run.cache_bytes = impl_.copies * std::ceil(impl_.prompt / page_tokens_) * page_bytes_[t];
+    run.writes_cache = true;
+    run.reread_bytes = impl_.copies * map.prefill_read_tokens * page_bytes_[t] / page_tokens_;
     run.reread_on_chip = run.cache_bytes <= working_;
     run.query_bytes = query_token_bytes_ * impl_.prompt;
     run.query_spilled = run.query_bytes > working_;
@@ -218,7 +245,7 @@ class AttentionPricer {
                     values * impl_.copies * r_.decode_pj_per_value +
                     (run.cache_bytes + run.reread_bytes + run.query_bytes) * r_.noc_pj_per_byte +
                     run.reread_bytes * r_.weight_buffer_pj_per_byte;
-    run.dram_ns_per_byte = r_.dram_mixed_ns_per_byte;
+    run.dram_ns_per_byte = page_ns_per_byte_[t];
     return run;
   }
 
@@ -226,7 +253,7 @@ class AttentionPricer {
     const double tokens = impl_.nodes[node].tokens;
     const ChipWork::KvWork& kv = impl_.kv[t];
     AttentionRun run;
-    run.cache_bytes = impl_.copies * (tokens * kv.token_bytes + 2 * burst_);
+    run.cache_bytes = impl_.copies * node_pages_[node] * page_bytes_[t];
     run.query_bytes = query_token_bytes_;
     double vector_cycles = kv.decode_vector_cycles + tokens * kv.vector_cycles_per_context;
     if (parts_ > 1) {
@@ -244,7 +271,7 @@ class AttentionPricer {
                     values * impl_.copies * r_.decode_pj_per_value +
                     (run.cache_bytes + run.query_bytes) * r_.noc_pj_per_byte +
                     run.cache_bytes * r_.weight_buffer_pj_per_byte;
-    run.dram_ns_per_byte = r_.dram_stream_ns_per_byte;
+    run.dram_ns_per_byte = page_ns_per_byte_[t];
     return run;
   }
 
@@ -271,15 +298,18 @@ class AttentionPricer {
         (resident ? site.resident_latency_ns : site.latency_ns)[t] = static_cast<float>(latency);
         (resident ? site.resident_energy_pj : site.energy_pj)[t] = static_cast<float>(energy);
       }
-      site.bytes[t] = static_cast<float>(impl_.kv[t].max_tokens_bytes);
+      const double last_pages = std::ceil((impl_.prompt + impl_.steps) / page_tokens_);
+      site.bytes[t] = static_cast<float>(impl_.copies * last_pages * page_bytes_[t]);
     }
   }
 
  private:
   const ChipWork& impl_;
   const ChipRates& r_;
-  double burst_;
   double working_;
+  double page_tokens_;
+  std::vector<double> page_bytes_, page_ns_per_byte_;  // per treatment
+  std::vector<double> node_pages_;                     // of one problem
   double rounds_ = 1;
   double parts_ = 1;
   double query_token_bytes_ = 0;
@@ -323,7 +353,12 @@ Result<const MappingSets*> cached_sets(const ChipWork& impl, const chip::Chip& c
 }  // namespace
 
 Status CostModel::fill_table(const chip::Chip& chip, CostTable& table) const {
-  const ChipWork* shared = impl_->work_of(chip, table);
+  DOVETAIL_TRY_STATUS(impl_->fill_own_table(chip, table));
+  return impl_->add_others(chip, &CostModel::fill_table, table);
+}
+
+Status CostModel::Impl::fill_own_table(const chip::Chip& chip, CostTable& table) const {
+  const ChipWork* shared = work_of(chip, table);
   if (shared == nullptr) return {};
   const ChipWork& impl = *shared;
   DOVETAIL_TRY(const DramConstants* dram, dram_of(impl.constants, chip));

@@ -271,5 +271,19 @@ TEST(DecodeNodes, CoverAllStepsAndKeepTheMean) {
   EXPECT_TRUE(decode_nodes(513, 0, kMaxContextNodes).empty());
 }
 
+TEST(DecodeNodes, CountPagesStepByStep) {
+  for (const int64_t page : {1, 3, 16, 4096}) {
+    for (const int64_t steps : {1, 2, 7, 200}) {
+      double pages = 0;
+      for (const ContextNode& node : decode_nodes(31, steps, kMaxContextNodes)) {
+        pages += node.steps * mean_pages(node, page);
+      }
+      int64_t exact = 0;
+      for (int64_t t = 31; t < 31 + steps; ++t) exact += (t + page - 1) / page;
+      EXPECT_NEAR(pages, static_cast<double>(exact), 1e-9) << page << " " << steps;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace dovetail::silicon

@@ -31,4 +31,19 @@ inline constexpr int64_t kMaxContextNodes = 8;
   return nodes;
 }
 
+// Pages of `page_tokens` that hold the context, mean over the steps that the node stands for: their
+// contexts are `steps` whole numbers in a row around `tokens`.
+[[nodiscard]] inline double mean_pages(const ContextNode& node, int64_t page_tokens) {
+  // Sum of ceil(t / page) over t = 1..last.
+  const auto sum_to = [page_tokens](int64_t last) {
+    const int64_t whole = last / page_tokens;
+    const int64_t rest = last % page_tokens;
+    return static_cast<double>(page_tokens) * static_cast<double>(whole * (whole + 1)) / 2 +
+           static_cast<double>(rest * (whole + 1));
+  };
+  const auto steps = static_cast<int64_t>(node.steps);
+  const auto first = static_cast<int64_t>(node.tokens - (node.steps - 1) / 2);
+  return (sum_to(first + steps - 1) - sum_to(first - 1)) / node.steps;
+}
+
 }  // namespace dovetail::silicon

@@ -1,7 +1,10 @@
 #include "silicon/estimate.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -141,10 +144,10 @@ class Estimator {
       const double share = resident ? frac : 1 - frac;
       if (share <= 0) continue;
       for (const ContextNode& node : decode ? nodes_ : once) {
-        const auto cost =
-            decode ? estimate_decode_attention(x_, attention_, node.tokens, treatment, resident)
-                   : estimate_prefill_attention(x_, attention_, ops_.prefill_context, treatment,
-                                                resident);
+        const auto cost = decode
+                              ? estimate_decode_attention(x_, attention_, node, treatment, resident)
+                              : estimate_prefill_attention(x_, attention_, ops_.prefill_context,
+                                                           treatment, resident);
         if (!cost.has_value()) return not_executable(site, treatment);
         add_scaled(sum, *cost, node.steps * share);
       }
@@ -171,10 +174,10 @@ void count_bytes(const OpContext& x, const model::ModelShape& shape,
     const recipe::Site site = recipe::site_at(shape, i);
     double bytes = 0;
     if (site.kind == SiteKind::kKv) {
-      const auto token_bits = static_cast<double>(recipe::stored_bits_per_cached_token(
-          recipe.layers[static_cast<size_t>(site.layer)].kv, shape.head_dim));
-      bytes = chips * static_cast<double>(workload.batch * shape.num_kv_heads) * tokens *
-              token_bits / 8;
+      const double pages = std::ceil(tokens / static_cast<double>(x.chip.kv_page_tokens));
+      bytes = chips * static_cast<double>(workload.batch * shape.num_kv_heads) * pages *
+              kv_page_bytes(x, {.head_dim = static_cast<double>(shape.head_dim)},
+                            recipe.layers[static_cast<size_t>(site.layer)].kv);
       report.kv_bytes += bytes;
     } else {
       const recipe::LinearTreatment& treatment =
@@ -192,6 +195,22 @@ void count_bytes(const OpContext& x, const model::ModelShape& shape,
   }
 }
 
+// Of requests of the workload: generated tokens of a batch, decode steps. Means over its classes.
+struct RequestMean {
+  double tokens = 0;
+  double steps = 0;
+};
+
+RequestMean request_mean(const recipe::Workload& workload) {
+  RequestMean mean;
+  for (const recipe::WorkloadClass& one : recipe::workload_classes(workload)) {
+    mean.tokens += one.share_frac * static_cast<double>(workload.batch) *
+                   static_cast<double>(one.workload.output_tokens);
+    mean.steps += one.share_frac * static_cast<double>(one.workload.output_tokens - 1);
+  }
+  return mean;
+}
+
 void sum_up(const recipe::Workload& workload, CostReport& report) {
   for (const OpReport& op : report.ops) {
     report.latency_ns += op.cost.latency_ns;
@@ -200,8 +219,7 @@ void sum_up(const recipe::Workload& workload, CostReport& report) {
     report.sustained_power_mw =
         std::max(report.sustained_power_mw, op.cost.energy.total_pj() / op.cost.latency_ns);
   }
-  const auto tokens = static_cast<double>(workload.batch * workload.output_tokens);
-  const auto steps = static_cast<double>(workload.output_tokens - 1);
+  const auto [tokens, steps] = request_mean(workload);
   report.energy_pj = report.energy.total_pj();
   report.energy_pj_per_token = report.energy_pj / tokens;
   report.average_power_mw = report.energy_pj / report.latency_ns;
@@ -271,10 +289,13 @@ double CostReport::price_usd() const {
   return static_cast<double>(num_chips) * (price.die_usd + price.package_usd + price.dram_usd);
 }
 
-Result<CostReport> estimate_cost(const chip::Chip& chip, const Technology& technology,
-                                 const model::ModelShape& shape, const recipe::Workload& workload,
-                                 const recipe::Recipe& recipe, const Residency& residency,
-                                 const EstimateParams& params) {
+namespace {
+
+// `workload` has no mix.
+Result<CostReport> estimate_class(const chip::Chip& chip, const Technology& technology,
+                                  const model::ModelShape& shape, const recipe::Workload& workload,
+                                  const recipe::Recipe& recipe, const Residency& residency,
+                                  const EstimateParams& params) {
   DOVETAIL_TRY_STATUS(chip::check_chip(chip));
   DOVETAIL_TRY_STATUS(check_residency(shape, residency));
   const int64_t num_chips = chip.scale_up.tensor_parallel;
@@ -300,18 +321,56 @@ Result<CostReport> estimate_cost(const chip::Chip& chip, const Technology& techn
                           .working_bytes = working_bytes(constants, chip, ops)};
   DOVETAIL_TRY_STATUS(
       Estimator(context, shard, workload, recipe, ops, residency, params).run(report.ops));
-  sum_up(workload, report);
   count_bytes(context, shard, workload, recipe, residency, report);
-  report.dram_bytes_needed += chips * fixed_dram_bytes(shard, workload);
+  report.fixed_dram_bytes = chips * fixed_dram_bytes(shard, workload);
   report.dram_bytes = chips * chip.dram.capacity_gib * 1073741824.0;
   report.sram_bytes = chips * (chip.sram_mib * 1048576 - context.working_bytes);
+  DOVETAIL_TRY(report.bound_latency_ns,
+               bound_latency(chip, technology, shape, workload, recipe, residency));
+  return report;
+}
+
+// Costs of one class join the mean; what must fit is that of the class that needs most.
+void add_class(const CostReport& one, double share, CostReport& mean) {
+  for (const OpReport& op : one.ops) {
+    OpReport& scaled = mean.ops.emplace_back(op);
+    scaled.cost = {};
+    add_scaled(scaled.cost, op.cost, share);
+  }
+  mean.bound_latency_ns += share * one.bound_latency_ns;
+  mean.kv_bytes = std::max(mean.kv_bytes, one.kv_bytes);
+  mean.dram_bytes_needed = std::max(mean.dram_bytes_needed, one.dram_bytes_needed);
+  mean.fixed_dram_bytes = std::max(mean.fixed_dram_bytes, one.fixed_dram_bytes);
+  mean.sram_bytes_needed = std::max(mean.sram_bytes_needed, one.sram_bytes_needed);
+  mean.sram_bytes = std::min(mean.sram_bytes, one.sram_bytes);
+}
+
+}  // namespace
+
+Result<CostReport> estimate_cost(const chip::Chip& chip, const Technology& technology,
+                                 const model::ModelShape& shape, const recipe::Workload& workload,
+                                 const recipe::Recipe& recipe, const Residency& residency,
+                                 const EstimateParams& params) {
+  DOVETAIL_TRY_STATUS(recipe::check_workload(shape, workload));
+  std::optional<CostReport> mean;
+  for (const auto& [one, share] : recipe::workload_classes(workload)) {
+    DOVETAIL_TRY(CostReport report,
+                 estimate_class(chip, technology, shape, one, recipe, residency, params));
+    if (!mean.has_value()) {
+      mean = report;
+      mean->ops.clear();
+      mean->bound_latency_ns = 0;
+    }
+    add_class(report, share, *mean);
+  }
+  CostReport& report = *mean;
+  sum_up(workload, report);
+  report.dram_bytes_needed += report.fixed_dram_bytes;
   // Shares of residency are thirds, eighths, ... as floats: a full SRAM may exceed itself by that.
   constexpr double kShareRounding = 1 + 1e-7;
   report.fits = report.dram_bytes_needed <= report.dram_bytes * kShareRounding &&
                 report.sram_bytes_needed <= report.sram_bytes * kShareRounding;
-  DOVETAIL_TRY(report.bound_latency_ns,
-               bound_latency(chip, technology, shape, workload, recipe, residency));
-  return report;
+  return std::move(report);
 }
 
 }  // namespace dovetail::silicon

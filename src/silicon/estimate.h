@@ -31,6 +31,9 @@ struct OpReport {
   OpCost cost;         // times of one chip, bytes, MACs and energy of all chips; all its runs
 };
 
+// Of a workload with a mix: times, energies and work are means over its classes, weighted with
+// their shares, bytes those of the class that needs most.
+//
 // Energies, bytes and capacities are of all chips that run the model together; their shares are
 // equal, so a sum that fits all fits each.
 struct CostReport {
@@ -50,7 +53,8 @@ struct CostReport {
 
   double weight_bytes = 0;  // all sites with weights, KV heads that several chips hold counted so
   double kv_bytes = 0;
-  double dram_bytes_needed = 0;  // streamed sites, embedding, norms, spilled activations
+  double dram_bytes_needed = 0;  // streamed sites and the next line
+  double fixed_dram_bytes = 0;   // embedding, norms, spilled activations
   double dram_bytes = 0;         // capacity
   double sram_bytes_needed = 0;  // resident sites
   double sram_bytes = 0;         // shared SRAM less working space

@@ -267,7 +267,7 @@ TEST(Mapper, ADramByteIsTheDearest) {
     const auto rates = chip_rates(*constants, chip, *area);
     ASSERT_TRUE(rates.has_value());
     ASSERT_LE(rates->sram_ns_per_byte, rates->dram_stream_ns_per_byte);
-    ASSERT_LE(rates->dram_stream_ns_per_byte, rates->dram_mixed_ns_per_byte);
+    ASSERT_LE(rates->dram_stream_ns_per_byte, rates->dram_spill_ns_per_byte);
     ASSERT_LE(rates->sram_pj_per_byte, kSramEnergyRel * rates->dram_pj_per_byte)
         << chip.node << " " << chip.sram_mib;
     ASSERT_LE(rates->weight_buffer_pj_per_byte + kMostValuesPerByte * rates->decode_pj_per_value,

@@ -97,13 +97,18 @@ OpCost price_linear(const OpContext& x, const chip::MatrixUnit& unit, const Exec
   const double vector_cycles = (p.quantizes ? x.constants.quantize_cycles * p.m * p.k : 0) +
                                x.constants.convert_cycles * p.m * p.n;
   const double dram_rate =
-      p.spilled ? x.rates.dram_mixed_ns_per_byte : x.rates.dram_stream_ns_per_byte;
+      p.spilled ? x.rates.dram_spill_ns_per_byte : x.rates.dram_stream_ns_per_byte;
+  double written_bytes = 0;  // to DRAM
+  if (p.spilled) {
+    written_bytes =
+        p.m * p.n * kStoredActivationBytes + (p.quantizes ? p.m * p.k * p.activation_bytes : 0);
+  }
 
   OpCost cost;
   cost.macs = p.m * p.k * p.n;
   cost.dram_bytes = mapped.dram_bytes;
   cost.sram_bytes = mapped.sram_bytes;
-  cost.dram_ns = cost.dram_bytes * dram_rate;
+  cost.dram_ns = cost.dram_bytes * dram_rate + written_bytes * x.rates.dram_turn_ns_per_byte;
   cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
   cost.compute_ns = x.rates.cycle_ns * mapped.compute_cycles;
   if (run.needs_decoder) {
@@ -189,11 +194,11 @@ double turned_elements(const AttentionShape& s, const recipe::KvTreatment& treat
   return work.query_tokens * s.kv_heads * (s.group + 1) * s.head_dim;
 }
 
-// A cached key and a cached value of one token and head.
-double cached_token_bytes(const recipe::KvTreatment& treatment, const AttentionShape& s) {
-  return static_cast<double>(
-             recipe::stored_bits_per_cached_token(treatment, static_cast<int64_t>(s.head_dim))) /
-         8;
+// Cores take pages from anywhere in DRAM, each the next of its problem.
+double page_ns_per_byte(const OpContext& x, double copies, double page_bytes) {
+  return ns_per_byte(x.rates.dram, {.streams = std::min(copies, static_cast<double>(x.chip.cores)),
+                                    .turn_bytes = page_bytes,
+                                    .extent_bytes = page_bytes});
 }
 
 // How a unit runs keys and values; nothing if it cannot run both.
@@ -348,14 +353,24 @@ std::optional<OpCost> estimate_linear(const OpContext& x, const recipe::Op& op,
   return best;
 }
 
+double kv_page_bytes(const OpContext& x, const AttentionShape& s,
+                     const recipe::KvTreatment& treatment) {
+  const auto dram = dram_of(x.constants, x.chip);
+  const double burst = dram.has_value() ? (*dram)->burst_bytes : 1;
+  const auto token_bits = static_cast<double>(
+      recipe::stored_bits_per_cached_token(treatment, static_cast<int64_t>(s.head_dim)));
+  return ceil_div(static_cast<double>(x.chip.kv_page_tokens) * token_bits / 8, burst) * burst;
+}
+
 std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const AttentionShape& s,
                                                  int64_t tokens,
                                                  const recipe::KvTreatment& treatment,
                                                  bool resident) {
   const Spread spread = spread_over_cores(x, s);
   const auto prompt = static_cast<double>(tokens);
-  const double token_bytes = cached_token_bytes(treatment, s);
-  const double cache_bytes = spread.copies * prompt * token_bytes;
+  const double page_bytes = kv_page_bytes(x, s, treatment);
+  const auto page_tokens = static_cast<double>(x.chip.kv_page_tokens);
+  const double cache_bytes = spread.copies * ceil_div(prompt, page_tokens) * page_bytes;
   const double query_bytes =
       2 * s.batch * prompt * s.kv_heads * s.group * s.head_dim * kStoredActivationBytes;
   const bool cache_on_chip = resident || cache_bytes <= x.working_bytes;
@@ -394,14 +409,16 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
     }
     const double core_cycles =
         spread.parts > 1 ? cycles / spread.parts + last_tile_cycles : spread.rounds * cycles;
-    const double read_bytes = spread.copies * read_tokens * token_bytes;
+    const double read_bytes = spread.copies * read_tokens * page_bytes / page_tokens;
     OpCost cost;
     cost.macs = spread.copies * s.group * prompt * (prompt + 1) / 2 * 2 * s.head_dim;
     cost.dram_bytes = (resident ? 0 : cache_bytes) + (cache_on_chip ? 0 : read_bytes) +
                       (spilled ? query_bytes : 0);
     cost.sram_bytes = (resident ? cache_bytes : 0) + (cache_on_chip ? read_bytes : 0) +
                       (spilled ? 0 : query_bytes);
-    cost.dram_ns = cost.dram_bytes * x.rates.dram_mixed_ns_per_byte;
+    const double written_bytes = (resident ? 0 : cache_bytes) + (spilled ? query_bytes / 2 : 0);
+    cost.dram_ns = cost.dram_bytes * page_ns_per_byte(x, spread.copies, page_bytes) +
+                   written_bytes * x.rates.dram_turn_ns_per_byte;
     cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
     cost.compute_ns = x.rates.cycle_ns * core_cycles;
     if (run->decoded_operands > 0) {
@@ -422,14 +439,13 @@ std::optional<OpCost> estimate_prefill_attention(const OpContext& x, const Atten
 }
 
 std::optional<OpCost> estimate_decode_attention(const OpContext& x, const AttentionShape& s,
-                                                double tokens, const recipe::KvTreatment& treatment,
+                                                const ContextNode& node,
+                                                const recipe::KvTreatment& treatment,
                                                 bool resident) {
   const Spread spread = spread_over_cores(x, s);
-  const auto dram = dram_of(x.constants, x.chip);
-  const double burst = dram.has_value() ? (*dram)->burst_bytes : 1;
-  const double token_bytes = cached_token_bytes(treatment, s);
-  // Keys and values of a problem are contiguous; each stream wastes at most one burst.
-  const double cache_bytes = spread.copies * (tokens * token_bytes + 2 * burst);
+  const double tokens = node.tokens;
+  const double page_bytes = kv_page_bytes(x, s, treatment);
+  const double cache_bytes = spread.copies * mean_pages(node, x.chip.kv_page_tokens) * page_bytes;
   const double query_bytes =
       2 * s.batch * s.kv_heads * s.group * s.head_dim * kStoredActivationBytes;
   const double part_tokens = tokens / spread.parts;
@@ -453,7 +469,7 @@ std::optional<OpCost> estimate_decode_attention(const OpContext& x, const Attent
     cost.macs = spread.copies * s.group * tokens * 2 * s.head_dim;
     cost.dram_bytes = resident ? 0 : cache_bytes;
     cost.sram_bytes = query_bytes + (resident ? cache_bytes : 0);
-    cost.dram_ns = cost.dram_bytes * x.rates.dram_stream_ns_per_byte;
+    cost.dram_ns = cost.dram_bytes * page_ns_per_byte(x, spread.copies, page_bytes);
     cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
     cost.compute_ns = x.rates.cycle_ns * spread.rounds * cycles;
     if (run->decoded_operands > 0) {
@@ -483,7 +499,8 @@ OpCost estimate_vector(const OpContext& x, const recipe::Op& op) {
   OpCost cost;
   cost.dram_bytes = spilled ? bytes : (embedding ? bytes / 2 : 0);
   cost.sram_bytes = spilled ? 0 : (embedding ? bytes / 2 : bytes);
-  cost.dram_ns = cost.dram_bytes * x.rates.dram_mixed_ns_per_byte;
+  cost.dram_ns = cost.dram_bytes * x.rates.dram_copy_ns_per_byte +
+                 (spilled ? bytes / 2 : 0) * x.rates.dram_turn_ns_per_byte;
   cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
   cost.vector_ns = cycles * x.rates.vector_ns_per_cycle;
   cost.overhead_ns = x.constants.vector_op_overhead_ns;
@@ -504,7 +521,8 @@ OpCost estimate_collective(const OpContext& x, const recipe::Op& op) {
   cost.dram_bytes = spilled ? bytes : 0;
   cost.sram_bytes = spilled ? 0 : bytes;
   cost.link_bytes = steps * step_bytes;
-  cost.dram_ns = cost.dram_bytes * x.rates.dram_mixed_ns_per_byte;
+  cost.dram_ns = cost.dram_bytes * x.rates.dram_copy_ns_per_byte +
+                 (spilled ? bytes / 2 : 0) * x.rates.dram_turn_ns_per_byte;
   cost.sram_ns = cost.sram_bytes * x.rates.sram_ns_per_byte;
   cost.vector_ns = cycles * x.rates.vector_ns_per_cycle;
   cost.link_ns = steps * (step_bytes * x.rates.link_ns_per_byte + x.rates.link_hop_ns);

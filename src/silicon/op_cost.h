@@ -8,6 +8,7 @@
 #include "chip/chip.h"
 #include "recipe/lower.h"
 #include "recipe/site.h"
+#include "silicon/decode_steps.h"
 #include "silicon/power.h"
 
 namespace dovetail::silicon {
@@ -75,9 +76,14 @@ struct AttentionShape {
   double head_dim = 0;
 };
 
+// One page of the cache of one head: keys, then values of chip.kv_page_tokens tokens, padded to the
+// burst. Read and written as a whole.
+[[nodiscard]] double kv_page_bytes(const OpContext& context, const AttentionShape& shape,
+                                   const recipe::KvTreatment& treatment);
+
 // Scores, softmax and values of one layer as one fused op, with quantising K, V, queries and
 // probabilities and writing the cache. Prefill: `tokens` of prompt, causal. Decode: one token
-// against `tokens` of cache (may be a fraction: a quadrature node).
+// against the node's cache, the mean over the steps that the node stands for.
 [[nodiscard]] std::optional<OpCost> estimate_prefill_attention(const OpContext& context,
                                                                const AttentionShape& shape,
                                                                int64_t tokens,
@@ -85,7 +91,7 @@ struct AttentionShape {
                                                                bool resident);
 [[nodiscard]] std::optional<OpCost> estimate_decode_attention(const OpContext& context,
                                                               const AttentionShape& shape,
-                                                              double tokens,
+                                                              const ContextNode& node,
                                                               const recipe::KvTreatment& treatment,
                                                               bool resident);
 

@@ -19,20 +19,25 @@ Result<ChipRates> chip_rates(const Constants& c, const chip::Chip& chip, const C
   DOVETAIL_TRY(const LinkConstants* link, link_of(c, chip));
   const double scale = energy_scale(c, *node, chip.clock_mhz);
   const double lanes = static_cast<double>(chip.vector_lanes) * static_cast<double>(chip.cores);
-  const double peak_gb_per_s = dram->channel_gb_per_s * static_cast<double>(chip.dram.channels);
   const auto memory_pj = [&](double mib) {
     return scale * c.sram_energy_pj_per_byte_at_1mib * std::pow(mib, c.sram_energy_exponent);
   };
   ChipRates rates;
   rates.cycle_ns = 1000 / chip.clock_mhz;
-  rates.dram_stream_ns_per_byte = 1 / (peak_gb_per_s * dram->efficiency_stream_frac);
-  rates.dram_mixed_ns_per_byte = 1 / (peak_gb_per_s * dram->efficiency_mixed_frac);
+  rates.dram = dram_access(c, *dram, chip.dram.channels);
+  const auto taking_turns = [&](double streams) {
+    return ns_per_byte(rates.dram, {.streams = streams, .turn_bytes = c.dram_block_bytes});
+  };
+  rates.dram_stream_ns_per_byte = taking_turns(1);
+  rates.dram_copy_ns_per_byte = taking_turns(2);
+  rates.dram_spill_ns_per_byte = taking_turns(3);
+  rates.dram_turn_ns_per_byte = turnaround_ns_per_byte(rates.dram);
   rates.dram_pj_per_byte = 8 * dram->energy_pj_per_bit;
   if (chip.sram_mib > 0) {
     // Whatever comes from DRAM crosses the shared SRAM, so it is never narrower.
     rates.sram_ns_per_byte =
         std::min(rates.cycle_ns / (chip.sram_mib * c.sram_bytes_per_cycle_per_mib),
-                 rates.dram_stream_ns_per_byte);
+                 best_ns_per_byte(rates.dram));
     rates.sram_pj_per_byte = memory_pj(chip.sram_mib);
   }
   // Half the edge of the die between the shared SRAM and a core.

@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "silicon/area.h"
 #include "silicon/constants.h"
+#include "silicon/dram.h"
 
 namespace dovetail::silicon {
 
@@ -12,8 +13,11 @@ namespace dovetail::silicon {
 // the rest is of one whole chip.
 struct ChipRates {
   double cycle_ns = 0;
+  DramAccess dram;
   double dram_stream_ns_per_byte = 0;  // one long stream, efficiency included
-  double dram_mixed_ns_per_byte = 0;   // several streams or writes between reads
+  double dram_copy_ns_per_byte = 0;    // one stream read, one written
+  double dram_spill_ns_per_byte = 0;   // weights and inputs read, outputs written
+  double dram_turn_ns_per_byte = 0;    // a written byte's share of turning the bus, in addition
   double dram_pj_per_byte = 0;
   double sram_ns_per_byte = 0;  // 0 without a shared SRAM
   double sram_pj_per_byte = 0;

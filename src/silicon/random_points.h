@@ -1,6 +1,7 @@
 // Random chips, shapes, workloads and treatments for the property tests of this folder.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,7 @@ inline chip::Chip random_chip(Random& random) {
   chip.activation_buffer_kib = pick<int64_t>(random, {32, 64, 256});
   chip.accumulator_kib = pick<int64_t>(random, {8, 16, 64});
   chip.sram_mib = pick<double>(random, {0, 0.25, 2, 8, 64});
+  chip.kv_page_tokens = pick<int64_t>(random, {1, 16, 16, 100, 4096});
   chip.dram.kind = pick<std::string>(
       random, {"lpddr4x", "lpddr5", "lpddr5x", "ddr5", "gddr6", "hbm2e", "hbm3", "hbm3e"});
   chip.dram.channels = pick<int64_t>(random, {1, 2, 4, 8});
@@ -93,10 +95,17 @@ inline model::ModelShape random_shared_shape(Random& random) {
 }
 
 inline recipe::Workload random_workload(Random& random) {
-  return {.name = "random",
-          .prompt_tokens = 1 + random.below(random.below(2) == 0 ? 20 : 900),
-          .output_tokens = 1 + random.below(random.below(2) == 0 ? 8 : 200),
-          .batch = pick<int64_t>(random, {1, 1, 2, 7, 32})};
+  recipe::Workload workload = {.name = "random",
+                               .prompt_tokens = 1 + random.below(random.below(2) == 0 ? 20 : 900),
+                               .output_tokens = 1 + random.below(random.below(2) == 0 ? 8 : 200),
+                               .batch = pick<int64_t>(random, {1, 1, 2, 7, 32})};
+  const int64_t others = std::max<int64_t>(0, random.below(5) - 2);
+  for (int64_t i = 0; i < others; ++i) {
+    workload.mix.push_back({.prompt_tokens = 1 + random.below(300),
+                            .output_tokens = 1 + random.below(50),
+                            .share_frac = 0.1 + 0.3 * random.uniform()});
+  }
+  return workload;
 }
 
 inline recipe::Menu whole_menu() {

@@ -59,8 +59,7 @@ Result<ProductState> open_product(StudyState& state, const ProductConfig& config
   if (!product.measurable) {
     DOVETAIL_TRY(product.shape, model::resolve_shape(config.model));
   }
-  const auto ops = recipe::lower(product.shape, product.workload);
-  if (!ops.has_value()) return std::unexpected(ops.error());
+  DOVETAIL_TRY_STATUS(recipe::check_workload(product.shape, product.workload));
   if (!state.config.recipe.empty()) {
     DOVETAIL_TRY(const recipe::Recipe recipe,
                  recipe::load_recipe(product.shape, state.config.recipe));

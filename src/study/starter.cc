@@ -248,8 +248,8 @@ Result<StudyConfig> start_study(const Wishes& given) {
   DOVETAIL_TRY(const recipe::Workload workload, load_workload(wishes.workload));
   DOVETAIL_TRY(const auto shape, shape_of(wishes.model));
   if (shape.has_value()) {  // a prompt that is longer than the model can read, and the like
-    const auto ops = recipe::lower(*shape, workload);
-    if (!ops.has_value()) return with_context(ops.error(), "--workload");
+    const Status checked = recipe::check_workload(*shape, workload);
+    if (!checked.has_value()) return with_context(checked.error(), "--workload");
   }
   StudyConfig config;
   config.name = wishes.name;
