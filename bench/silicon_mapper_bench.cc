@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "silicon/mapper.h"
+#include "silicon/mapping_memo.h"
 
 namespace dovetail::silicon {
 namespace {
@@ -83,6 +84,29 @@ BENCHMARK(prefill_spilled);
 BENCHMARK(prefill_on_chip);
 BENCHMARK(decode);
 BENCHMARK(decode_batch_32);
+
+// Lists that a search asks for again: 1,000 rooms of prompts in DRAM.
+void remembered_lists(benchmark::State& state) {
+  static MappingMemo memo(size_t{64} << 20);
+  std::vector<MapperRoom> rooms;
+  for (int64_t i = 0; i < 1000; ++i) {
+    MapperRoom room = edge_room(1 << i % 3, 8, 16);
+    room.hold += static_cast<double>(i * 1024);
+    rooms.push_back(room);
+  }
+  const MapperProblem problem = problem_of({2048, 4096, 14336}, 4.25, true);
+  OwnLists own;
+  int64_t lists = 0;
+  for (auto _ : state) {
+    for (const MapperRoom& room : rooms) {
+      benchmark::DoNotOptimize(memo.list(problem, room, own).groups);
+    }
+    lists += static_cast<int64_t>(rooms.size());
+  }
+  state.counters["lists/s"] =
+      benchmark::Counter(static_cast<double>(lists), benchmark::Counter::kIsRate);
+}
+BENCHMARK(remembered_lists);
 
 // int8 with 8-bit partial sums in `memory` bytes, divided freely between sums, buffers and panels:
 // least DRAM bytes over the compulsory ones.
