@@ -24,13 +24,12 @@ void add_calibrate_command(CLI::App& app, Action& action);
 void add_explain_command(CLI::App& app, Action& action);
 void add_report_command(CLI::App& app, Action& action);
 void add_completion_command(CLI::App& app, Action& action);
-#ifdef DOVETAIL_TORCH
+// Left out without libtorch:
 void add_compress_command(CLI::App& app, Action& action);
 void add_eval_command(CLI::App& app, Action& action);
 void add_optimize_command(CLI::App& app, Action& action);
 void add_init_command(CLI::App& app, Action& action);
 void add_docs_command(CLI::App& app, Action& action);
-#endif
 
 // Prints to stdout with a line end.
 void print_line(const std::string& text);
