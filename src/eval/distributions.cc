@@ -57,7 +57,9 @@ double solve_increasing(const Function& function, double value, double low, doub
 
 }  // namespace
 
-double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
+double normal_cdf(double x) {
+  return 0.5 * std::erfc(-x / std::numbers::sqrt2);
+}
 
 double normal_quantile(double probability) {
   DOVETAIL_CHECK(probability > 0 && probability < 1);
@@ -67,8 +69,8 @@ double normal_quantile(double probability) {
 double incomplete_beta(double a, double b, double x) {
   DOVETAIL_CHECK(a > 0 && b > 0 && x >= 0 && x <= 1);
   if (x == 0 || x == 1) return x;
-  const double log_front = log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * std::log(x) +
-                           b * std::log1p(-x);
+  const double log_front =
+      log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * std::log(x) + b * std::log1p(-x);
   const double front = std::exp(log_front);
   if (x < (a + 1) / (a + b + 2)) return front * beta_fraction(a, b, x) / a;
   return 1 - front * beta_fraction(b, a, 1 - x) / b;

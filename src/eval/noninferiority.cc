@@ -100,7 +100,8 @@ Region region_of_size(int64_t n, double delta, double alpha) {
   double small_enough = 2 * std::sqrt(static_cast<double>(n)) + 10;  // beyond every finite score
   for (int i = 0; i < 18; ++i) {
     // The critical score is nearly always a little above the normal one.
-    const double middle = i == 0 ? normal_quantile(1 - alpha) + 0.5 : (too_large + small_enough) / 2;
+    const double middle =
+        i == 0 ? normal_quantile(1 - alpha) + 0.5 : (too_large + small_enough) / 2;
     const bool fits = size_of(region_of_score(n, delta, middle)) <= alpha;
     (fits ? small_enough : too_large) = middle;
   }
@@ -128,8 +129,8 @@ Status check_rates(const FlipRates& rates) {
 
 // Asymptotic variance of one question's score under H0 at these true rates.
 double null_variance(const FlipRates& rates, double delta) {
-  const double h = -rates.gained_frac - rates.lost_frac +
-                   (2 - rates.gained_frac + rates.lost_frac) * delta;
+  const double h =
+      -rates.gained_frac - rates.lost_frac + (2 - rates.gained_frac + rates.lost_frac) * delta;
   const double k = -rates.lost_frac * delta * (1 - delta);
   const double chance = (std::sqrt(std::max(0.0, h * h - 8 * k)) - h) / 4;
   return 2 * chance + delta * (1 - delta);

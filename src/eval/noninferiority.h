@@ -19,9 +19,9 @@ struct NonInferiorityTest {
 };
 
 // Exact and unconditional: the chance, at the least favourable rate of losses, of a Tango score at
-// least as extreme as the one observed. The chance of a p below alpha at d = -m is therefore at most
-// alpha for any number of questions. About 10 ms for 1,000 of them.
-// Source: Hsueh, Liu, Chen, "Unconditional exact tests for equivalence or noninferiority for
+// least as extreme as the one observed. The chance of a p below alpha at d = -m is therefore at
+// most alpha for any number of questions. About 10 ms for 1,000 of them. Source: Hsueh, Liu, Chen,
+// "Unconditional exact tests for equivalence or noninferiority for
 //   paired binary endpoints", Biometrics 57, 2001 (the ordering and the supremum).
 // Errors: kInvalidArgument (no question, margin outside (0, 1)).
 [[nodiscard]] Result<NonInferiorityTest> test_noninferiority(const PairedCounts& counts,

@@ -42,9 +42,14 @@ double p_pass_by_enumeration(int64_t gained, int64_t lost, int64_t n, double mar
 }
 
 TEST(NonInferiority, IsItsDefinition) {
-  for (const auto& [gained, lost, n, margin] :
-       {std::tuple{0, 0, 12, 0.2}, {1, 0, 12, 0.2}, {3, 2, 12, 0.2}, {0, 4, 12, 0.2},
-        {2, 1, 9, 0.05}, {0, 0, 15, 0.1}, {6, 6, 12, 0.3}, {0, 12, 12, 0.3}}) {
+  for (const auto& [gained, lost, n, margin] : {std::tuple{0, 0, 12, 0.2},
+                                                {1, 0, 12, 0.2},
+                                                {3, 2, 12, 0.2},
+                                                {0, 4, 12, 0.2},
+                                                {2, 1, 9, 0.05},
+                                                {0, 0, 15, 0.1},
+                                                {6, 6, 12, 0.3},
+                                                {0, 12, 12, 0.3}}) {
     const auto test = test_noninferiority(counts_of(gained, lost, n), margin);
     ASSERT_TRUE(test.has_value());
     EXPECT_NEAR(test->p_pass, p_pass_by_enumeration(gained, lost, n, margin), 2e-5)
@@ -85,9 +90,12 @@ Shares simulate(int64_t n, double margin, const FlipRates& rates, int64_t trials
     PairedCounts counts;
     for (int64_t i = 0; i < n; ++i) {
       const double u = random.uniform();
-      if (u < rates.gained_frac) ++counts.gained;
-      else if (u < rates.gained_frac + rates.lost_frac) ++counts.lost;
-      else ++counts.both_right;
+      if (u < rates.gained_frac)
+        ++counts.gained;
+      else if (u < rates.gained_frac + rates.lost_frac)
+        ++counts.lost;
+      else
+        ++counts.both_right;
     }
     tables.emplace_back(tango_score(counts.gained, counts.lost, n, -margin), counts);
   }

@@ -53,7 +53,8 @@ struct Interval {
 // Score of H0 "difference = delta" for questions that are drawn independently; standard normal
 // under H0 for many of them, positive where the observed difference is larger. `delta` in (-1, 1).
 // 0 where H0 leaves no variance and fits.
-// Source: Tango, "Equivalence test and confidence interval for the difference in proportions for the
+// Source: Tango, "Equivalence test and confidence interval for the difference in proportions for
+// the
 //   paired-sample design", Statistics in Medicine 17, 1998.
 [[nodiscard]] double tango_score(int64_t gained, int64_t lost, int64_t total, double delta);
 
@@ -73,10 +74,10 @@ struct PairedMean {
 };
 
 // Mean of paired differences of any quantity (gold NLL, choice margin, expected pass@1, correct).
-// `clusters`: one number a question; questions of a cluster (a prompt, a subject) may depend on each
-// other in any way, clusters do not. Empty: each question stands for itself. The error is that of a
-// ratio, G / (G - 1) sum_g (sum of residuals of g)^2 / n^2.
-// Source: Liang and Zeger, "Longitudinal data analysis using generalized linear models", Biometrika
+// `clusters`: one number a question; questions of a cluster (a prompt, a subject) may depend on
+// each other in any way, clusters do not. Empty: each question stands for itself. The error is that
+// of a ratio, G / (G - 1) sum_g (sum of residuals of g)^2 / n^2. Source: Liang and Zeger,
+// "Longitudinal data analysis using generalized linear models", Biometrika
 //   73, 1986, with the correction for a finite number of clusters.
 // Errors: kInvalidArgument (no question, lengths differ, a value that is not finite, confidence).
 [[nodiscard]] Result<PairedMean> paired_mean(const std::vector<double>& differences,

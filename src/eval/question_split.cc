@@ -33,8 +33,7 @@ std::string rank(const Question& question, uint64_t seed) {
 
 Result<QuestionHalves> split_questions(const std::vector<Question>& questions, uint64_t seed) {
   if (questions.size() < 2) {
-    return invalid_argument(
-        fmt::format("split: {} questions, want at least 2", questions.size()));
+    return invalid_argument(fmt::format("split: {} questions, want at least 2", questions.size()));
   }
   DOVETAIL_TRY_STATUS(check_ids(questions));
   std::map<std::string, Ranked> strata;

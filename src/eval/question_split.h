@@ -20,9 +20,9 @@ struct QuestionHalves {
 };
 
 // Halves every stratum. Which question falls where depends on its id and the seed alone, never on
-// the order of the list; of a stratum with an odd number the one left over goes to each half in turn.
-// A candidate picked for its score on one half has no such luck on the other.
-// Errors: kInvalidArgument (fewer than 2 questions, an id that occurs twice).
+// the order of the list; of a stratum with an odd number the one left over goes to each half in
+// turn. A candidate picked for its score on one half has no such luck on the other. Errors:
+// kInvalidArgument (fewer than 2 questions, an id that occurs twice).
 [[nodiscard]] Result<QuestionHalves> split_questions(const std::vector<Question>& questions,
                                                      uint64_t seed);
 

@@ -16,8 +16,8 @@ std::vector<Question> some_questions() {
   std::vector<Question> questions;
   for (int stratum = 1; stratum <= 12; ++stratum) {
     for (int i = 0; i < stratum; ++i) {
-      questions.push_back({.id = fmt::format("s{}/{}", stratum, i),
-                           .stratum = fmt::format("s{}", stratum)});
+      questions.push_back(
+          {.id = fmt::format("s{}/{}", stratum, i), .stratum = fmt::format("s{}", stratum)});
     }
   }
   return questions;
@@ -58,10 +58,9 @@ TEST(SplitQuestions, DependsOnIdAndSeedAlone) {
 TEST(SplitQuestions, RejectsWhatCannotBeHalved) {
   EXPECT_EQ(split_questions({{.id = "a", .stratum = ""}}, 0).error().message,
             "split: 1 questions, want at least 2");
-  EXPECT_EQ(split_questions({{.id = "a", .stratum = ""}, {.id = "a", .stratum = "b"}}, 0)
-                .error()
-                .message,
-            "question 'a' occurs twice, want every id once");
+  EXPECT_EQ(
+      split_questions({{.id = "a", .stratum = ""}, {.id = "a", .stratum = "b"}}, 0).error().message,
+      "question 'a' occurs twice, want every id once");
 }
 
 TEST(AskingOrder, IsAPermutationOfItsSeed) {

@@ -104,11 +104,26 @@ std::vector<std::string> arguments_of(const SandboxParams& params) {
   const auto number = [](ChildFile file) { return std::to_string(static_cast<int>(file)); };
   const std::string nobody = std::to_string(kNobody);
   const std::string file_bytes = std::to_string(params.max_file_bytes);
-  std::vector<std::string> words = {
-      params.bwrap_path, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc",
-      "--unshare-uts", "--unshare-cgroup-try", "--uid", nobody, "--gid", nobody, "--hostname",
-      "sandbox", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--ro-bind", "/usr",
-      "/usr"};
+  std::vector<std::string> words = {params.bwrap_path,
+                                    "--unshare-user",
+                                    "--unshare-pid",
+                                    "--unshare-net",
+                                    "--unshare-ipc",
+                                    "--unshare-uts",
+                                    "--unshare-cgroup-try",
+                                    "--uid",
+                                    nobody,
+                                    "--gid",
+                                    nobody,
+                                    "--hostname",
+                                    "sandbox",
+                                    "--die-with-parent",
+                                    "--new-session",
+                                    "--cap-drop",
+                                    "ALL",
+                                    "--ro-bind",
+                                    "/usr",
+                                    "/usr"};
   // Part of /usr on current systems, folders of their own on older ones.
   for (const std::string folder : {"/lib", "/lib64"}) {
     if (std::filesystem::exists(folder)) {
@@ -116,11 +131,33 @@ std::vector<std::string> arguments_of(const SandboxParams& params) {
     }
   }
   words.insert(words.end(),
-               {"--perms", "0555", "--ro-bind-data", number(kInterpreter), "/dovetail_python",
-                "--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom",
-                "/dev/urandom", "--size", file_bytes, "--perms", "0700", "--tmpfs", "/tmp",
-                "--remount-ro", "/", "--chdir", "/tmp", "--info-fd", number(kStatus), "--block-fd",
-                number(kHold), "/dovetail_python", std::to_string(params.max_memory_bytes),
+               {"--perms",
+                "0555",
+                "--ro-bind-data",
+                number(kInterpreter),
+                "/dovetail_python",
+                "--dev-bind",
+                "/dev/null",
+                "/dev/null",
+                "--dev-bind",
+                "/dev/urandom",
+                "/dev/urandom",
+                "--size",
+                file_bytes,
+                "--perms",
+                "0700",
+                "--tmpfs",
+                "/tmp",
+                "--remount-ro",
+                "/",
+                "--chdir",
+                "/tmp",
+                "--info-fd",
+                number(kStatus),
+                "--block-fd",
+                number(kHold),
+                "/dovetail_python",
+                std::to_string(params.max_memory_bytes),
                 std::to_string(2 * static_cast<int64_t>(std::ceil(params.max_seconds)) + 1),
                 file_bytes});
   return words;
@@ -149,6 +186,7 @@ std::vector<std::string> arguments_of(const SandboxParams& params) {
       give_up("the rights of root cannot be given up: no user 65534 here");
     }
   }
+  if (::syscall(SYS_setpgid, 0, 0) != 0) give_up("no process group");
   char* const environment[] = {nullptr};
   ::execve(words[0], words, environment);
   give_up("bwrap cannot be executed");
@@ -168,8 +206,7 @@ std::string read_some(const File& file) {
 // True if there is something to read (or the end) before the deadline.
 bool wait_readable(const File& file, Clock::time_point deadline) {
   while (true) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     pollfd wanted{.fd = file.number(), .events = POLLIN, .revents = 0};
     const int ready = ::poll(&wanted, 1, static_cast<int>(std::clamp<int64_t>(left, 0, 60'000)));
     if (ready > 0) return true;
@@ -181,7 +218,11 @@ bool wait_readable(const File& file, Clock::time_point deadline) {
 // One bwrap with all that runs inside.
 class Cage {
  public:
-  Cage(Cage&&) = default;
+  Cage(Cage&& other) noexcept
+      : bwrap_(std::exchange(other.bwrap_, -1)),
+        first_(std::move(other.first_)),
+        log_(std::move(other.log_)),
+        report_(std::move(other.report_)) {}
   Cage& operator=(Cage&&) = delete;
   ~Cage() { finish(); }
 
@@ -193,10 +234,9 @@ class Cage {
     DOVETAIL_TRY(Pipe report, make_pipe());
     DOVETAIL_TRY(Pipe status, make_pipe());
     DOVETAIL_TRY(Pipe hold, make_pipe());
-    const std::array<int, kFiles> files = {null.number(),        null.number(),
-                                           log.write.number(),   request.number(),
-                                           report.write.number(), interpreter.number(),
-                                           status.write.number(), hold.read.number()};
+    const std::array<int, kFiles> files = {
+        null.number(),         null.number(),        log.write.number(),    request.number(),
+        report.write.number(), interpreter.number(), status.write.number(), hold.read.number()};
     const std::vector<std::string> words = arguments_of(params);
     std::vector<char*> pointers;
     for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
@@ -235,7 +275,7 @@ class Cage {
       while (!wait_readable(first_, Clock::now() + std::chrono::seconds(60))) {
       }
     } else {
-      ::kill(bwrap_, SIGKILL);
+      ::kill(-bwrap_, SIGKILL);  // its group: the first process may not yet follow it into death
     }
     int state = 0;
     while (::waitpid(bwrap_, &state, 0) < 0 && errno == EINTR) {
@@ -369,8 +409,9 @@ Status check_params(const SandboxParams& params) {
 Status find_programs(SandboxParams& params) {
   if (params.bwrap_path.empty()) params.bwrap_path = find_bwrap();
   if (params.bwrap_path.empty() || ::access(params.bwrap_path.c_str(), X_OK) != 0) {
-    return unavailable(fmt::format("sandbox: bwrap is missing{}; install the package bubblewrap",
-                                   params.bwrap_path.empty() ? " in PATH" : ": " + params.bwrap_path));
+    return unavailable(
+        fmt::format("sandbox: bwrap is missing{}; install the package bubblewrap",
+                    params.bwrap_path.empty() ? " in PATH" : ": " + params.bwrap_path));
   }
   if (params.interpreter_path.empty()) {
     std::error_code ignored;
@@ -388,7 +429,7 @@ Status find_programs(SandboxParams& params) {
 constexpr const char* kProbe = R"(
 import os, socket
 assert set(os.listdir('/')) <= {'usr', 'lib', 'lib64', 'tmp', 'dev', 'dovetail_python'}
-assert os.listdir('/tmp') == [] and not os.environ
+assert os.listdir('/tmp') == [] and set(os.environ) <= {'PWD', 'LC_CTYPE'}
 for forbidden in (socket.socket, os.fork, lambda: os.kill(1, 0), lambda: os.mkdir('/other')):
     try:
         forbidden()
@@ -401,9 +442,12 @@ for forbidden in (socket.socket, os.fork, lambda: os.kill(1, 0), lambda: os.mkdi
 
 std::string to_string(ProgramOutcome outcome) {
   switch (outcome) {
-    case ProgramOutcome::kPassed: return "passed";
-    case ProgramOutcome::kTimedOut: return "timed_out";
-    case ProgramOutcome::kFailed: break;
+    case ProgramOutcome::kPassed:
+      return "passed";
+    case ProgramOutcome::kTimedOut:
+      return "timed_out";
+    case ProgramOutcome::kFailed:
+      break;
   }
   return "failed";
 }

@@ -1,10 +1,11 @@
 // Runs generated Python programs where they can harm nothing, and says which of them passed.
 //
-// A program passes if all of it ran and nothing was raised: exec(program, {}) of lm-evaluation-harness's
-// code_eval, so `__name__` is "builtins", reading standard input raises, output is dropped. It runs
-// alone in namespaces of its own (bubblewrap), without network, /proc, other processes or anything
-// writable but an empty /tmp, under a list of allowed system calls (seccomp) and resource limits.
-// What this guarantees and what it cannot: docs/sandbox.md and docs/design/0010-sandbox.md.
+// A program passes if all of it ran and nothing was raised: exec(program, {}) of
+// lm-evaluation-harness's code_eval, so `__name__` is "builtins", reading standard input raises,
+// output is dropped. It runs alone in namespaces of its own (bubblewrap), without network, /proc,
+// other processes or anything writable but an empty /tmp, under a list of allowed system calls
+// (seccomp) and resource limits. What this guarantees and what it cannot: docs/sandbox.md and
+// docs/design/0010-sandbox.md.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +17,11 @@
 namespace dovetail::eval {
 
 struct SandboxParams {
-  double max_seconds = 3;                    // of wall clock from the program's first line, > 0
-  int64_t max_memory_bytes = 1LL << 30;      // address space, at least 128 MiB
-  int64_t max_file_bytes = 64LL << 20;       // all files in /tmp together, at least 1 MiB
-  std::string bwrap_path;                    // empty: bwrap in PATH
-  std::string interpreter_path;              // empty: dovetail_python beside the running program
+  double max_seconds = 3;                // of wall clock from the program's first line, > 0
+  int64_t max_memory_bytes = 1LL << 30;  // address space, at least 128 MiB
+  int64_t max_file_bytes = 64LL << 20;   // all files in /tmp together, at least 1 MiB
+  std::string bwrap_path = {};           // empty: bwrap in PATH
+  std::string interpreter_path = {};     // empty: dovetail_python beside the running program
 };
 
 enum class ProgramOutcome : uint8_t { kPassed, kFailed, kTimedOut };
@@ -29,8 +30,8 @@ enum class ProgramOutcome : uint8_t { kPassed, kFailed, kTimedOut };
 
 struct ProgramResult {
   ProgramOutcome outcome = ProgramOutcome::kFailed;
-  // Of a failure: "AssertionError: ...", or how the process ended. One line; written by the program,
-  // so it may hold anything.
+  // Of a failure: "AssertionError: ...", or how the process ended. One line; written by the
+  // program, so it may hold anything.
   std::string detail;
   double wall_s = 0;  // from the program's first line
 };

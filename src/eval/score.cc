@@ -12,12 +12,13 @@ Result<Score> mean_score(const std::vector<double>& values) {
   double sum = 0;
   for (size_t i = 0; i < values.size(); ++i) {
     if (!std::isfinite(values[i])) {
-      return invalid_argument(fmt::format("score: question {} = {}, want a finite value", i,
-                                          values[i]));
+      return invalid_argument(
+          fmt::format("score: question {} = {}, want a finite value", i, values[i]));
     }
     sum += values[i];
   }
-  Score score{.mean = sum / n, .std_error = std::nullopt,
+  Score score{.mean = sum / n,
+              .std_error = std::nullopt,
               .num_questions = static_cast<int64_t>(values.size())};
   if (values.size() == 1) return score;
   double squares = 0;

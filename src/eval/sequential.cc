@@ -68,9 +68,12 @@ Result<Interval> anytime_interval(const PairedCounts& counts, double confidence_
 
 std::string to_string(Decision decision) {
   switch (decision) {
-    case Decision::kPass: return "pass";
-    case Decision::kFail: return "fail";
-    case Decision::kUndecided: break;
+    case Decision::kPass:
+      return "pass";
+    case Decision::kFail:
+      return "fail";
+    case Decision::kUndecided:
+      break;
   }
   return "undecided";
 }
@@ -91,13 +94,15 @@ Result<SequentialTest> SequentialTest::create(const SequentialParams& params) {
                                         *params.num_benchmark_questions));
   }
   if (params.max_cluster_questions < 1) {
-    return invalid_argument(fmt::format("max_cluster_questions = {}, want at least 1",
-                                        params.max_cluster_questions));
+    return invalid_argument(
+        fmt::format("max_cluster_questions = {}, want at least 1", params.max_cluster_questions));
   }
   return SequentialTest(params);
 }
 
-Status SequentialTest::add(double difference) { return add_cluster({difference}); }
+Status SequentialTest::add(double difference) {
+  return add_cluster({difference});
+}
 
 Status SequentialTest::add_cluster(const std::vector<double>& differences) {
   const auto size = static_cast<int64_t>(differences.size());
@@ -113,8 +118,7 @@ Status SequentialTest::add_cluster(const std::vector<double>& differences) {
   double gain = 0;
   for (const double difference : differences) {
     if (!(difference >= -1 && difference <= 1)) {
-      return invalid_argument(
-          fmt::format("difference of a question = {}, want -1..1", difference));
+      return invalid_argument(fmt::format("difference of a question = {}, want -1..1", difference));
     }
     gain += difference + params_.margin_frac;
   }
@@ -169,11 +173,17 @@ void SequentialTest::decide() {
   }
   if (decision_ != Decision::kUndecided) return;
   const double wanted = -std::log(params_.alpha);
-  if (most_pass_log_money_ >= wanted) decision_ = Decision::kPass;
-  else if (most_fail_log_money_ >= wanted) decision_ = Decision::kFail;
+  if (most_pass_log_money_ >= wanted)
+    decision_ = Decision::kPass;
+  else if (most_fail_log_money_ >= wanted)
+    decision_ = Decision::kFail;
 }
 
-double SequentialTest::p_pass() const { return std::exp(-most_pass_log_money_); }
-double SequentialTest::p_fail() const { return std::exp(-most_fail_log_money_); }
+double SequentialTest::p_pass() const {
+  return std::exp(-most_pass_log_money_);
+}
+double SequentialTest::p_fail() const {
+  return std::exp(-most_fail_log_money_);
+}
 
 }  // namespace dovetail::eval

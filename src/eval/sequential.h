@@ -47,13 +47,13 @@ class SequentialTest {
   // The next question's difference, candidate - baseline, in [-1, 1].
   // Errors: kInvalidArgument (outside, or more questions than the benchmark has).
   [[nodiscard]] Status add(double difference);
-  // The next cluster, whose questions may depend on each other in any way. The verdict is then about
-  // clusters drawn independently, weighed by their questions.
-  // Errors: kInvalidArgument (empty, larger than stated, of a benchmark, a value outside [-1, 1]).
+  // The next cluster, whose questions may depend on each other in any way. The verdict is then
+  // about clusters drawn independently, weighed by their questions. Errors: kInvalidArgument
+  // (empty, larger than stated, of a benchmark, a value outside [-1, 1]).
   [[nodiscard]] Status add_cluster(const std::vector<double>& differences);
 
-  // The first decision that was reached; it stays, except that the exact difference replaces it once
-  // the whole benchmark was asked.
+  // The first decision that was reached; it stays, except that the exact difference replaces it
+  // once the whole benchmark was asked.
   [[nodiscard]] Decision decision() const { return decision_; }
   // 1 / the most that each purse ever held, at most 1: p values that are valid at any time.
   [[nodiscard]] double p_pass() const;

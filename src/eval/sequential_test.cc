@@ -105,8 +105,8 @@ std::vector<double> benchmark_of(int64_t gained, int64_t lost, int64_t total) {
 
 void shuffle(std::vector<double>& questions, Random& random) {
   for (size_t i = questions.size(); i > 1; --i) {
-    std::swap(questions[i - 1], questions[static_cast<size_t>(
-                                    random.below(static_cast<int64_t>(i)))]);
+    std::swap(questions[i - 1],
+              questions[static_cast<size_t>(random.below(static_cast<int64_t>(i)))]);
   }
 }
 
@@ -168,7 +168,8 @@ TEST(Sequential, RejectsBadInput) {
   EXPECT_FALSE(SequentialTest::create({.margin_frac = 0.1, .alpha = 0}).has_value());
   EXPECT_FALSE(
       SequentialTest::create({.margin_frac = 0.1, .num_benchmark_questions = 0}).has_value());
-  EXPECT_FALSE(SequentialTest::create({.margin_frac = 0.1, .max_cluster_questions = 0}).has_value());
+  EXPECT_FALSE(
+      SequentialTest::create({.margin_frac = 0.1, .max_cluster_questions = 0}).has_value());
   SequentialTest test = *SequentialTest::create({.margin_frac = 0.1});
   EXPECT_EQ(test.add(std::nan("")).error().message, "difference of a question = nan, want -1..1");
   EXPECT_EQ(test.add_cluster({0, 0}).error().message, "a cluster of 2 questions, want 1..1");

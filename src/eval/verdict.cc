@@ -80,8 +80,7 @@ Result<std::optional<int64_t>> population_questions(const Verdict& verdict,
 }
 
 // 1 for independent questions; at least 1.
-double design_effect(const std::vector<double>& differences,
-                     const std::vector<int64_t>& clusters) {
+double design_effect(const std::vector<double>& differences, const std::vector<int64_t>& clusters) {
   const auto clustered = paired_mean(differences, clusters);
   const auto independent = paired_mean(differences);
   if (!clustered.has_value() || !independent.has_value()) return 1;
@@ -138,8 +137,8 @@ Result<Verdict> population_verdict(const std::vector<bool>& baseline,
   if (verdict.decision != Decision::kUndecided) return verdict;
   DOVETAIL_TRY(verdict.questions_to_decide, population_questions(verdict, params));
   if (verdict.questions_to_decide && !clusters.empty()) {
-    const double wanted = static_cast<double>(*verdict.questions_to_decide) *
-                          design_effect(differences, clusters);
+    const double wanted =
+        static_cast<double>(*verdict.questions_to_decide) * design_effect(differences, clusters);
     verdict.questions_to_decide = static_cast<int64_t>(std::ceil(wanted));
   }
   return verdict;

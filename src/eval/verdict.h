@@ -37,8 +37,8 @@ struct Verdict {
   double alpha = 0.05;
   double p_pass = 1;  // of "worse by the margin or more"
   double p_fail = 1;  // of "within the margin"
-  // Of the population's difference, at two-sided 1 - 2 alpha. Absent for a benchmark: its difference
-  // is exact, or bounded by the test alone.
+  // Of the population's difference, at two-sided 1 - 2 alpha. Absent for a benchmark: its
+  // difference is exact, or bounded by the test alone.
   std::optional<Interval> interval;
   // Only where undecided. Benchmark: all of them. Population: how many in all would decide with the
   // chance `power` if the rates observed were the true ones; absent if no number would.
@@ -51,8 +51,7 @@ struct Verdict {
 // Errors: kInvalidArgument (lengths, no question, more than the benchmark has, parameters).
 [[nodiscard]] Result<Verdict> benchmark_verdict(const std::vector<bool>& baseline,
                                                 const std::vector<bool>& candidate,
-                                                int64_t num_questions,
-                                                const VerdictParams& params);
+                                                int64_t num_questions, const VerdictParams& params);
 
 // Independent questions: test_noninferiority. With `clusters` (one number a question) it must also
 // pass a cluster-robust t test, and there must be kMinClusters of them, else it stays undecided.

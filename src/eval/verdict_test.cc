@@ -47,8 +47,8 @@ TEST(BenchmarkVerdict, IsExactWhereAllWasAsked) {
 
 TEST(BenchmarkVerdict, APartOfItIsASample) {
   const Outcomes outcomes = outcomes_of(1, 2, 60);
-  const auto verdict = benchmark_verdict(outcomes.baseline, outcomes.candidate, 164,
-                                         {.margin_frac = 5.0 / 164});
+  const auto verdict =
+      benchmark_verdict(outcomes.baseline, outcomes.candidate, 164, {.margin_frac = 5.0 / 164});
   ASSERT_TRUE(verdict.has_value());
   EXPECT_EQ(verdict->decision, Decision::kUndecided);
   EXPECT_FALSE(verdict->is_exact);
@@ -66,8 +66,7 @@ TEST(PopulationVerdict, PassesFailsOrStaysOpen) {
   EXPECT_GT(pass->interval->lower, -0.03);
   EXPECT_DOUBLE_EQ(pass->interval->confidence_frac, 0.9);
   const Outcomes worse = outcomes_of(30, 120, 1140);
-  EXPECT_EQ(population_verdict(worse.baseline, worse.candidate, params)->decision,
-            Decision::kFail);
+  EXPECT_EQ(population_verdict(worse.baseline, worse.candidate, params)->decision, Decision::kFail);
   const Outcomes open = outcomes_of(40, 61, 1140);
   const auto undecided = population_verdict(open.baseline, open.candidate, params);
   EXPECT_EQ(undecided->decision, Decision::kUndecided);
@@ -87,7 +86,8 @@ TEST(PopulationVerdict, DefinedAtTheEdges) {
   EXPECT_EQ(population_verdict({true}, {true}, {.margin_frac = 3}).error().message,
             "margin_frac = 3, want a value in (0, 1)");
   EXPECT_FALSE(population_verdict({true}, {true}, {.margin_frac = 0.1, .alpha = 0.5}).has_value());
-  // Nothing flipped, in one cluster or in many: the clusters show no spread, so they decide nothing.
+  // Nothing flipped, in one cluster or in many: the clusters show no spread, so they decide
+  // nothing.
   const Outcomes equal = outcomes_of(0, 0, 500);
   const auto unclustered = population_verdict(equal.baseline, equal.candidate, params);
   EXPECT_EQ(unclustered->decision, Decision::kPass);
@@ -133,9 +133,9 @@ double false_passes(const Clustering& setting, double margin, double gained, int
         outcomes.add(random.uniform() < setting.shared ? own : draw(), g);
       }
     }
-    const auto verdict = population_verdict(
-        outcomes.baseline, outcomes.candidate, {.margin_frac = margin},
-        use_clusters ? outcomes.clusters : std::vector<int64_t>{});
+    const auto verdict =
+        population_verdict(outcomes.baseline, outcomes.candidate, {.margin_frac = margin},
+                           use_clusters ? outcomes.clusters : std::vector<int64_t>{});
     passes += verdict->decision == Decision::kPass ? 1 : 0;
     num_fails += verdict->decision == Decision::kFail ? 1 : 0;
   }
@@ -146,12 +146,10 @@ double false_passes(const Clustering& setting, double margin, double gained, int
 TEST(PopulationVerdict, ErrsInAtMostFivePercentWithClusters) {
   constexpr int64_t kTrials = 400;
   const double bound = kAlpha + 3 * std::sqrt(kAlpha * (1 - kAlpha) / kTrials);
-  for (const Clustering& setting :
-       {Clustering{57, 5, true, 0.3}, Clustering{20, 10, true, 0.3}, Clustering{40, 4, false, 0.6},
-        Clustering{25, 2, true, 0.9}}) {
+  for (const Clustering& setting : {Clustering{57, 5, true, 0.3}, Clustering{20, 10, true, 0.3},
+                                    Clustering{40, 4, false, 0.6}, Clustering{25, 2, true, 0.9}}) {
     double fails = 0;
-    EXPECT_LE(false_passes(setting, 0.05, 0.08, kTrials, true, &fails), bound)
-        << setting.clusters;
+    EXPECT_LE(false_passes(setting, 0.05, 0.08, kTrials, true, &fails), bound) << setting.clusters;
     EXPECT_LE(fails, bound) << setting.clusters;
   }
 }
