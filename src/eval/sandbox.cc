@@ -323,6 +323,14 @@ struct Report {
   double wall_s = 0;
 };
 
+// A pass with a nonce, a failure with its zero byte, or what no interpreter of ours would write.
+bool is_complete(std::string_view text) {
+  if (text.empty()) return false;
+  if (text[0] == 'P') return text.size() > kNonceBytes;
+  return text[0] != 'F' || text.back() == '\0' || text.size() > kMaxReportBytes;
+}
+
+// Until the report is complete, the program has no more way to write one, or time is up.
 Report read_report(const File& file, double max_seconds) {
   const auto seconds = [](double value) {
     return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(value));
@@ -330,7 +338,7 @@ Report read_report(const File& file, double max_seconds) {
   Report report;
   auto begin = Clock::now();
   auto deadline = begin + seconds(kMaxStartSeconds);
-  while (report.text.size() <= kMaxReportBytes) {
+  while (!is_complete(report.text)) {
     if (!wait_readable(file, deadline)) {
       report.timed_out = true;
       break;
@@ -357,7 +365,7 @@ ProgramResult judge(const Report& report, const std::string& nonce, double max_s
   } else if (report.text == "P" + nonce) {
     result.outcome = ProgramOutcome::kPassed;
   } else if (report.text.starts_with('F')) {
-    result.detail = one_line(report.text.substr(1));
+    result.detail = one_line(report.text.substr(1, report.text.find('\0') - 1));
   } else if (report.text.empty()) {
     result.detail = "the process ended before the program did";
   } else {

@@ -2,9 +2,9 @@
 //
 // Reads a nonce and a program from file 3, closes it, gives up every right that it can, runs the
 // program and reports on file 4: 'S' before its first line, then 'P' and the nonce if it ran to its
-// end, or 'F' and what was raised. The nonce lies in memory of C++ that Python code has no name
-// for, and leaves the process only after exec() has returned. Arguments: address space [bytes],
-// processor time [s], file size [bytes].
+// end, or 'F', what was raised and a zero byte. The nonce lies in memory of C++ that Python code
+// has no name for, and leaves the process only after exec() has returned. Arguments: address space
+// [bytes], processor time [s], file size [bytes].
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <linux/sched.h>
@@ -76,6 +76,12 @@ void report(std::string_view text) {
     if (n <= 0) end(1);
     text.remove_prefix(static_cast<size_t>(n));
   }
+}
+
+// Until the parent ends the sandbox: bwrap then reaps its first process, which it would leave to
+// the system's if it saw the program's end before.
+[[noreturn]] void wait_for_the_end() {
+  while (true) ::sleep(1);
 }
 
 std::string read_request() {
@@ -296,14 +302,14 @@ int main(int argc, char** argv) {
   ::dup2(STDIN_FILENO, STDERR_FILENO);
   report("S");
   if (program == nullptr) {
-    report("Fthe program is not UTF-8");
-    end(0);
+    report(std::string("Fthe program is not UTF-8") + '\0');
+    wait_for_the_end();
   }
   PyObject* result = PyObject_CallFunctionObjArgs(exec, program, scope, nullptr);
   if (result != nullptr) {
     report("P" + request.substr(0, kNonceBytes));
   } else {
-    report("F" + raised());
+    report("F" + raised() + '\0');
   }
-  end(0);
+  wait_for_the_end();
 }
