@@ -23,6 +23,7 @@ product_packages=(
   libpagmo-dev                                           # search of spaces too large to enumerate
   libsqlite3-dev zlib1g-dev libssl-dev                   # studies, wheels, report pages, digests
   node-d3                                                # charts of the report page, bundled into it
+  bubblewrap libseccomp-dev libpython3-dev               # the sandbox of generated code
   python3 python3-pip                                    # fetching models from package registries
 )
 test_packages=(
