@@ -111,11 +111,11 @@ void print_evaluation(const BenchmarkOptions& options, const eval::Evaluation& e
                   json["questions_per_s"].get<double>());
   if (evaluation.perplexity.has_value()) {
     const eval::PerplexityScore& score = *evaluation.perplexity;
-    print_line(fmt::format("{}: {} word perplexity {:.4f}, byte perplexity {:.4f}, {:.4f} bits/byte, "
-                           "{} pages, mode {}",
-                           options.model, options.benchmark, score.word_perplexity,
-                           score.byte_perplexity, score.bits_per_byte,
-                           evaluation.overall.num_questions, options.mode));
+    print_line(
+        fmt::format("{}: {} word perplexity {:.4f}, byte perplexity {:.4f}, {:.4f} bits/byte, "
+                    "{} pages, mode {}",
+                    options.model, options.benchmark, score.word_perplexity, score.byte_perplexity,
+                    score.bits_per_byte, evaluation.overall.num_questions, options.mode));
     return;
   }
   print_line(fmt::format("{}: {} {} {} ({})", options.model, options.benchmark, evaluation.metric,
@@ -172,19 +172,22 @@ void add_benchmark_commands(CLI::App& eval, Action& action) {
     options->benchmark = name;
     CLI::App* command = eval.add_subcommand(name, help);
     command->add_option("model", options->model, "zoo name, GGUF file or model folder")->required();
-    command->add_option("--limit", options->limit, "the first questions of each subject or task only")
+    command
+        ->add_option("--limit", options->limit, "the first questions of each subject or task only")
         ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
     CLI::Option* fewshot =
         command->add_option("--num-fewshot", options->num_fewshot, "examples before each question")
             ->check(CLI::Range(int64_t{0}, int64_t{64}));
     command->add_option("--samples", options->samples,
                         "file for one JSON object a question and line");
-    command->add_option("--mode", options->mode,
-                        "lm_eval: as lm-eval 0.4.13, its mistakes included; fixed: without them")
+    command
+        ->add_option("--mode", options->mode,
+                     "lm_eval: as lm-eval 0.4.13, its mistakes included; fixed: without them")
         ->check(CLI::IsMember({"lm_eval", "fixed"}))
         ->capture_default_str();
-    command->add_option("--max-length", options->max_length,
-                        "tokens that the model sees at once, at most its own context")
+    command
+        ->add_option("--max-length", options->max_length,
+                     "tokens that the model sees at once, at most its own context")
         ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
     command->add_flag("--json", options->json, "print the record");
     command->callback([options, fewshot, &action] {

@@ -102,14 +102,12 @@ class CsvReader {
         if (at_end() || std::string_view(",\r\n").find(text_[at_]) != std::string_view::npos) {
           return field;
         }
-        return invalid_argument(
-            fmt::format("{}:{}: text behind a closing quote, want a comma or a line end", name_,
-                        line_));
+        return invalid_argument(fmt::format(
+            "{}:{}: text behind a closing quote, want a comma or a line end", name_, line_));
       }
     }
-    return invalid_argument(
-        fmt::format("{}:{}: a quote that is not closed, the file is truncated", name_,
-                    record_line_));
+    return invalid_argument(fmt::format("{}:{}: a quote that is not closed, the file is truncated",
+                                        name_, record_line_));
   }
 
   std::string_view text_;
@@ -127,8 +125,8 @@ Status check_utf8(std::string_view text, const std::string& name) {
 
 Result<MmluRow> mmlu_row(const std::vector<std::string>& fields, const std::string& where) {
   if (fields.size() != 6) {
-    return invalid_argument(fmt::format("{}: {} columns, want 6 ({})", where, fields.size(),
-                                        kMmluHeader));
+    return invalid_argument(
+        fmt::format("{}: {} columns, want 6 ({})", where, fields.size(), kMmluHeader));
   }
   const std::string& answer = fields[5];
   if (answer.size() != 1 || answer[0] < '0' || answer[0] > '3') {
@@ -187,8 +185,8 @@ Result<std::vector<MmluRow>> parse_mmlu_csv(std::string_view text, const std::st
 
 Result<std::vector<Gsm8kRow>> parse_gsm8k_jsonl(std::string_view text, const std::string& name) {
   std::vector<Gsm8kRow> rows;
-  DOVETAIL_TRY_STATUS(for_each_object(
-      text, name, [&](const Json& object, const std::string& where) -> Status {
+  DOVETAIL_TRY_STATUS(
+      for_each_object(text, name, [&](const Json& object, const std::string& where) -> Status {
         Gsm8kRow row;
         DOVETAIL_TRY(row.question, text_of(object, "question", where));
         DOVETAIL_TRY(row.answer, text_of(object, "answer", where));
@@ -204,8 +202,8 @@ Result<std::vector<Gsm8kRow>> parse_gsm8k_jsonl(std::string_view text, const std
 Result<std::vector<HumanEvalRow>> parse_humaneval_jsonl(std::string_view text,
                                                         const std::string& name) {
   std::vector<HumanEvalRow> rows;
-  DOVETAIL_TRY_STATUS(for_each_object(
-      text, name, [&](const Json& object, const std::string& where) -> Status {
+  DOVETAIL_TRY_STATUS(
+      for_each_object(text, name, [&](const Json& object, const std::string& where) -> Status {
         HumanEvalRow row;
         DOVETAIL_TRY(row.task_id, text_of(object, "task_id", where));
         DOVETAIL_TRY(row.prompt, text_of(object, "prompt", where));

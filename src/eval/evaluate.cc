@@ -137,8 +137,9 @@ class TaskRunner {
     const StopCheck is_done(tokenizer_, stops);
     const int64_t room = scorer_.max_length() - task_.max_new_tokens;
     if (room < 1) {
-      return invalid_argument(fmt::format("{}: {} new tokens leave no room for a prompt in {} tokens",
-                                          task_.name, task_.max_new_tokens, scorer_.max_length()));
+      return invalid_argument(
+          fmt::format("{}: {} new tokens leave no room for a prompt in {} tokens", task_.name,
+                      task_.max_new_tokens, scorer_.max_length()));
     }
     std::vector<Outcome> outcomes(questions.size());
     std::vector<GenerationRequest> requests;
@@ -177,8 +178,10 @@ Json sample_row(const Task& task, const Question& question, const Outcome& outco
            {"num_fewshot", task.num_fewshot},
            {"prompt_sha256", sha256_hex(question.prompt)},
            {"target_hash", sha256_hex(question.target)}};
-  if (task.kind == RequestKind::kGeneration) row["generation"] = outcome.answer.generation;
-  else row["loglikelihoods"] = outcome.answer.loglikelihoods;
+  if (task.kind == RequestKind::kGeneration)
+    row["generation"] = outcome.answer.generation;
+  else
+    row["loglikelihoods"] = outcome.answer.loglikelihoods;
   if (task.kind == RequestKind::kChoice) row["target"] = question.gold;
   if (task.kind != RequestKind::kRolling) {
     row["correct"] = outcome.verdict.correct;
@@ -219,11 +222,12 @@ class Tally {
 };
 
 // Progress of all questions from that of one batch of them.
-ProgressSink part_of(const ProgressSink& whole, const std::string& what, int64_t done, int64_t count,
-                     int64_t all) {
+ProgressSink part_of(const ProgressSink& whole, const std::string& what, int64_t done,
+                     int64_t count, int64_t all) {
   if (!whole) return {};
   return [=](const Progress& part) {
-    const double questions = static_cast<double>(done) + part.done_frac * static_cast<double>(count);
+    const double questions =
+        static_cast<double>(done) + part.done_frac * static_cast<double>(count);
     whole({what, questions / static_cast<double>(all)});
   };
 }
@@ -288,9 +292,8 @@ Result<Evaluation> evaluate(const std::vector<Task>& tasks, const model::Tokeniz
                             Scorer& scorer, const EvaluateParams& params) {
   DOVETAIL_TRY(const int64_t all, check_tasks(tasks, params));
   const auto start = std::chrono::steady_clock::now();
-  Evaluation evaluation{.mode = tasks[0].mode,
-                        .metric = tasks[0].metric,
-                        .num_fewshot = tasks[0].num_fewshot};
+  Evaluation evaluation{
+      .mode = tasks[0].mode, .metric = tasks[0].metric, .num_fewshot = tasks[0].num_fewshot};
   PageTotals pages;
   int64_t done = 0;
   for (const Task& task : tasks) {

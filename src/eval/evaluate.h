@@ -40,16 +40,16 @@ struct Evaluation {
   double seconds = 0;         // of the wall clock, without building the tasks
   std::vector<TaskScore> tasks = {};
   std::map<std::string, Score> groups = {};
-  Score overall = {};                              // by the first filter; of kRolling only the number
+  Score overall = {};  // by the first filter; of kRolling only the number
   std::optional<PerplexityScore> perplexity = {};  // of kRolling
 };
 
 // Tasks are of one benchmark: the same mode, metric and number of examples. A prompt longer than
 // the context loses its beginning in kLmEval and is an error in kFixed; ties for the best choice go
 // to the first in kLmEval and count as wrong in kFixed.
-// Errors: kInvalidArgument (no question, tasks that differ in mode), kInternal naming task and question
-// where a log-likelihood is not a number, those of scorer, judge and take_sample. Nothing is scored
-// that was not answered.
+// Errors: kInvalidArgument (no question, tasks that differ in mode), kInternal naming task and
+// question where a log-likelihood is not a number, those of scorer, judge and take_sample. Nothing
+// is scored that was not answered.
 [[nodiscard]] Result<Evaluation> evaluate(const std::vector<Task>& tasks,
                                           const model::Tokenizer& tokenizer, Scorer& scorer,
                                           const EvaluateParams& params);

@@ -18,8 +18,8 @@ namespace dovetail::eval {
 class RegexFilter {
  public:
   // Errors: as PythonRegex::compile.
-  [[nodiscard]] static Result<RegexFilter> create(const std::string& name,
-                                                  std::string_view pattern, bool takes_last);
+  [[nodiscard]] static Result<RegexFilter> create(const std::string& name, std::string_view pattern,
+                                                  bool takes_last);
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] Result<std::string> apply(std::string_view generation) const;
 
@@ -44,8 +44,8 @@ class ExactMatch {
   std::vector<PythonRegex> ignored_;
 };
 
-// Whether two decimal numbers are equal, whatever their "$", ",", sign of zero, leading and trailing
-// zeros: "$1,000.00" and "1000". False if one of them is no number.
+// Whether two decimal numbers are equal, whatever their "$", ",", sign of zero, leading and
+// trailing zeros: "$1,000.00" and "1000". False if one of them is no number.
 [[nodiscard]] bool same_number(std::string_view left, std::string_view right);
 
 }  // namespace dovetail::eval

@@ -15,8 +15,8 @@
 namespace dovetail::eval {
 namespace {
 
-constexpr uint64_t kShotSeed = 1234;       // lm-eval's default
-constexpr int64_t kMaxNewTokens = 256;     // lm-eval's default for a task that names none
+constexpr uint64_t kShotSeed = 1234;    // lm-eval's default
+constexpr int64_t kMaxNewTokens = 256;  // lm-eval's default for a task that names none
 constexpr int64_t kMostShots = 64;
 constexpr std::string_view kAnyNumber = R"((-?[$0-9.,]{2,})|(-?[0-9]+))";
 // Of the mode `fixed`: digits with their commas and decimals, and no other punctuation.
@@ -51,11 +51,11 @@ class Gsm8kJudge {
   static Result<Gsm8kJudge> create(ScoringMode mode, std::string_view marker,
                                    std::string_view lm_eval_strict) {
     const bool fixed = mode == ScoringMode::kFixed;
-    DOVETAIL_TRY(RegexFilter strict,
-                 RegexFilter::create("strict-match",
-                                     fixed ? fmt::format("{}{}", marker, kNumber)
-                                           : std::string(lm_eval_strict),
-                                     false));
+    DOVETAIL_TRY(
+        RegexFilter strict,
+        RegexFilter::create(
+            "strict-match",
+            fixed ? fmt::format("{}{}", marker, kNumber) : std::string(lm_eval_strict), false));
     DOVETAIL_TRY(RegexFilter flexible,
                  RegexFilter::create("flexible-extract", fixed ? kNumber : kAnyNumber, true));
     DOVETAIL_TRY(ExactMatch exact_match, ExactMatch::create());
@@ -69,9 +69,9 @@ class Gsm8kJudge {
       DOVETAIL_TRY(reading.text, filter.apply(generation));
       if (mode_ == ScoringMode::kFixed) {
         const size_t mark = question.target.rfind("#### ");
-        reading.correct = same_number(
-            reading.text, mark == std::string::npos ? question.target
-                                                    : question.target.substr(mark + 5));
+        reading.correct =
+            same_number(reading.text, mark == std::string::npos ? question.target
+                                                                : question.target.substr(mark + 5));
       } else {
         DOVETAIL_TRY(reading.correct, parts_->exact_match(reading.text, question.target));
       }
@@ -120,8 +120,7 @@ Result<Task> gsm8k_task(const std::vector<Gsm8kRow>& test, const std::vector<Gsm
   task.stops.insert(task.stops.begin(), "Question:");
   const int64_t most = std::min(kMostShots, static_cast<int64_t>(std::ssize(train)));
   DOVETAIL_TRY(task.num_fewshot, fewshot_of(task.name, params, 5, most));
-  DOVETAIL_TRY(task.judge,
-               Gsm8kJudge::create(params.mode, "#### ", R"(#### (\-?[0-9\.\,]+))"));
+  DOVETAIL_TRY(task.judge, Gsm8kJudge::create(params.mode, "#### ", R"(#### (\-?[0-9\.\,]+))"));
   DOVETAIL_TRY(const int64_t count, limited(std::ssize(test), params));
   const auto asked = [](const std::string& text) {
     return fmt::format("Question: {}\nAnswer:", text);

@@ -12,8 +12,7 @@ namespace dovetail::eval {
 // Examples come from `train` by Python's Random(1234), which goes on from question to question.
 // Errors, here and below: those of the parameters and of the chat template.
 [[nodiscard]] Result<Task> gsm8k_task(const std::vector<Gsm8kRow>& test,
-                                      const std::vector<Gsm8kRow>& train,
-                                      const TaskParams& params);
+                                      const std::vector<Gsm8kRow>& train, const TaskParams& params);
 [[nodiscard]] Result<Task> gsm8k_cot_task(const std::vector<Gsm8kRow>& test,
                                           const TaskParams& params);
 

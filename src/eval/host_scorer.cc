@@ -62,8 +62,8 @@ class HostScorer : public Scorer {
     return results;
   }
 
-  Result<std::vector<std::vector<int32_t>>> generate(
-      const std::vector<GenerationRequest>& requests, const ProgressSink& progress) override {
+  Result<std::vector<std::vector<int32_t>>> generate(const std::vector<GenerationRequest>& requests,
+                                                     const ProgressSink& progress) override {
     std::vector<std::vector<int32_t>> results;
     for (const GenerationRequest& request : requests) {
       DOVETAIL_TRY(std::vector<int32_t> made, generate_one(request));
@@ -77,7 +77,8 @@ class HostScorer : public Scorer {
  private:
   Status check_length(int64_t size) const {
     if (size <= max_length_) return {};
-    return invalid_argument(fmt::format("a request of {} tokens, want at most {}", size, max_length_));
+    return invalid_argument(
+        fmt::format("a request of {} tokens, want at most {}", size, max_length_));
   }
 
   // What is fed, the model checks; the last token is not.
@@ -141,9 +142,9 @@ class HostScorer : public Scorer {
       std::vector<int32_t> text = request.prompt;
       text.insert(text.end(), made.begin(), made.end());
       const int64_t left = request.max_new_tokens - std::ssize(made);
-      DOVETAIL_TRY(const auto more,
-                   model_.generate({text}, {.max_new_tokens = std::min(count, left),
-                                            .temperature = 0}));
+      DOVETAIL_TRY(
+          const auto more,
+          model_.generate({text}, {.max_new_tokens = std::min(count, left), .temperature = 0}));
       for (size_t i = 0; i < more[0].size() && !is_done; ++i) {
         made.push_back(more[0][i]);
         is_done = request.is_done(made) || std::ssize(made) == request.max_new_tokens;

@@ -11,11 +11,11 @@ constexpr int64_t kMaxNewTokens = 1024;
 
 PromptParts parts_of(const HumanEvalRow& row, HumanEvalForm form) {
   if (form == HumanEvalForm::kPlain) return {.question = row.prompt};
-  return {.question = fmt::format("Write a solution to the following problem and make sure that it "
-                                  "passes the tests:\n```python\n{}\n```\n",
-                                  row.prompt),
-          .answer_prefix =
-              fmt::format("Here is the completed function:\n```python\n{}\n", row.prompt)};
+  return {
+      .question = fmt::format("Write a solution to the following problem and make sure that it "
+                              "passes the tests:\n```python\n{}\n```\n",
+                              row.prompt),
+      .answer_prefix = fmt::format("Here is the completed function:\n```python\n{}\n", row.prompt)};
 }
 
 std::string tests_of(const HumanEvalRow& row) {

@@ -1,5 +1,5 @@
-// HumanEval as lm-eval 0.4.13's `humaneval` and `humaneval_instruct` ask it: the model goes on with a
-// function; the program made of it is run with the problem's tests by whoever is given in.
+// HumanEval as lm-eval 0.4.13's `humaneval` and `humaneval_instruct` ask it: the model goes on with
+// a function; the program made of it is run with the problem's tests by whoever is given in.
 #pragma once
 
 #include <functional>

@@ -100,10 +100,9 @@ Result<Task> mmlu_task(const MmluSubject& subject, const std::vector<MmluRow>& t
   for (const std::string_view letter : kLetters) {
     task.choices.push_back(fmt::format("{}{}", choice_delimiter(params.chat), letter));
   }
-  PromptParts parts{
-      .description = fmt::format(
-          "The following are multiple choice questions (with answers) about {}.\n\n",
-          replace_all(subject.name, "_", " "))};
+  PromptParts parts{.description = fmt::format(
+                        "The following are multiple choice questions (with answers) about {}.\n\n",
+                        replace_all(subject.name, "_", " "))};
   for (int64_t i = 0; i < task.num_fewshot; ++i) {
     const MmluRow& row = dev[static_cast<size_t>(i)];
     parts.shots.push_back(

@@ -22,9 +22,9 @@ using ChatRenderer = std::function<Result<std::string>(const std::vector<Message
                                                        bool add_generation_prompt)>;
 
 struct ChatParams {
-  ChatRenderer render = {};         // empty: plain text
+  ChatRenderer render = {};    // empty: plain text
   bool shots_as_turns = true;  // false: examples and question are one message of the user
-  std::string system = {};          // before the description; also in plain text
+  std::string system = {};     // before the description; also in plain text
 };
 
 struct Shot {
@@ -42,8 +42,8 @@ struct PromptParts {
 // Errors: those of the renderer.
 [[nodiscard]] Result<std::string> build_prompt(const PromptParts& parts, const ChatParams& chat);
 
-// What stands between a prompt and the choices of a question: a space in plain text, nothing where a
-// chat template wrote the prompt.
+// What stands between a prompt and the choices of a question: a space in plain text, nothing where
+// a chat template wrote the prompt.
 [[nodiscard]] std::string_view choice_delimiter(const ChatParams& chat);
 
 }  // namespace dovetail::eval

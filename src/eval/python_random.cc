@@ -59,8 +59,7 @@ PythonRandom::PythonRandom(uint64_t seed) : state_(knuth_state(19650218U)) {
 
 void PythonRandom::refill() {
   for (size_t i = 0; i < kWords; ++i) {
-    const uint32_t y =
-        (state_[i] & 0x80000000U) | (state_[(i + 1) % kWords] & 0x7fffffffU);
+    const uint32_t y = (state_[i] & 0x80000000U) | (state_[(i + 1) % kWords] & 0x7fffffffU);
     state_[i] = state_[(i + kShift) % kWords] ^ (y >> 1) ^ ((y & 1U) != 0 ? 0x9908b0dfU : 0U);
   }
   next_ = 0;

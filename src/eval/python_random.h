@@ -1,7 +1,7 @@
 // The generator of Python's `random.Random`, bit for bit: few-shot examples are drawn with it.
 //
-// Mersenne Twister MT19937 (Matsumoto and Nishimura 1998) seeded by init_by_array; how CPython turns
-// its words into integers and samples: Lib/random.py of Python 3.11.
+// Mersenne Twister MT19937 (Matsumoto and Nishimura 1998) seeded by init_by_array; how CPython
+// turns its words into integers and samples: Lib/random.py of Python 3.11.
 #pragma once
 
 #include <array>

@@ -28,8 +28,10 @@ Result<std::string> with_python_spaces(std::string_view pattern) {
     const char c = pattern[i];
     if (c != '\\' || i + 1 == pattern.size()) {
       // A bracket that comes first in a class is one of its characters; no pattern here has that.
-      if (c == '[' && !in_class) in_class = true;
-      else if (c == ']') in_class = false;
+      if (c == '[' && !in_class)
+        in_class = true;
+      else if (c == ']')
+        in_class = false;
       rewritten += c;
       continue;
     }
@@ -100,8 +102,7 @@ Result<std::vector<PythonRegex::Match>> PythonRegex::matches(std::string_view te
 }
 
 Result<std::vector<std::vector<std::string>>> PythonRegex::find_all(std::string_view text) const {
-  DOVETAIL_TRY(const std::vector<Match> found,
-               matches(text, std::numeric_limits<size_t>::max()));
+  DOVETAIL_TRY(const std::vector<Match> found, matches(text, std::numeric_limits<size_t>::max()));
   std::vector<std::vector<std::string>> rows;
   for (const Match& match : found) {
     std::vector<std::string>& row = rows.emplace_back();
@@ -112,8 +113,7 @@ Result<std::vector<std::vector<std::string>>> PythonRegex::find_all(std::string_
 
 Result<std::string> PythonRegex::substitute(std::string_view text,
                                             std::string_view replacement) const {
-  DOVETAIL_TRY(const std::vector<Match> found,
-               matches(text, std::numeric_limits<size_t>::max()));
+  DOVETAIL_TRY(const std::vector<Match> found, matches(text, std::numeric_limits<size_t>::max()));
   std::string made;
   size_t at = 0;
   for (const Match& match : found) {
@@ -133,8 +133,7 @@ Result<std::string> PythonRegex::substitute(std::string_view text,
 }
 
 Result<std::vector<std::string>> PythonRegex::split(std::string_view text) const {
-  DOVETAIL_TRY(const std::vector<Match> found,
-               matches(text, std::numeric_limits<size_t>::max()));
+  DOVETAIL_TRY(const std::vector<Match> found, matches(text, std::numeric_limits<size_t>::max()));
   std::vector<std::string> pieces;
   size_t at = 0;
   for (const Match& match : found) {

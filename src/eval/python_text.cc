@@ -73,8 +73,7 @@ std::string replace_all(std::string_view text, std::string_view from, std::strin
 
 std::string with_replacement_characters(std::string_view bytes) {
   std::string text;
-  icu::UnicodeString::fromUTF8(
-      icu::StringPiece(bytes.data(), static_cast<int32_t>(bytes.size())))
+  icu::UnicodeString::fromUTF8(icu::StringPiece(bytes.data(), static_cast<int32_t>(bytes.size())))
       .toUTF8String(text);
   return text;
 }

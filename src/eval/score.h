@@ -10,8 +10,8 @@
 namespace dovetail::eval {
 
 struct Score {
-  double score_frac = 0;               // right answers of all
-  std::optional<double> stderr_frac = {};   // nothing for a single question
+  double score_frac = 0;                   // right answers of all
+  std::optional<double> stderr_frac = {};  // nothing for a single question
   int64_t num_questions = 0;
 };
 
@@ -27,7 +27,7 @@ struct PerplexityScore {
   double word_perplexity = 0;  // exp(-log-likelihood / words)
   double byte_perplexity = 0;  // exp(-log-likelihood / bytes)
   double bits_per_byte = 0;
-  double nats = 0;             // log-likelihood of all texts
+  double nats = 0;  // log-likelihood of all texts
   int64_t num_words = 0;
   int64_t num_bytes = 0;
 };

@@ -25,7 +25,7 @@ struct Loglikelihood {
 
 struct GenerationRequest {
   std::vector<int32_t> prompt = {};  // one id or more
-  int64_t max_new_tokens = 0;   // 1 or more
+  int64_t max_new_tokens = 0;        // 1 or more
   // Called with all that was generated, after each token and in order; true: this was the last one.
   // Each request's is called from one thread at a time.
   std::function<bool(const std::vector<int32_t>& generated)> is_done = {};
@@ -38,15 +38,15 @@ class Scorer {
   // Tokens that the model can be fed at once.
   [[nodiscard]] virtual int64_t max_length() const = 0;
 
-  // In the order of the requests; of each at most max_length() + 1 ids, the last of which is not fed.
-  // Progress is the fraction of this call. Errors, here and below: kInvalidArgument (an empty
+  // In the order of the requests; of each at most max_length() + 1 ids, the last of which is not
+  // fed. Progress is the fraction of this call. Errors, here and below: kInvalidArgument (an empty
   // or too long request, ids outside the vocabulary).
   [[nodiscard]] virtual Result<std::vector<Loglikelihood>> loglikelihoods(
       const std::vector<LoglikelihoodRequest>& requests, const ProgressSink& progress) = 0;
 
   // The most likely token after each, until the request's is_done says so or max_new_tokens are
-  // there; prompt and new tokens together at most max_length(). Errors: also kInternal if logits are
-  // not numbers.
+  // there; prompt and new tokens together at most max_length(). Errors: also kInternal if logits
+  // are not numbers.
   [[nodiscard]] virtual Result<std::vector<std::vector<int32_t>>> generate(
       const std::vector<GenerationRequest>& requests, const ProgressSink& progress) = 0;
 };

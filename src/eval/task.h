@@ -26,40 +26,42 @@ enum class RequestKind : uint8_t {
 };
 
 struct Question {
-  int64_t doc_id = 0;  // row of the subject's or task's file, from 0
+  int64_t doc_id = 0;       // row of the subject's or task's file, from 0
   std::string prompt = {};  // exact text before tokenisation
-  std::string target = {};  // what lm-eval writes as target: index of the choice, reference answer, program
-  int64_t gold = 0;    // kChoice: index of the right continuation
+  std::string target =
+      {};  // what lm-eval writes as target: index of the choice, reference answer, program
+  int64_t gold = 0;  // kChoice: index of the right continuation
 };
 
 // What a model answered.
 struct Answer {
-  std::vector<double> loglikelihoods = {};  // [nats] kChoice: of each continuation; kRolling: of the text
-  std::string generation = {};              // kGeneration: cut at the first stop string
+  std::vector<double> loglikelihoods =
+      {};                       // [nats] kChoice: of each continuation; kRolling: of the text
+  std::string generation = {};  // kGeneration: cut at the first stop string
 };
 
 // A generation read by one filter.
 struct Reading {
-  std::string filter;  // "strict-match"
-  std::string text = {};    // what the filter found
+  std::string filter;     // "strict-match"
+  std::string text = {};  // what the filter found
   bool correct = false;
 };
 
 struct Verdict {
-  bool correct = false;           // by the first filter
+  bool correct = false;                // by the first filter
   std::vector<Reading> readings = {};  // kGeneration
 };
 
 struct Task {
-  std::string name;   // as in lm-eval: "mmlu_anatomy"
+  std::string name;        // as in lm-eval: "mmlu_anatomy"
   std::string group = {};  // "stem", or "" if the task stands alone
   RequestKind kind = RequestKind::kGeneration;
   std::string metric = {};  // "acc", "exact_match", "pass@1", "word_perplexity"
   ScoringMode mode = ScoringMode::kLmEval;
   int64_t num_fewshot = 0;
-  std::vector<std::string> choices = {};        // kChoice: continuations, the same for every question
-  std::vector<std::string> stops = {};          // kGeneration, without the end-of-text token
-  int64_t max_new_tokens = 0;              // kGeneration
+  std::vector<std::string> choices = {};  // kChoice: continuations, the same for every question
+  std::vector<std::string> stops = {};    // kGeneration, without the end-of-text token
+  int64_t max_new_tokens = 0;             // kGeneration
   std::vector<Question> questions = {};
   // kGeneration: what an answer is worth. Errors end the evaluation.
   std::function<Result<Verdict>(const Question&, const std::string& generation)> judge = {};
@@ -68,7 +70,7 @@ struct Task {
 struct TaskParams {
   ScoringMode mode = ScoringMode::kLmEval;
   std::optional<int64_t> num_fewshot = {};  // nothing: the task's own number
-  std::optional<int64_t> limit = {};        // the first so many of each subject or task, in file order
+  std::optional<int64_t> limit = {};  // the first so many of each subject or task, in file order
   ChatParams chat = {};
 };
 

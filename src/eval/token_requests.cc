@@ -69,8 +69,10 @@ std::vector<LoglikelihoodRequest> rolling_windows(const std::vector<int32_t>& to
     const int64_t end = std::min(size, done + max_length);
     const int64_t begin = std::max(int64_t{0}, end - max_length - 1);  // of what is fed
     LoglikelihoodRequest& window = windows.emplace_back();
-    if (done == 0) window.context.push_back(prefix);
-    else window.context.assign(tokens.begin() + begin, tokens.begin() + done);
+    if (done == 0)
+      window.context.push_back(prefix);
+    else
+      window.context.assign(tokens.begin() + begin, tokens.begin() + done);
     window.continuation.assign(tokens.begin() + done, tokens.begin() + end);
     done = end;
   }

@@ -25,15 +25,14 @@ namespace dovetail::eval {
 // True if something was cut off. Errors: kInvalidArgument if the continuation alone is too long.
 [[nodiscard]] Result<bool> truncate_left(int64_t max_length, LoglikelihoodRequest& request);
 
-// Requests whose continuations are the tokens once, in order, with as little lost context as windows
-// of max_length allow: all but the first and last see one token before what they predict, the last
-// fills its window with context. The first begins with `prefix`.
+// Requests whose continuations are the tokens once, in order, with as little lost context as
+// windows of max_length allow: all but the first and last see one token before what they predict,
+// the last fills its window with context. The first begins with `prefix`.
 [[nodiscard]] std::vector<LoglikelihoodRequest> rolling_windows(const std::vector<int32_t>& tokens,
-                                                                int32_t prefix,
-                                                                int64_t max_length);
+                                                                int32_t prefix, int64_t max_length);
 
-// Whether a generation is over: its last id ends a text, or a stop string stands in its last ids (as
-// many as the string's own, and two, because a model may spell it otherwise).
+// Whether a generation is over: its last id ends a text, or a stop string stands in its last ids
+// (as many as the string's own, and two, because a model may spell it otherwise).
 class StopCheck {
  public:
   StopCheck(const model::Tokenizer& tokenizer, const std::vector<std::string>& stops);

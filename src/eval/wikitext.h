@@ -1,5 +1,5 @@
-// WikiText-2 as lm-eval 0.4.13's `wikitext`: perplexity a word and a byte of whole pages, whose text
-// is put back as it was before tokenisation while words and bytes are counted as distributed.
+// WikiText-2 as lm-eval 0.4.13's `wikitext`: perplexity a word and a byte of whole pages, whose
+// text is put back as it was before tokenisation while words and bytes are counted as distributed.
 #pragma once
 
 #include <cstdint>

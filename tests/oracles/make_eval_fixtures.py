@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes src/eval/testdata/*.json out of lm-eval itself: what Dovetail's benchmarks must agree with.
 
-    make_eval_fixtures.py DATA OUT [MODEL_TOKENIZERS...]
+    make_eval_fixtures.py DATA OUT
 
 DATA is the folder that DOVETAIL_DATA names; OUT is src/eval/testdata. Needs Python 3.11 with
 lm-eval 0.4.13, transformers 5.23, evaluate and torch. No text of a benchmark is written, only sums.
@@ -361,9 +361,9 @@ def main():
     datasets.load_dataset = load_dataset
     without_code_eval()
     OUT.mkdir(parents=True, exist_ok=True)
-    encoders = {"smollm2": Encoder(DATA / "tokenizers" / "smollm2" / "tokenizer.json", nfc=False, prefix=1)}
-    if len(sys.argv) > 3:
-        encoders["qwen2.5"] = Encoder(pathlib.Path(sys.argv[3]), nfc=True, prefix=151643)
+    # transformers normalises Qwen's text to NFC, whatever tokenizer.json says.
+    encoders = {"smollm2": Encoder(DATA / "tokenizers" / "smollm2" / "tokenizer.json", nfc=False, prefix=1),
+                "qwen3": Encoder(DATA / "tokenizers" / "qwen3" / "tokenizer.json", nfc=True, prefix=151643)}
     write("answers.json", make_answers())
     prompts, tokens = make_prompts(encoders)
     write("prompts.json", prompts)
