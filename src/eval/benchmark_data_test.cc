@@ -48,7 +48,8 @@ TEST(JsonLines, NameFileLineAndKey) {
   EXPECT_EQ(error(""), "t.jsonl: no line, want one a question");
   EXPECT_EQ(error("{\"question\": \"q\", \"answer\": \"#### 1\"}\n{\"question\": \"q\"}\n"),
             "t.jsonl:2: answer is missing or no text");
-  EXPECT_EQ(error("{\"question\": \"q\", \"answer\": \"1\"}\n"), "t.jsonl:1: answer has no \"#### \"");
+  EXPECT_EQ(error("{\"question\": \"q\", \"answer\": \"1\"}\n"),
+            "t.jsonl:1: answer has no \"#### \"");
   EXPECT_EQ(error("[]\n"), "t.jsonl:1: no JSON object");
   EXPECT_TRUE(error("{\"question\": \"q\", \"ans").starts_with("t.jsonl:1")) << error("{");
   EXPECT_EQ(parse_humaneval_jsonl("{\"task_id\": \"a\", \"prompt\": 5}", "h").error().message,
@@ -76,8 +77,8 @@ TEST(BenchmarkFiles, RefusesMissingTruncatedAndAltered) {
   ASSERT_TRUE(write_text_file(path, std::string(749738, ' ')).has_value());
   const std::string altered = files->gsm8k("test").error().message;
   EXPECT_TRUE(altered.starts_with(path + ": altered, sha256 ")) << altered;
-  EXPECT_TRUE(altered.ends_with(
-      "want 3730d312f6e3440559ace48831e51066acaca737f6eabec99bccb9e4b3c39d14"))
+  EXPECT_TRUE(
+      altered.ends_with("want 3730d312f6e3440559ace48831e51066acaca737f6eabec99bccb9e4b3c39d14"))
       << altered;
 }
 

@@ -36,13 +36,13 @@ class ScriptedScorer : public Scorer {
     for (const LoglikelihoodRequest& request : requests) {
       asked.push_back(request);
       results.push_back({.nats = nats(request)});
-      report_progress(progress, "", static_cast<double>(results.size()) /
-                                        static_cast<double>(requests.size()));
+      report_progress(progress, "",
+                      static_cast<double>(results.size()) / static_cast<double>(requests.size()));
     }
     return results;
   }
-  Result<std::vector<std::vector<int32_t>>> generate(
-      const std::vector<GenerationRequest>& requests, const ProgressSink&) override {
+  Result<std::vector<std::vector<int32_t>>> generate(const std::vector<GenerationRequest>& requests,
+                                                     const ProgressSink&) override {
     std::vector<std::vector<int32_t>> results;
     for (const GenerationRequest& request : requests) {
       prompts.push_back(request.prompt);
@@ -121,8 +121,7 @@ TEST(Evaluate, BatchesDoNotMatter) {
                                   text += row.dump();
                                   return {};
                                 }};
-    ASSERT_TRUE(
-        evaluate(two_subjects(ScoringMode::kFixed), smollm2(), scorer, params).has_value());
+    ASSERT_TRUE(evaluate(two_subjects(ScoringMode::kFixed), smollm2(), scorer, params).has_value());
     all.push_back(text);
   }
   EXPECT_EQ(all[0], all[1]);
@@ -158,9 +157,10 @@ TEST(Evaluate, LongPromptsLoseTheirBeginningOrAreRefused) {
   EXPECT_EQ(cut->num_truncated, 5);
   for (const LoglikelihoodRequest& request : scorer.asked) EXPECT_EQ(request.context.size(), 6U);
   const auto refused = evaluate(two_subjects(ScoringMode::kFixed), smollm2(), scorer, {});
-  EXPECT_EQ(refused.error().message,
-            "mmlu_anatomy, question 0: the prompt does not fit into 6 tokens; mode lm_eval cuts its "
-            "beginning");
+  EXPECT_EQ(
+      refused.error().message,
+      "mmlu_anatomy, question 0: the prompt does not fit into 6 tokens; mode lm_eval cuts its "
+      "beginning");
 }
 
 TEST(Evaluate, CutsGenerationsAndReadsThem) {
@@ -252,8 +252,7 @@ TEST(Evaluate, MmluLikelihoodsAreThoseOfTransformers) {
     rows.push_back(row);
     return {};
   }};
-  ASSERT_TRUE(
-      evaluate({*task}, model::load_tokenizer(path).value(), *scorer, params).has_value());
+  ASSERT_TRUE(evaluate({*task}, model::load_tokenizer(path).value(), *scorer, params).has_value());
   const double expected[2][4] = {{-4.9725, -11.6136, -8.5410, -8.0554},
                                  {-5.4990, -12.0997, -9.2073, -8.5730}};
   for (size_t i = 0; i < 2; ++i) {

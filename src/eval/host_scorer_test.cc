@@ -57,13 +57,19 @@ TEST(HostScorer, GenerationIsGreedyAndItsTokensAreSo) {
                                     return false;
                                   }};
   const auto made = scorer->generate({request}, {}).value()[0];
-  EXPECT_EQ(made, tiny_model().generate({{5, 6, 7}}, {.max_new_tokens = 150, .temperature = 0}).value()[0]);
+  EXPECT_EQ(
+      made,
+      tiny_model().generate({{5, 6, 7}}, {.max_new_tokens = 150, .temperature = 0}).value()[0]);
   ASSERT_EQ(seen.size(), 150U);
   for (size_t i = 0; i < seen.size(); ++i) EXPECT_EQ(seen[i].size(), i + 1);
-  EXPECT_TRUE(scorer->loglikelihoods({{.context = {5, 6, 7}, .continuation = made}}, {}).value()[0].is_greedy);
+  EXPECT_TRUE(scorer->loglikelihoods({{.context = {5, 6, 7}, .continuation = made}}, {})
+                  .value()[0]
+                  .is_greedy);
   std::vector<int32_t> other = made;
   other[10] = (other[10] + 1) % 101;
-  EXPECT_FALSE(scorer->loglikelihoods({{.context = {5, 6, 7}, .continuation = other}}, {}).value()[0].is_greedy);
+  EXPECT_FALSE(scorer->loglikelihoods({{.context = {5, 6, 7}, .continuation = other}}, {})
+                   .value()[0]
+                   .is_greedy);
 }
 
 TEST(HostScorer, StopsWhereItIsTold) {
@@ -71,7 +77,10 @@ TEST(HostScorer, StopsWhereItIsTold) {
   const auto after = [](size_t count) {
     return [count](const std::vector<int32_t>& made) { return made.size() == count; };
   };
-  const auto made = scorer->generate({{{1, 2}, 100, after(70)}, {{1, 2}, 100, after(1)}, {{1, 2}, 3, after(9)}}, {}).value();
+  const auto made =
+      scorer
+          ->generate({{{1, 2}, 100, after(70)}, {{1, 2}, 100, after(1)}, {{1, 2}, 3, after(9)}}, {})
+          .value();
   EXPECT_EQ(made[0].size(), 70U);
   EXPECT_EQ(made[1].size(), 1U);
   EXPECT_EQ(made[2].size(), 3U);
@@ -97,9 +106,9 @@ TEST(HostScorer, LogitsThatAreNoNumbersAreSeen) {
   model::Weights weights = *tiny_weights(1, false);
   weights.head.values[7] = std::numeric_limits<float>::quiet_NaN();
   const auto scorer =
-      make_host_scorer(host::HostModel::create(
-                           std::make_shared<const model::Weights>(std::move(weights)))
-                           .value())
+      make_host_scorer(
+          host::HostModel::create(std::make_shared<const model::Weights>(std::move(weights)))
+              .value())
           .value();
   EXPECT_TRUE(std::isnan(scorer->loglikelihoods({{{1, 2}, {3}}}, {}).value()[0].nats));
   const auto made = scorer->generate({{{1, 2}, 3, [](const auto&) { return false; }}}, {});

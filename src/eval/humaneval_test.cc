@@ -37,11 +37,9 @@ TEST(HumanEval, AsksTheJudge) {
 }
 
 TEST(HumanEval, AProgramThatCouldNotRunIsAnError) {
-  const auto task = humaneval_task({kRow}, HumanEvalForm::kPlain,
-                                   [](const std::string&) -> Result<bool> {
-                                     return unavailable("no sandbox");
-                                   },
-                                   {});
+  const auto task = humaneval_task(
+      {kRow}, HumanEvalForm::kPlain,
+      [](const std::string&) -> Result<bool> { return unavailable("no sandbox"); }, {});
   EXPECT_EQ(task->judge(task->questions[0], "").error().message, "no sandbox");
 }
 

@@ -13,15 +13,16 @@ TEST(PythonRandom, DrawsWhatCPythonDraws) {
     PythonRandom random(seed);
     std::vector<uint32_t> words;  // 700, so that the state is refilled once
     for (int i = 0; i < 700; ++i) words.push_back(random.bits(32));
-    for (size_t i = 0; i < 5; ++i) EXPECT_EQ(words[695 + i], row["bits"][i].get<uint32_t>()) << seed;
+    for (size_t i = 0; i < 5; ++i)
+      EXPECT_EQ(words[695 + i], row["bits"][i].get<uint32_t>()) << seed;
     size_t at = 0;
-    for (const int64_t limit :
-         {int64_t{1}, int64_t{2}, int64_t{3}, int64_t{1000}, int64_t{7473}, int64_t{1} << 31,
-          (int64_t{1} << 32) - 1}) {
+    for (const int64_t limit : {int64_t{1}, int64_t{2}, int64_t{3}, int64_t{1000}, int64_t{7473},
+                                int64_t{1} << 31, (int64_t{1} << 32) - 1}) {
       EXPECT_EQ(random.below(limit), row["below"][at++].get<int64_t>()) << seed << " " << limit;
     }
     for (const Json& sample : row["samples"]) {
-      EXPECT_EQ(random.sample(sample[0], sample[1]), sample[2].get<std::vector<int64_t>>()) << sample;
+      EXPECT_EQ(random.sample(sample[0], sample[1]), sample[2].get<std::vector<int64_t>>())
+          << sample;
     }
   }
 }

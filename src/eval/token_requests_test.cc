@@ -18,7 +18,8 @@ TEST(EncodePair, SplitsAsLmEvalDoes) {
     ASSERT_GT(rows.size(), 50U);
     for (const Json& row : rows) {
       const auto context = row[0].get<std::string>();
-      // Without a context the first token is the caller's; Qwen3's file names another than the oracle.
+      // Without a context the first token is the caller's; Qwen3's file names another than the
+      // oracle.
       if (context.empty() && tokenizer->bos_id() != row[2][0].get<int32_t>()) continue;
       const auto made = encode_pair(*tokenizer, context, row[1].get<std::string>());
       const auto continuation = row[3].get<std::vector<int32_t>>();
@@ -49,7 +50,8 @@ TEST(TruncateLeft, KeepsTheLastTokens) {
   EXPECT_EQ(request.context, (std::vector<int32_t>{3, 4}));
   EXPECT_TRUE(truncate_left(2, request).value());
   EXPECT_EQ(request.context, std::vector<int32_t>{4});
-  EXPECT_EQ(truncate_left(1, request).error().message, "a continuation of 2 tokens, want at most 1");
+  EXPECT_EQ(truncate_left(1, request).error().message,
+            "a continuation of 2 tokens, want at most 1");
 }
 
 TEST(RollingWindows, AreThoseOfLmEval) {
