@@ -1,4 +1,4 @@
-// Scores of a task and their standard errors, as lm-evaluation-harness defines them.
+// Scores of answers: means, their standard errors, and those of groups of tasks.
 #pragma once
 
 #include <cstdint>
@@ -6,28 +6,34 @@
 #include <vector>
 
 #include "base/result.h"
+#include "eval/task.h"
 
 namespace dovetail::eval {
 
 struct Score {
-  double mean = 0;
-  // Sample standard deviation (n - 1) over the square root of n. Absent for a single question:
-  // nothing is known about the spread.
-  std::optional<double> std_error;
+  double score_frac = 0;                   // right answers of all
+  std::optional<double> stderr_frac = {};  // nothing for a single question
   int64_t num_questions = 0;
 };
 
-// One value a question: 0 or 1, an expected pass@1, a log-likelihood.
-// Errors: kInvalidArgument (no question, a value that is not finite).
-[[nodiscard]] Result<Score> mean_score(const std::vector<double>& values);
+// Mean and its standard error by the sample's deviation (n - 1). At least one answer.
+[[nodiscard]] Score score_of(const std::vector<bool>& correct);
 
-// A group weighed by its parts' sizes. The standard error pools the parts' sample variances:
-//   sqrt( sum (n_i - 1) n_i se_i^2 / (sum n_i - number of parts) / sum n_i )
-// It leaves out the differences between the parts' means. A part of one question adds none; absent
-// if every part has one.
-// Source: pooled_sample_stderr of lm-evaluation-harness 0.4.13.
-// Errors: kInvalidArgument (no part, a part without questions).
-[[nodiscard]] Result<Score> pooled_score(const std::vector<Score>& parts);
+// Tasks taken together, each question of equal weight. kLmEval pools the variances within the
+// tasks, so the spread between tasks is not in it; kFixed takes all questions as one sample.
+// At least one score.
+[[nodiscard]] Score pooled_score(const std::vector<Score>& scores, ScoringMode mode);
+
+struct PerplexityScore {
+  double word_perplexity = 0;  // exp(-log-likelihood / words)
+  double byte_perplexity = 0;  // exp(-log-likelihood / bytes)
+  double bits_per_byte = 0;
+  double nats = 0;  // log-likelihood of all texts
+  int64_t num_words = 0;
+  int64_t num_bytes = 0;
+};
+
+[[nodiscard]] PerplexityScore perplexity_score(double nats, int64_t num_words, int64_t num_bytes);
 
 // The unbiased estimate of the chance that at least one of k samples passes, from num_samples of
 // which num_passed did: 1 - C(n - c, k) / C(n, k).

@@ -1,50 +1,53 @@
 #include "eval/score.h"
 
-#include <gtest/gtest.h>
-
 #include <bit>
 #include <cmath>
-#include <limits>
+
+#include "eval/fixtures.h"
 
 namespace dovetail::eval {
 namespace {
 
-TEST(MeanScore, HandWorked) {
-  const auto score = mean_score({1, 0, 1, 1});
-  ASSERT_TRUE(score.has_value());
-  EXPECT_DOUBLE_EQ(score->mean, 0.75);
-  // Sum of squares 3 / 16 + 9 / 16 = 0.75, variance 0.75 / 3 = 0.25, over 4 questions.
-  EXPECT_DOUBLE_EQ(score->std_error.value(), 0.25);
-  EXPECT_EQ(score->num_questions, 4);
+TEST(Score, MeansAndErrorsAreThoseOfLmEval) {
+  const Json answers = fixture("answers.json");
+  std::vector<Score> scores;
+  for (const Json& row : answers["scores"]) {
+    scores.push_back(score_of(row[0].get<std::vector<bool>>()));
+    EXPECT_DOUBLE_EQ(scores.back().score_frac, row[1].get<double>());
+    EXPECT_NEAR(scores.back().stderr_frac.value(), row[2].get<double>(), 1e-12);
+  }
+  const Score pooled = pooled_score(scores, ScoringMode::kLmEval);
+  EXPECT_NEAR(pooled.score_frac, answers["pooled"]["score"].get<double>(), 1e-12);
+  EXPECT_NEAR(pooled.stderr_frac.value(), answers["pooled"]["stderr"].get<double>(), 1e-12);
 }
 
-TEST(MeanScore, DefinedAtTheEdges) {
-  EXPECT_EQ(mean_score({}).error().message, "score: no questions, want at least 1");
-  EXPECT_EQ(mean_score({1, std::nan("")}).error().message,
-            "score: question 1 = nan, want a finite value");
-  const auto single = mean_score({1});
-  EXPECT_DOUBLE_EQ(single->mean, 1);
-  EXPECT_FALSE(single->std_error.has_value());
-  EXPECT_EQ(mean_score({1, 1, 1})->std_error.value(), 0);
+TEST(Score, FixedPoolsTheSpreadBetweenTasksToo) {
+  const Score all = score_of({true, true, true, false, false, false, false, false});
+  const std::vector<Score> parts = {score_of({true, true, true}),
+                                    score_of({false, false, false, false, false})};
+  EXPECT_DOUBLE_EQ(pooled_score(parts, ScoringMode::kFixed).stderr_frac.value(), *all.stderr_frac);
+  EXPECT_EQ(pooled_score(parts, ScoringMode::kLmEval).stderr_frac.value(), 0);
 }
 
-// The formula of the harness written out: variance of all parts pooled, over the size of the whole.
-TEST(PooledScore, IsThePooledVarianceOfTheParts) {
-  const std::vector<double> first = {1, 0, 1, 1, 0};
-  const std::vector<double> second = {0, 0, 1};
-  const auto group = pooled_score({*mean_score(first), *mean_score(second)});
-  ASSERT_TRUE(group.has_value());
-  EXPECT_DOUBLE_EQ(group->mean, 4.0 / 8);
-  double squares = 0;
-  for (const double value : first) squares += (value - 0.6) * (value - 0.6);
-  for (const double value : second) squares += (value - 1.0 / 3) * (value - 1.0 / 3);
-  EXPECT_NEAR(group->std_error.value(), std::sqrt(squares / (8 - 2) / 8), 1e-14);
+TEST(Score, OneQuestionHasNoError) {
+  EXPECT_FALSE(score_of({true}).stderr_frac.has_value());
+  const std::vector<Score> parts = {score_of({true}), score_of({true, false})};
+  EXPECT_FALSE(pooled_score(parts, ScoringMode::kLmEval).stderr_frac.has_value());
+  EXPECT_EQ(pooled_score(parts, ScoringMode::kLmEval).num_questions, 3);
 }
 
-TEST(PooledScore, DefinedAtTheEdges) {
-  EXPECT_FALSE(pooled_score({}).has_value());
-  EXPECT_FALSE(pooled_score({Score{}}).has_value());
-  EXPECT_FALSE(pooled_score({*mean_score({1}), *mean_score({0})})->std_error.has_value());
+TEST(Score, PerplexitiesAreThoseOfLmEval) {
+  const Json answers = fixture("answers.json");
+  double nats = 0;
+  int64_t words = 0;
+  for (const Json& page : answers["perplexity"]["pages"]) {
+    nats += page[0].get<double>();
+    words += page[1].get<int64_t>();
+  }
+  const PerplexityScore score = perplexity_score(nats, words, words);
+  EXPECT_NEAR(score.word_perplexity / answers["perplexity"]["word"].get<double>(), 1, 1e-12);
+  EXPECT_NEAR(score.bits_per_byte, answers["perplexity"]["bits"].get<double>(), 1e-12);
+  EXPECT_EQ(score.byte_perplexity, score.word_perplexity);
 }
 
 // Share of all subsets of k samples in which at least one passed.

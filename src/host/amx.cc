@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstring>
 #include <utility>
@@ -28,7 +29,8 @@ constexpr int64_t kStep = 32;          // depth of a tile
 constexpr int64_t kPanel = 2 * kSide;  // lines that are packed together
 constexpr int64_t kParts = 3;
 constexpr int64_t kTileBytes = 1024;
-constexpr int64_t kPanelStepBytes = kParts * 2 * kTileBytes;
+constexpr int64_t kPartBytes = 2 * kTileBytes;  // of one panel and step
+constexpr int64_t kPanelStepBytes = kParts * kPartBytes;
 
 // Blocks that stay in the second cache: left lines and depth.
 constexpr int64_t kBlockLines = 256;
@@ -156,68 +158,75 @@ Lines part_of(const Lines& lines, int64_t first, int64_t first_depth) {
   return part;
 }
 
-// One panel over the whole depth: for each step its parts, for each part two tiles.
-void pack_panel(const Lines& panel, bool left, char* out) {
+// One panel over the whole depth: for each step its first `parts` parts, for each part two tiles.
+void pack_panel(const Lines& panel, bool left, char* out, int64_t parts = kParts) {
   for (int64_t depth = 0; depth < panel.depth; depth += kStep) {
     for (int64_t half = 0; half < 2; ++half) {
       const Tile tile = tile_of(part_of(panel, half * kSide, depth), left);
-      for (int64_t part = 0; part < kParts; ++part)
+      for (int64_t part = 0; part < parts; ++part)
         std::memcpy(out + (2 * part + half) * kTileBytes, &tile.part[part], kTileBytes);
     }
-    out += kPanelStepBytes;
+    out += parts * kPartBytes;
   }
 }
 
-int64_t panel_bytes(int64_t depth) {
-  return round_up(depth, kStep) / kStep * kPanelStepBytes;
-}
-
-void load_left(const char* tiles) {
-  _tile_loadd(4, tiles, 64);
-  _tile_loadd(5, tiles + kTileBytes, 64);
-}
-void load_right(const char* tiles) {
-  _tile_loadd(6, tiles, 64);
-  _tile_loadd(7, tiles + kTileBytes, 64);
-}
-void add_products() {
-  _tile_dpbf16ps(0, 4, 6);
-  _tile_dpbf16ps(1, 4, 7);
-  _tile_dpbf16ps(2, 5, 6);
-  _tile_dpbf16ps(3, 5, 7);
+int64_t panel_bytes(int64_t depth, int64_t parts = kParts) {
+  return round_up(depth, kStep) / kStep * parts * kPartBytes;
 }
 
 using PanelProduct = std::array<float, kPanel * kPanel>;
 
-// Of two panels; small products first.
+// Of two panels; small products first. A right operand without its small parts gives the same sums
+// as one where they are zero. kBothHalves: the left panel has more than kSide lines; if not, the
+// product's other rows stay as they are.
+template <int64_t kRightParts, bool kBothHalves>
 void multiply_panels(const char* left, const char* right, int64_t steps, PanelProduct& product) {
-  constexpr int64_t kPart = 2 * kTileBytes;
+  const auto load_left = [](const char* tiles) {
+    _tile_loadd(4, tiles, 64);
+    if constexpr (kBothHalves) _tile_loadd(5, tiles + kTileBytes, 64);
+  };
+  const auto load_right = [](const char* tiles) {
+    _tile_loadd(6, tiles, 64);
+    _tile_loadd(7, tiles + kTileBytes, 64);
+  };
+  const auto add_products = [] {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    if constexpr (kBothHalves) _tile_dpbf16ps(2, 5, 6);
+    if constexpr (kBothHalves) _tile_dpbf16ps(3, 5, 7);
+  };
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
   for (int64_t step = 0; step < steps; ++step) {
-    load_left(left);
-    load_right(right + 2 * kPart);
-    add_products();
-    load_right(right + kPart);
-    add_products();
-    load_left(left + kPart);
-    add_products();
+    if constexpr (kRightParts > 1) load_left(left);
+    if constexpr (kRightParts > 2) {
+      load_right(right + 2 * kPartBytes);
+      add_products();
+    }
+    if constexpr (kRightParts > 1) {
+      load_right(right + kPartBytes);
+      add_products();
+    }
+    load_left(left + kPartBytes);
+    if constexpr (kRightParts > 1) add_products();
     load_right(right);
     add_products();
-    load_left(left + 2 * kPart);
+    load_left(left + 2 * kPartBytes);
     add_products();
     load_left(left);
     add_products();
     left += kPanelStepBytes;
-    right += kPanelStepBytes;
+    right += kRightParts * kPartBytes;
   }
   constexpr int64_t kRow = kPanel * int64_t{sizeof(float)};
   _tile_stored(0, product.data(), kRow);
   _tile_stored(1, product.data() + kSide, kRow);
-  _tile_stored(2, product.data() + kSide * kPanel, kRow);
-  _tile_stored(3, product.data() + kSide * kPanel + kSide, kRow);
+  if constexpr (kBothHalves) {
+    _tile_stored(2, product.data() + kSide * kPanel, kRow);
+    _tile_stored(3, product.data() + kSide * kPanel + kSide, kRow);
+  }
 }
 
 void add_to(const PanelProduct& product, int64_t rows, int64_t cols, float* c, int64_t c_stride,
@@ -236,6 +245,72 @@ char* scratch(Buffer& buffer, int64_t& size, int64_t bytes) {
     size = bytes;
   }
   return reinterpret_cast<char*>(buffer.get());
+}
+
+// How many parts the values need.
+int64_t parts_of(const Lines& lines) {
+  std::atomic<int64_t> parts{1};
+  const int64_t outer = lines.depth_stride == 1 ? lines.count : lines.depth;
+  const int64_t inner = lines.depth_stride == 1 ? lines.depth : lines.count;
+  const int64_t stride = lines.depth_stride == 1 ? lines.line_stride : lines.depth_stride;
+  constexpr int64_t kPiece = 64;
+  parallel_for((outer + kPiece - 1) / kPiece, [&](int64_t piece, int64_t) {
+    __m512i second = _mm512_setzero_si512();
+    __m512i third = _mm512_setzero_si512();
+    for (int64_t i = piece * kPiece; i < std::min(outer, (piece + 1) * kPiece); ++i) {
+      for (int64_t j = 0; j < inner; j += kSide) {
+        const Parts split_values = split(load(lines.values + i * stride + j, inner - j));
+        second = _mm512_or_si512(second, split_values.part[1]);
+        third = _mm512_or_si512(third, split_values.part[2]);
+      }
+    }
+    const auto is_zero = [](__m512i bits) { return _mm512_test_epi32_mask(bits, bits) == 0; };
+    const int64_t needed = !is_zero(third) ? 3 : !is_zero(second) ? 2 : 1;
+    int64_t seen = parts;
+    while (seen < needed && !parts.compare_exchange_weak(seen, needed)) {
+    }
+  });
+  return parts;
+}
+
+using MultiplyPanels = void (*)(const char*, const char*, int64_t, PanelProduct&);
+MultiplyPanels panel_kernel(int64_t right_parts, bool both_halves) {
+  constexpr MultiplyPanels kKernels[3][2] = {
+      {multiply_panels<1, false>, multiply_panels<1, true>},
+      {multiply_panels<2, false>, multiply_panels<2, true>},
+      {multiply_panels<3, false>, multiply_panels<3, true>}};
+  return kKernels[right_parts - 1][both_halves ? 1 : 0];
+}
+
+// Panels [panel, end_panel) of the right operand times kBlockLines lines of the left one from
+// `first` on, whose panels lie at `left_panels`.
+struct PackedTile {
+  const PackedProduct* product = nullptr;
+  int64_t first = 0;
+  int64_t panel = 0;
+  int64_t end_panel = 0;
+};
+void multiply_tile(const PackedTile& tile, int64_t count, const char* left_panels) {
+  const PackedLines& right = *tile.product->right;
+  const int64_t left_bytes = panel_bytes(right.depth());
+  const int64_t end = std::min(count, tile.first + kBlockLines);
+  const TileUnit unit;
+  PanelProduct product;
+  for (int64_t depth = 0; depth < right.depth(); depth += kBlockDepth) {
+    const int64_t steps = round_up(std::min(kBlockDepth, right.depth() - depth), kStep) / kStep;
+    for (int64_t j = tile.panel; j < tile.end_panel; ++j) {
+      const char* right_panel = right.panel(j) + panel_bytes(depth, right.parts());
+      const int64_t cols = std::min(kPanel, right.count() - j * kPanel);
+      for (int64_t i = tile.first; i < end; i += kPanel) {
+        const int64_t rows = std::min(kPanel, end - i);
+        panel_kernel(right.parts(), rows > kSide)(
+            left_panels + i / kPanel * left_bytes + panel_bytes(depth), right_panel, steps,
+            product);
+        add_to(product, rows, cols, tile.product->c + i * right.count() + j * kPanel,
+               right.count(), tile.product->accumulate || depth > 0, 1.0F);
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -275,7 +350,7 @@ void multiply(const Lines& left, const Lines& right, float* c, int64_t c_stride,
         pack_panel(part_of(left_block, i, 0), true, left_panels + i / kPanel * bytes);
       for (int64_t j = 0; j < right.count; j += kPanel) {
         for (int64_t i = 0; i < rows; i += kPanel) {
-          multiply_panels(left_panels + i / kPanel * bytes, right_panels + j / kPanel * bytes,
+          multiply_panels<kParts, true>(left_panels + i / kPanel * bytes, right_panels + j / kPanel * bytes,
                           steps, product);
           add_to(product, std::min(kPanel, rows - i), std::min(kPanel, right.count - j),
                  c + (first + i) * c_stride + j, c_stride, accumulate || depth > 0, scale);
@@ -283,6 +358,47 @@ void multiply(const Lines& left, const Lines& right, float* c, int64_t c_stride,
       }
     }
   }
+}
+
+PackedLines::PackedLines(const Lines& lines)
+    : count_(lines.count), depth_(lines.depth), parts_(parts_of(lines)) {
+  const int64_t panels = round_up(count_, kPanel) / kPanel;
+  const int64_t bytes = panel_bytes(depth_, parts_);
+  tiles_ = make_buffer(panels * bytes / int64_t{sizeof(float)});
+  char* const tiles = reinterpret_cast<char*>(tiles_.get());
+  parallel_for(panels, [&](int64_t p, int64_t) {
+    pack_panel(part_of(lines, p * kPanel, 0), false, tiles + p * bytes, parts_);
+  });
+}
+
+const char* PackedLines::panel(int64_t index) const {
+  return reinterpret_cast<const char*>(tiles_.get()) + index * panel_bytes(depth_, parts_);
+}
+
+void multiply_packed(const Lines& left, std::span<const PackedProduct> products) {
+  thread_local Buffer buffer;
+  thread_local int64_t size = 0;
+  const int64_t panels = round_up(left.count, kPanel) / kPanel;
+  const int64_t bytes = panel_bytes(left.depth);
+  char* const left_panels = scratch(buffer, size, panels * bytes);
+  parallel_for(panels, [&](int64_t p, int64_t) {
+    pack_panel(part_of(left, p * kPanel, 0), true, left_panels + p * bytes);
+  });
+  // Tiles that share the left lines follow one another; more columns where there are tiles enough.
+  const int64_t blocks = (left.count + kBlockLines - 1) / kBlockLines;
+  const int64_t across = blocks >= 4 ? 16 : 4;
+  std::vector<PackedTile> tiles;
+  for (int64_t block = 0; block < blocks; ++block) {
+    for (const PackedProduct& product : products) {
+      DOVETAIL_CHECK(product.right->depth() == left.depth);
+      const int64_t ends = round_up(product.right->count(), kPanel) / kPanel;
+      for (int64_t panel = 0; panel < ends; panel += across)
+        tiles.push_back({&product, block * kBlockLines, panel, std::min(panel + across, ends)});
+    }
+  }
+  parallel_for(std::ssize(tiles), [&](int64_t i, int64_t) {
+    multiply_tile(tiles[static_cast<size_t>(i)], left.count, left_panels);
+  });
 }
 
 void add_gram(int64_t rows, int64_t k, const float* x, float* sum) {
@@ -314,7 +430,7 @@ void add_gram(int64_t rows, int64_t k, const float* x, float* sum) {
       PanelProduct product;
       for (int64_t j = block_j * kBlock; j < std::min((block_j + 1) * kBlock, panels); ++j) {
         for (int64_t i = block_i * kBlock; i < std::min((block_i + 1) * kBlock, j + 1); ++i) {
-          multiply_panels(left + i * bytes, right + j * bytes, steps, product);
+          multiply_panels<kParts, true>(left + i * bytes, right + j * bytes, steps, product);
           add_to(product, std::min(kPanel, k - i * kPanel), std::min(kPanel, k - j * kPanel),
                  sum + i * kPanel * k + j * kPanel, k, true, 1.0F);
         }
@@ -329,6 +445,15 @@ bool available() {
   return false;
 }
 void multiply(const Lines&, const Lines&, float*, int64_t, bool, float) {
+  DOVETAIL_CHECK(available());
+}
+PackedLines::PackedLines(const Lines&) {
+  DOVETAIL_CHECK(available());
+}
+const char* PackedLines::panel(int64_t) const {
+  return nullptr;
+}
+void multiply_packed(const Lines&, std::span<const PackedProduct>) {
   DOVETAIL_CHECK(available());
 }
 void add_gram(int64_t, int64_t, const float*, float*) {
