@@ -11,8 +11,8 @@ namespace {
 
 // Rows whose logits are held at once: 64 MB at a vocabulary of 131,072.
 constexpr int64_t kLogitRows = 128;
-// Generation asks for so many tokens first and for twice as many each time, because the end of a
-// text is only known from its tokens and each time the prompt runs again.
+// Generation asks for as many tokens as the prompt has, these at least, and for twice as many each
+// time: the end of a text is only known from its tokens, and each time the prompt runs again.
 constexpr int64_t kFirstTokens = 64;
 
 struct TokenScore {
@@ -138,7 +138,8 @@ class HostScorer : public Scorer {
     DOVETAIL_TRY_STATUS(check_length(std::ssize(request.prompt) + request.max_new_tokens));
     std::vector<int32_t> made;
     bool is_done = false;
-    for (int64_t count = kFirstTokens; !is_done; count *= 2) {
+    int64_t count = std::max(kFirstTokens, static_cast<int64_t>(std::ssize(request.prompt)));
+    for (; !is_done; count *= 2) {
       std::vector<int32_t> text = request.prompt;
       text.insert(text.end(), made.begin(), made.end());
       const int64_t left = request.max_new_tokens - std::ssize(made);
