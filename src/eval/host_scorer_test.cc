@@ -244,13 +244,15 @@ TEST(HostScorer, TheSameBitsForARealModel) {
       const std::vector<LoglikelihoodRequest> part(
           requests.begin() + static_cast<int64_t>(at),
           requests.begin() + static_cast<int64_t>(std::min(at + batch, requests.size())));
-      for (const Loglikelihood& result : scorer->loglikelihoods(part, {}).value())
+      const auto results = scorer->loglikelihoods(part, {}).value();
+      for (const Loglikelihood& result : results)
         text += fmt::format("{:a} {},", result.nats, result.is_greedy);
     }
     std::vector<GenerationRequest> generations;
     for (size_t i = 0; i < requests.size(); i += 5)
       generations.push_back({requests[i].context, 8, {}});
-    for (const auto& ids : scorer->generate(generations, {}).value())
+    const auto made = scorer->generate(generations, {}).value();
+    for (const auto& ids : made)
       text += fmt::format("{};", fmt::join(ids, " "));
     return text;
   };
