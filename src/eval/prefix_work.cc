@@ -44,11 +44,11 @@ bool PrefixCache::drop_oldest() {
 
 PrefixWork::PrefixWork(host::PagedModel& model, PrefixCache& cache,
                        const std::vector<SharedSequence>& sequences,
-                       const std::vector<int64_t>& rooms, int64_t min_shared, int64_t max_kv_bytes)
+                       std::vector<int64_t> rooms, int64_t min_shared, int64_t max_kv_bytes)
     : model_(model),
       cache_(cache),
       sequences_(sequences),
-      rooms_(rooms),
+      rooms_(std::move(rooms)),
       max_kv_bytes_(max_kv_bytes),
       nodes_(prefix_tree(sequences, min_shared)),
       states_(nodes_.size()) {
