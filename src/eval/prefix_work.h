@@ -54,7 +54,7 @@ class PrefixWork {
   // none. Keys and values stay below `max_kv_bytes` unless a single sequence with its prefix needs
   // more: shared prefixes are given up, to be computed again. The references must outlive this.
   PrefixWork(host::PagedModel& model, PrefixCache& cache,
-             const std::vector<SharedSequence>& sequences, const std::vector<int64_t>& rooms,
+             const std::vector<SharedSequence>& sequences, std::vector<int64_t> rooms,
              int64_t min_shared, int64_t max_kv_bytes);
 
   [[nodiscard]] bool is_done() const { return waiting_.empty(); }
@@ -83,7 +83,7 @@ class PrefixWork {
   host::PagedModel& model_;
   PrefixCache& cache_;
   const std::vector<SharedSequence>& sequences_;
-  const std::vector<int64_t>& rooms_;
+  const std::vector<int64_t> rooms_;
   const int64_t max_kv_bytes_;
   std::vector<PrefixNode> nodes_;
   std::vector<State> states_;
