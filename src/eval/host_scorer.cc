@@ -93,8 +93,8 @@ class HostScorer : public Scorer {
     PrefixWork work = work_on(sequences, {});
     int64_t done = 0;
     while (!work.is_done()) {
-      const std::vector<Piece> pieces = work.take({.rows = params_.rows_at_once,
-                                                   .leaves = std::numeric_limits<int64_t>::max()});
+      const std::vector<Piece> pieces =
+          work.take({.rows = params_.rows_at_once, .leaves = std::numeric_limits<int64_t>::max()});
       score_pieces(pieces, groups, requests, results);
       done += std::ssize(work.finish(pieces));
       report_progress(progress, "log-likelihoods",
@@ -158,11 +158,10 @@ class HostScorer : public Scorer {
     return check_ids(request.prompt, std::ssize(request.prompt) + request.max_new_tokens);
   }
 
-  PrefixWork work_on(const std::vector<SharedSequence>& sequences,
-                     const std::vector<int64_t>& rooms) {
+  PrefixWork work_on(const std::vector<SharedSequence>& sequences, std::vector<int64_t> rooms) {
     const int64_t min_shared =
         params_.share_prefixes ? kMinShared : std::numeric_limits<int64_t>::max();
-    return {model_, cache_, sequences, rooms, min_shared, params_.max_kv_bytes};
+    return {model_, cache_, sequences, std::move(rooms), min_shared, params_.max_kv_bytes};
   }
 
   // Calls visit(row, logits, vocab) for every row of `hidden` from several threads at once.

@@ -1,6 +1,7 @@
 #include "eval/prefix_work.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/result.h"
 
@@ -18,8 +19,8 @@ PrefixCache::Found PrefixCache::find(std::span<const int32_t> ids, int64_t limit
   int64_t longest = 0;
   size_t best = 0;
   for (size_t i = 0; i < entries_.size(); ++i) {
-    const int64_t length = std::min<int64_t>(
-        limit, std::ranges::mismatch(ids, entries_[i].ids).in1 - ids.begin());
+    const int64_t length =
+        std::min<int64_t>(limit, std::ranges::mismatch(ids, entries_[i].ids).in1 - ids.begin());
     if (length <= longest) continue;
     longest = length;
     best = i;
@@ -43,8 +44,8 @@ bool PrefixCache::drop_oldest() {
 }
 
 PrefixWork::PrefixWork(host::PagedModel& model, PrefixCache& cache,
-                       const std::vector<SharedSequence>& sequences,
-                       std::vector<int64_t> rooms, int64_t min_shared, int64_t max_kv_bytes)
+                       const std::vector<SharedSequence>& sequences, std::vector<int64_t> rooms,
+                       int64_t min_shared, int64_t max_kv_bytes)
     : model_(model),
       cache_(cache),
       sequences_(sequences),
@@ -53,8 +54,7 @@ PrefixWork::PrefixWork(host::PagedModel& model, PrefixCache& cache,
       nodes_(prefix_tree(sequences, min_shared)),
       states_(nodes_.size()) {
   for (int64_t i = std::ssize(nodes_) - 1; i >= 0; --i) {
-    states_[static_cast<size_t>(i)].unstarted =
-        std::ssize(nodes_[static_cast<size_t>(i)].children);
+    states_[static_cast<size_t>(i)].unstarted = std::ssize(nodes_[static_cast<size_t>(i)].children);
     if (nodes_[static_cast<size_t>(i)].parent < 0) waiting_.push_back(i);
   }
 }

@@ -74,6 +74,8 @@ class PagedModel {
   std::unique_ptr<const RopeTable> rope_;
   int64_t scratch_rows_ = 0;
   std::unique_ptr<LayerScratch> scratch_;
+  int64_t attention_floats_ = 0;
+  Buffer attention_scratch_;
 };
 
 }  // namespace dovetail::host
