@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "app/command.h"
+#include "app/eval_benchmarks.h"
 #include "checkpoint/manifest.h"
 #include "compress/compress_model.h"
 #include "compress/static_scales.h"
@@ -259,7 +260,8 @@ void add_common(CLI::App& command, EvalOptions& options) {
 }  // namespace
 
 void add_eval_command(CLI::App& app, Action& action) {
-  CLI::App* eval = app.add_subcommand("eval", "measure a model: KL of a treatment, perplexity");
+  CLI::App* eval =
+      app.add_subcommand("eval", "measure a model: KL of a treatment, perplexity, benchmarks");
   eval->require_subcommand(1);
 
   auto kl_options = std::make_shared<EvalOptions>();
@@ -307,6 +309,8 @@ void add_eval_command(CLI::App& app, Action& action) {
   add_common(*ppl, *ppl_options);
   ppl->callback(
       [ppl_options, &action] { action = [ppl_options] { return run_ppl(*ppl_options); }; });
+
+  add_benchmark_commands(*eval, action);
 }
 
 }  // namespace dovetail::app

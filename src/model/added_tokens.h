@@ -16,6 +16,7 @@ struct AddedToken {
   bool lstrip = false;       // swallows white space before it
   bool rstrip = false;       // and behind it
   bool normalized = false;   // looked for in normalised text
+  bool special = false;      // not part of what a reader sees
 };
 
 // Finds the leftmost token, of those that begin there the longest.

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -116,6 +117,14 @@ std::vector<AddedToken> with_normalized(const std::vector<AddedToken>& tokens, b
   return chosen;
 }
 
+std::unordered_set<int32_t> special_ids(const std::vector<AddedToken>& tokens) {
+  std::unordered_set<int32_t> ids;
+  for (const AddedToken& token : tokens) {
+    if (token.special) ids.insert(token.id);
+  }
+  return ids;
+}
+
 }  // namespace
 
 struct Tokenizer::Impl {
@@ -124,6 +133,7 @@ struct Tokenizer::Impl {
   PreTokenizer pre_tokenizer;
   AddedTokenFinder raw_tokens;         // looked for in the text as it is
   AddedTokenFinder normalized_tokens;  // looked for behind the normaliser
+  std::unordered_set<int32_t> special;
   bool nfc = false;
   bool ignore_merges = false;
   int32_t eos_id = -1;
@@ -183,6 +193,10 @@ std::string Tokenizer::decode(const std::vector<int32_t>& ids) const {
   return text;
 }
 
+bool Tokenizer::is_special(int32_t id) const {
+  return impl_->special.contains(id);
+}
+
 int64_t Tokenizer::vocab_size() const {
   return static_cast<int64_t>(impl_->vocabulary.bytes.size());
 }
@@ -206,6 +220,7 @@ Result<Tokenizer> load_tokenizer(const std::string& path) {
                           .pre_tokenizer = std::move(*pre_tokenizer),
                           .raw_tokens = AddedTokenFinder(with_normalized(parts.added, false)),
                           .normalized_tokens = AddedTokenFinder(with_normalized(parts.added, true)),
+                          .special = special_ids(parts.added),
                           .nfc = parts.nfc,
                           .ignore_merges = parts.ignore_merges,
                           .eos_id = parts.eos_id,

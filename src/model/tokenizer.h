@@ -21,6 +21,8 @@ class Tokenizer {
   [[nodiscard]] std::vector<int32_t> encode(std::string_view text) const;
   // Bytes of the tokens, special tokens included; may end inside a UTF-8 sequence.
   [[nodiscard]] std::string decode(const std::vector<int32_t>& ids) const;
+  // A token such as <|im_end|> that readers of a generated text do not see.
+  [[nodiscard]] bool is_special(int32_t id) const;
   [[nodiscard]] int64_t vocab_size() const;
   // The end-of-text token, -1 if there is none.
   [[nodiscard]] int32_t eos_id() const;

@@ -44,7 +44,9 @@ Status read_tokens(const GgufFile& file, TokenizerParts& parts) {
   }
   for (size_t i = 0; i < types->size(); ++i) {
     if ((*types)[i] != kControl && (*types)[i] != kUserDefined) continue;
-    parts.added.push_back({.content = parts.tokens[i], .id = static_cast<int32_t>(i)});
+    parts.added.push_back({.content = parts.tokens[i],
+                           .id = static_cast<int32_t>(i),
+                           .special = (*types)[i] == kControl});
   }
   return {};
 }

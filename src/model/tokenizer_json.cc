@@ -143,7 +143,8 @@ Status read_added(const json& list, const std::string& path, TokenizerParts& par
     for (const auto& [key, flag] : {std::pair("single_word", &token.single_word),
                                     {"lstrip", &token.lstrip},
                                     {"rstrip", &token.rstrip},
-                                    {"normalized", &token.normalized}}) {
+                                    {"normalized", &token.normalized},
+                                    {"special", &token.special}}) {
       DOVETAIL_TRY(const auto value, json_bool(entry, key, path + ": added_tokens"));
       *flag = value.value_or(false);
     }
@@ -277,7 +278,7 @@ Result<TokenizerParts> read_vocab_and_merges(const std::string& folder) {
       DOVETAIL_TRY_STATUS(read_added(list, config_path, parts));
     }
   } else if (const int32_t end_of_text = id_of(parts, "<|endoftext|>"); end_of_text >= 0) {
-    parts.added.push_back({.content = "<|endoftext|>", .id = end_of_text});
+    parts.added.push_back({.content = "<|endoftext|>", .id = end_of_text, .special = true});
   }
   read_special_ids(config_path, parts);
   return parts;

@@ -1,0 +1,10 @@
+// The verbs of `dovetail eval` that ask benchmarks.
+#pragma once
+
+#include "app/command.h"
+
+namespace dovetail::app {
+
+void add_benchmark_commands(CLI::App& eval, Action& action);
+
+}  // namespace dovetail::app

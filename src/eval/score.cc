@@ -1,0 +1,61 @@
+#include "eval/score.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace dovetail::eval {
+namespace {
+
+// Of `right` answers of `count`: the sum of squares about the mean is count p (1 - p).
+std::optional<double> binary_stderr(double p, int64_t count) {
+  if (count < 2) return std::nullopt;
+  return std::sqrt(p * (1 - p) / static_cast<double>(count - 1));
+}
+
+}  // namespace
+
+Score score_of(const std::vector<bool>& correct) {
+  DOVETAIL_CHECK(!correct.empty());
+  const auto count = std::ssize(correct);
+  const auto right = static_cast<double>(std::count(correct.begin(), correct.end(), true));
+  Score score{.score_frac = right / static_cast<double>(count), .num_questions = count};
+  score.stderr_frac = binary_stderr(score.score_frac, count);
+  return score;
+}
+
+Score pooled_score(const std::vector<Score>& scores, ScoringMode mode) {
+  DOVETAIL_CHECK(!scores.empty());
+  Score pooled;
+  double right = 0;
+  double squares = 0;
+  bool known = true;
+  for (const Score& score : scores) {
+    const auto size = static_cast<double>(score.num_questions);
+    pooled.num_questions += score.num_questions;
+    right += score.score_frac * size;
+    known = known && score.stderr_frac.has_value();
+    squares += (size - 1) * std::pow(score.stderr_frac.value_or(0), 2) * size;
+  }
+  const auto all = static_cast<double>(pooled.num_questions);
+  pooled.score_frac = right / all;
+  if (mode == ScoringMode::kFixed) {
+    pooled.stderr_frac = binary_stderr(pooled.score_frac, pooled.num_questions);
+  } else if (known) {
+    pooled.stderr_frac = std::sqrt(squares / (all - static_cast<double>(scores.size())) / all);
+  }
+  return pooled;
+}
+
+PerplexityScore perplexity_score(double nats, int64_t num_words, int64_t num_bytes) {
+  DOVETAIL_CHECK(num_words > 0 && num_bytes > 0);
+  const double per_byte = -nats / static_cast<double>(num_bytes);
+  return {.word_perplexity = std::exp(-nats / static_cast<double>(num_words)),
+          .byte_perplexity = std::exp(per_byte),
+          .bits_per_byte = per_byte / std::numbers::ln2,
+          .nats = nats,
+          .num_words = num_words,
+          .num_bytes = num_bytes};
+}
+
+}  // namespace dovetail::eval

@@ -1,0 +1,37 @@
+// Scores of answers: means, their standard errors, and those of groups of tasks.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "eval/task.h"
+
+namespace dovetail::eval {
+
+struct Score {
+  double score_frac = 0;                   // right answers of all
+  std::optional<double> stderr_frac = {};  // nothing for a single question
+  int64_t num_questions = 0;
+};
+
+// Mean and its standard error by the sample's deviation (n - 1). At least one answer.
+[[nodiscard]] Score score_of(const std::vector<bool>& correct);
+
+// Tasks taken together, each question of equal weight. kLmEval pools the variances within the
+// tasks, so the spread between tasks is not in it; kFixed takes all questions as one sample.
+// At least one score.
+[[nodiscard]] Score pooled_score(const std::vector<Score>& scores, ScoringMode mode);
+
+struct PerplexityScore {
+  double word_perplexity = 0;  // exp(-log-likelihood / words)
+  double byte_perplexity = 0;  // exp(-log-likelihood / bytes)
+  double bits_per_byte = 0;
+  double nats = 0;  // log-likelihood of all texts
+  int64_t num_words = 0;
+  int64_t num_bytes = 0;
+};
+
+[[nodiscard]] PerplexityScore perplexity_score(double nats, int64_t num_words, int64_t num_bytes);
+
+}  // namespace dovetail::eval
