@@ -9,6 +9,7 @@ set(DOVETAIL_TORCH_VERBS "app/(cmd_(eval|eval_benchmarks|optimize|init|docs)|ref
 set(DOVETAIL_EXTRA_LIBS_base PkgConfig::TOMLPLUSPLUS OpenSSL::Crypto)
 set(DOVETAIL_EXTRA_LIBS_record PkgConfig::SQLITE)
 set(DOVETAIL_EXTRA_LIBS_model PkgConfig::PCRE2 PkgConfig::ICU)
+set(DOVETAIL_EXTRA_LIBS_eval PkgConfig::YAML)
 set(DOVETAIL_EXTRA_LIBS_report PkgConfig::ZLIB)
 set(DOVETAIL_EXTRA_LIBS_search Pagmo::pagmo)
 

@@ -1,4 +1,4 @@
-// dovetail eval mmlu | gsm8k | gsm8k_cot | wikitext: benchmarks as lm-eval asks them.
+// dovetail eval mmlu | gsm8k | gsm8k_cot | ifeval | wikitext: benchmarks as lm-eval asks them.
 #include <array>
 #include <fstream>
 #include <memory>
@@ -13,8 +13,10 @@
 #include "eval/evaluate.h"
 #include "eval/gsm8k.h"
 #include "eval/host_scorer.h"
+#include "eval/ifeval.h"
 #include "eval/mmlu.h"
 #include "eval/wikitext.h"
+#include "model/file_set.h"
 #include "model/zoo.h"
 #include "recipe/site.h"
 
@@ -56,6 +58,17 @@ eval::TaskParams task_params(const BenchmarkOptions& options) {
   return params;
 }
 
+Result<std::vector<eval::Task>> make_ifeval(const eval::BenchmarkFiles& files,
+                                            const eval::TaskParams& params) {
+  DOVETAIL_TRY(const std::vector<eval::IfevalRow> rows, files.ifeval());
+  DOVETAIL_TRY(const auto checker_files, model::read_file_set("ifeval"));
+  DOVETAIL_TRY(eval::IfevalTools tools, eval::IfevalTools::create(checker_files));
+  DOVETAIL_TRY(
+      eval::Task task,
+      eval::ifeval_task(rows, std::make_shared<const eval::IfevalTools>(std::move(tools)), params));
+  return std::vector<eval::Task>{std::move(task)};
+}
+
 Result<std::vector<eval::Task>> make_tasks(const BenchmarkOptions& options) {
   DOVETAIL_TRY(const eval::BenchmarkFiles files,
                eval::BenchmarkFiles::open(eval::benchmark_folder()));
@@ -66,9 +79,13 @@ Result<std::vector<eval::Task>> make_tasks(const BenchmarkOptions& options) {
     DOVETAIL_TRY(eval::Task task, eval::wikitext_task(pages, params));
     return std::vector<eval::Task>{std::move(task)};
   }
+  if (options.benchmark == "ifeval") return make_ifeval(files, params);
   DOVETAIL_TRY(const std::vector<eval::Gsm8kRow> test, files.gsm8k("test"));
   if (options.benchmark == "gsm8k_cot") {
-    DOVETAIL_TRY(eval::Task task, eval::gsm8k_cot_task(test, params));
+    DOVETAIL_TRY(const auto description, model::read_file_set("gsm8k_cot"));
+    DOVETAIL_TRY(const std::vector<eval::Gsm8kRow> shots,
+                 eval::parse_gsm8k_cot_shots(description.at("gsm8k-cot.yaml"), "gsm8k-cot.yaml"));
+    DOVETAIL_TRY(eval::Task task, eval::gsm8k_cot_task(test, shots, params));
     return std::vector<eval::Task>{std::move(task)};
   }
   DOVETAIL_TRY(const std::vector<eval::Gsm8kRow> train, files.gsm8k("train"));
@@ -95,6 +112,18 @@ class SampleFile {
   std::string path_;
   std::ofstream file_;
 };
+
+void print_summary(const Json& summary) {
+  for (const auto& [name, value] : summary.items()) {
+    if (value.is_object()) {
+      print_line(fmt::format("  {}: {:.2f} %, {} judged", name,
+                             100 * value["score_frac"].get<double>(),
+                             value["num_questions"].get<int64_t>()));
+    } else {
+      print_line(fmt::format("  {}: {}", name, value.dump()));
+    }
+  }
+}
 
 std::string percent(const eval::Score& score) {
   const std::string error = score.stderr_frac.has_value()
@@ -123,6 +152,7 @@ void print_evaluation(const BenchmarkOptions& options, const eval::Evaluation& e
   for (const auto& [group, score] : evaluation.groups) {
     print_line(fmt::format("  {}: {}", group, percent(score)));
   }
+  for (const Json& summary : evaluation.summary) print_summary(summary);
   if (evaluation.tasks.size() == 1) {
     for (const auto& [filter, score] : evaluation.tasks[0].by_filter) {
       print_line(fmt::format("  {}: {}", filter, percent(score)));
@@ -162,10 +192,11 @@ Status run_benchmark(const BenchmarkOptions& options) {
 }  // namespace
 
 void add_benchmark_commands(CLI::App& eval, Action& action) {
-  constexpr std::array<std::pair<const char*, const char*>, 4> kBenchmarks = {
+  constexpr std::array<std::pair<const char*, const char*>, 5> kBenchmarks = {
       {{"mmlu", "MMLU: 57 subjects, four choices"},
        {"gsm8k", "GSM8K: grade-school mathematics, 5 examples"},
-       {"gsm8k_cot", "GSM8K with 8 fixed examples in words"},
+       {"gsm8k_cot", "GSM8K with 8 fixed examples in words; first: dovetail pull gsm8k_cot"},
+       {"ifeval", "IFEval: instructions that a program can judge; first: dovetail pull ifeval"},
        {"wikitext", "WikiText-2: perplexity a word and a byte of whole pages"}}};
   for (const auto& [name, help] : kBenchmarks) {
     auto options = std::make_shared<BenchmarkOptions>();

@@ -162,6 +162,14 @@ Result<std::string> text_of(const Json& object, const std::string& key, const st
   return found->get<std::string>();
 }
 
+// What Python calls false.
+bool is_false(const Json& value) {
+  if (value.is_number()) return value.get<double>() == 0;
+  if (value.is_string()) return value.get_ref<const std::string&>().empty();
+  if (value.is_boolean()) return !value.get<bool>();
+  return value.empty();  // null and empty containers
+}
+
 }  // namespace
 
 Result<std::vector<MmluRow>> parse_mmlu_csv(std::string_view text, const std::string& name) {
@@ -210,6 +218,37 @@ Result<std::vector<HumanEvalRow>> parse_humaneval_jsonl(std::string_view text,
         DOVETAIL_TRY(row.entry_point, text_of(object, "entry_point", where));
         DOVETAIL_TRY(row.canonical_solution, text_of(object, "canonical_solution", where));
         DOVETAIL_TRY(row.test, text_of(object, "test", where));
+        rows.push_back(std::move(row));
+        return {};
+      }));
+  return rows;
+}
+
+Result<std::vector<IfevalRow>> parse_ifeval_jsonl(std::string_view text, const std::string& name) {
+  std::vector<IfevalRow> rows;
+  DOVETAIL_TRY_STATUS(
+      for_each_object(text, name, [&](const Json& object, const std::string& where) -> Status {
+        IfevalRow row;
+        DOVETAIL_TRY(row.prompt, text_of(object, "prompt", where));
+        const Json ids = object.value("instruction_id_list", Json());
+        const Json arguments = object.value("kwargs", Json());
+        if (!object.value("key", Json()).is_number_integer() || !ids.is_array() ||
+            !arguments.is_array() || ids.size() != arguments.size() || ids.empty()) {
+          return invalid_argument(fmt::format(
+              "{}: want key, and as many kwargs as instruction_id_list, at least one", where));
+        }
+        row.key = object["key"].get<int64_t>();
+        for (size_t i = 0; i < ids.size(); ++i) {
+          if (!ids[i].is_string() || !arguments[i].is_object()) {
+            return invalid_argument(
+                fmt::format("{}: instruction {}: no name or no arguments", where, i));
+          }
+          IfevalInstruction instruction{.id = ids[i].get<std::string>()};
+          for (const auto& [key, value] : arguments[i].items()) {
+            if (!is_false(value)) instruction.arguments[key] = value;
+          }
+          row.instructions.push_back(std::move(instruction));
+        }
         rows.push_back(std::move(row));
         return {};
       }));
@@ -297,6 +336,12 @@ Result<std::vector<HumanEvalRow>> BenchmarkFiles::humaneval() const {
   const std::string name = "humaneval/HumanEval.jsonl";
   DOVETAIL_TRY(const std::string text, read(name));
   return parse_humaneval_jsonl(text, name);
+}
+
+Result<std::vector<IfevalRow>> BenchmarkFiles::ifeval() const {
+  const std::string name = "ifeval/input_data.jsonl";
+  DOVETAIL_TRY(const std::string text, read(name));
+  return parse_ifeval_jsonl(text, name);
 }
 
 Result<std::vector<std::string>> BenchmarkFiles::wikitext_pages() const {

@@ -1,5 +1,5 @@
-// The questions of MMLU, GSM8K and HumanEval and the text of WikiText-2, from local files that are
-// known byte for byte (data/benchmarks/files.toml).
+// The questions of MMLU, GSM8K, HumanEval and IFEval and the text of WikiText-2, from local files
+// that are known byte for byte (data/benchmarks/files.toml).
 #pragma once
 
 #include <array>
@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/config.h"
 #include "base/result.h"
 
 namespace dovetail::eval {
@@ -32,6 +33,18 @@ struct HumanEvalRow {
   std::string test;
 };
 
+// One demand of an IFEval prompt, as "length_constraints:number_words", and its arguments.
+struct IfevalInstruction {
+  std::string id;
+  Json arguments = Json::object();  // those that Python calls false (0, "", [], null) left out
+};
+
+struct IfevalRow {
+  int64_t key = 0;
+  std::string prompt;
+  std::vector<IfevalInstruction> instructions;
+};
+
 // Readers of the files' text; `name` stands in front of every message, with the line. Errors:
 // kInvalidArgument (an unfinished row, another header or number of columns, an answer outside 0..3,
 // a missing key, text that is not UTF-8).
@@ -41,6 +54,8 @@ struct HumanEvalRow {
                                                               const std::string& name);
 [[nodiscard]] Result<std::vector<HumanEvalRow>> parse_humaneval_jsonl(std::string_view text,
                                                                       const std::string& name);
+[[nodiscard]] Result<std::vector<IfevalRow>> parse_ifeval_jsonl(std::string_view text,
+                                                                const std::string& name);
 // Pages of a WikiText file: a line "= Title =" begins one, deeper headings do not. Pages keep their
 // line ends; what is blank between two is dropped, unless it ends the file.
 [[nodiscard]] std::vector<std::string> split_wikitext_pages(std::string_view text);
@@ -64,6 +79,7 @@ class BenchmarkFiles {
   // split: "test" or "train".
   [[nodiscard]] Result<std::vector<Gsm8kRow>> gsm8k(const std::string& split) const;
   [[nodiscard]] Result<std::vector<HumanEvalRow>> humaneval() const;
+  [[nodiscard]] Result<std::vector<IfevalRow>> ifeval() const;
   [[nodiscard]] Result<std::vector<std::string>> wikitext_pages() const;
 
  private:

@@ -92,5 +92,20 @@ TEST(BenchmarkFiles, HoldsWhatTheAuthorsReleased) {
   EXPECT_EQ(files.mmlu("anatomy", "dev").value().size(), 5U);
 }
 
+TEST(IfevalJsonl, DropsArgumentsThatPythonCallsFalse) {
+  const auto rows = parse_ifeval_jsonl(
+      R"({"key": 5, "prompt": "p", "instruction_id_list": ["a:b"], "kwargs": [{"n": 0, "w": "", "l": [], "x": null, "m": 3}]})",
+      "f");
+  ASSERT_TRUE(rows.has_value()) << rows.error().message;
+  EXPECT_EQ((*rows)[0].key, 5);
+  EXPECT_EQ((*rows)[0].instructions[0].id, "a:b");
+  EXPECT_EQ((*rows)[0].instructions[0].arguments, Json::parse(R"({"m": 3})"));
+  EXPECT_EQ(parse_ifeval_jsonl(
+                R"({"key": 5, "prompt": "p", "instruction_id_list": ["a:b"], "kwargs": []})", "f")
+                .error()
+                .message,
+            "f:1: want key, and as many kwargs as instruction_id_list, at least one");
+}
+
 }  // namespace
 }  // namespace dovetail::eval

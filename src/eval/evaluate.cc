@@ -192,6 +192,7 @@ Json sample_row(const Task& task, const Question& question, const Outcome& outco
                                   {"filtered_resps", Json::array({reading.text})},
                                   {task.metric, reading.correct ? 1.0 : 0.0}});
   }
+  if (outcome.verdict.fields.is_object()) row.update(outcome.verdict.fields);
   if (outcome.truncated) row["truncated"] = true;
   return row;
 }
@@ -279,13 +280,6 @@ void score_groups(Evaluation& evaluation) {
   evaluation.overall = all.size() == 1 ? all[0] : pooled_score(all, evaluation.mode);
 }
 
-Json score_to_json(const Score& score) {
-  Json json{{"score_frac", score.score_frac}, {"stderr_frac", nullptr}};
-  if (score.stderr_frac.has_value()) json["stderr_frac"] = *score.stderr_frac;
-  json["num_questions"] = score.num_questions;
-  return json;
-}
-
 }  // namespace
 
 Result<Evaluation> evaluate(const std::vector<Task>& tasks, const model::Tokenizer& tokenizer,
@@ -299,6 +293,7 @@ Result<Evaluation> evaluate(const std::vector<Task>& tasks, const model::Tokeniz
   for (const Task& task : tasks) {
     TaskRunner runner(task, tokenizer, scorer);
     Tally tally;
+    std::vector<Verdict> verdicts;
     for (int64_t at = 0; at < std::ssize(task.questions); at += params.batch_questions) {
       const int64_t count = std::min(params.batch_questions, std::ssize(task.questions) - at);
       const auto batch =
@@ -307,6 +302,7 @@ Result<Evaluation> evaluate(const std::vector<Task>& tasks, const model::Tokeniz
                    runner.run(batch, part_of(params.progress, task.name, done, count, all)));
       for (size_t i = 0; i < outcomes.size(); ++i) {
         tally.add(outcomes[i]);
+        if (task.summarize) verdicts.push_back(outcomes[i].verdict);
         evaluation.num_truncated += outcomes[i].truncated ? 1 : 0;
         if (task.kind == RequestKind::kRolling) {
           DOVETAIL_TRY_STATUS(add_page(task, batch[i], outcomes[i], pages));
@@ -318,6 +314,7 @@ Result<Evaluation> evaluate(const std::vector<Task>& tasks, const model::Tokeniz
       done += count;
     }
     if (task.kind != RequestKind::kRolling) evaluation.tasks.push_back(tally.score(task));
+    if (task.summarize) evaluation.summary[task.name] = task.summarize(verdicts);
   }
   if (evaluation.tasks.empty()) {
     evaluation.perplexity =
@@ -351,6 +348,7 @@ Json evaluation_to_json(const Evaluation& evaluation) {
   json["mode"] = scoring_mode_name(evaluation.mode);
   json["num_fewshot"] = evaluation.num_fewshot;
   json["num_truncated"] = evaluation.num_truncated;
+  if (!evaluation.summary.empty()) json["summary"] = evaluation.summary;
   for (const auto& [group, score] : evaluation.groups) json["groups"][group] = score_to_json(score);
   for (const TaskScore& task : evaluation.tasks) {
     for (const auto& [filter, score] : task.by_filter) {

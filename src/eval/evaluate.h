@@ -42,6 +42,7 @@ struct Evaluation {
   std::map<std::string, Score> groups = {};
   Score overall = {};  // by the first filter; of kRolling only the number
   std::optional<PerplexityScore> perplexity = {};  // of kRolling
+  Json summary = Json::object();                   // by task, of those that summarize
 };
 
 // Tasks are of one benchmark: the same mode, metric and number of examples. A prompt longer than

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
 
 #include "base/config.h"
 #include "base/paths.h"
@@ -21,28 +22,6 @@ constexpr int64_t kMostShots = 64;
 constexpr std::string_view kAnyNumber = R"((-?[$0-9.,]{2,})|(-?[0-9]+))";
 // Of the mode `fixed`: digits with their commas and decimals, and no other punctuation.
 constexpr std::string_view kNumber = R"((-?\$?[0-9][0-9,]*(?:\.[0-9]+)?))";
-
-struct FixedShot {
-  std::string question;
-  std::string answer;
-
-  template <typename V, typename S>
-  static void visit(V& v, S& s) {
-    v.text("question", s.question, {.required = true, .help = "of the example"});
-    v.text("answer", s.answer, {.required = true, .help = "worked, ending in the number"});
-  }
-};
-
-struct FixedShots {
-  std::string source;
-  std::vector<FixedShot> shots;
-
-  template <typename V, typename S>
-  static void visit(V& v, S& s) {
-    v.text("source", s.source, {.required = true, .help = "where the examples are from"});
-    v.list("shots", s.shots, {.required = true, .help = "examples, in their order"});
-  }
-};
 
 // Two readings of a generation: after the words that an answer should have, and any last number.
 class Gsm8kJudge {
@@ -140,12 +119,30 @@ Result<Task> gsm8k_task(const std::vector<Gsm8kRow>& test, const std::vector<Gsm
   return task;
 }
 
-Result<Task> gsm8k_cot_task(const std::vector<Gsm8kRow>& test, const TaskParams& params) {
-  DOVETAIL_TRY(const FixedShots fixed,
-               read_config<FixedShots>(data_folder() + "/benchmarks/gsm8k_cot.toml"));
+Result<std::vector<Gsm8kRow>> parse_gsm8k_cot_shots(const std::string& yaml,
+                                                    const std::string& name) {
+  std::vector<Gsm8kRow> shots;
+  try {
+    const YAML::Node samples = YAML::Load(yaml)["fewshot_config"]["samples"];
+    for (const YAML::Node& sample : samples) {
+      shots.push_back({.question = sample["question"].as<std::string>(),
+                       .answer = sample["target"].as<std::string>()});
+    }
+  } catch (const YAML::Exception& error) {
+    return invalid_argument(fmt::format("{}: {}", name, error.what()));
+  }
+  if (shots.empty()) {
+    return invalid_argument(
+        fmt::format("{}: fewshot_config.samples is empty, want examples", name));
+  }
+  return shots;
+}
+
+Result<Task> gsm8k_cot_task(const std::vector<Gsm8kRow>& test, const std::vector<Gsm8kRow>& shots,
+                            const TaskParams& params) {
   Task task = empty_task("gsm8k_cot", params);
   task.stops.insert(task.stops.begin(), "Q:");
-  const auto all = static_cast<int64_t>(std::ssize(fixed.shots));
+  const auto all = static_cast<int64_t>(std::ssize(shots));
   DOVETAIL_TRY(task.num_fewshot, fewshot_of(task.name, params, all, all));
   DOVETAIL_TRY(task.judge, Gsm8kJudge::create(params.mode, "The answer is ",
                                               R"(The answer is (\-?[0-9\.\,]+).)"));
@@ -153,7 +150,7 @@ Result<Task> gsm8k_cot_task(const std::vector<Gsm8kRow>& test, const TaskParams&
   const auto asked = [](const std::string& text) { return fmt::format("Q: {}\nA:", text); };
   PromptParts parts;
   for (int64_t i = 0; i < task.num_fewshot; ++i) {
-    const FixedShot& shot = fixed.shots[static_cast<size_t>(i)];
+    const Gsm8kRow& shot = shots[static_cast<size_t>(i)];
     parts.shots.push_back({asked(shot.question), shot.answer});
   }
   for (int64_t i = 0; i < count; ++i) {

@@ -14,6 +14,12 @@ namespace dovetail::eval {
 [[nodiscard]] Result<Task> gsm8k_task(const std::vector<Gsm8kRow>& test,
                                       const std::vector<Gsm8kRow>& train, const TaskParams& params);
 [[nodiscard]] Result<Task> gsm8k_cot_task(const std::vector<Gsm8kRow>& test,
+                                          const std::vector<Gsm8kRow>& shots,
                                           const TaskParams& params);
+
+// The examples of gsm8k_cot, from lm-eval's own description of the task (`dovetail pull
+// gsm8k_cot`). Errors: kInvalidArgument (no YAML, no examples, one without question or target).
+[[nodiscard]] Result<std::vector<Gsm8kRow>> parse_gsm8k_cot_shots(const std::string& yaml,
+                                                                  const std::string& name);
 
 }  // namespace dovetail::eval

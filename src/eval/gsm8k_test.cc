@@ -14,8 +14,8 @@ Verdict judged(const Task& task, const std::string& generation, size_t question 
 }
 
 TEST(Gsm8k, ModesReadDifferently) {
-  const Task lm_eval = gsm8k_cot_task(kRows, {}).value();
-  const Task fixed = gsm8k_cot_task(kRows, {.mode = ScoringMode::kFixed}).value();
+  const Task lm_eval = gsm8k_cot_task(kRows, kRows, {}).value();
+  const Task fixed = gsm8k_cot_task(kRows, kRows, {.mode = ScoringMode::kFixed}).value();
   EXPECT_EQ(lm_eval.questions[0].target, "1,000");
   // lm-eval's pattern wants one more character behind the number and takes it from the number.
   const Verdict cut = judged(lm_eval, " The answer is 1000");
@@ -48,8 +48,25 @@ TEST(Gsm8k, ReadsItsOwnAnswers) {
 TEST(Gsm8k, RefusesMoreExamplesThanThereAre) {
   EXPECT_EQ(gsm8k_task(kRows, kRows, {.num_fewshot = 3}).error().message,
             "gsm8k: num_fewshot = 3, want 0..2");
-  EXPECT_EQ(gsm8k_cot_task(kRows, {.num_fewshot = 9}).error().message,
-            "gsm8k_cot: num_fewshot = 9, want 0..8");
+  EXPECT_EQ(gsm8k_cot_task(kRows, kRows, {.num_fewshot = 3}).error().message,
+            "gsm8k_cot: num_fewshot = 3, want 0..2");
+}
+
+TEST(Gsm8k, ExamplesComeFromADescriptionOfTheTask) {
+  const auto shots = parse_gsm8k_cot_shots(
+      "fewshot_config:\n  samples:\n  - question: Two and\n      two?\n    target: Four. The "
+      "answer is 4.\n",
+      "cot.yaml");
+  ASSERT_TRUE(shots.has_value());
+  ASSERT_EQ(shots->size(), 1U);
+  EXPECT_EQ(shots->front().question, "Two and two?");
+  EXPECT_EQ(shots->front().answer, "Four. The answer is 4.");
+  for (const char* bad : {"", "fewshot_config: {samples: []}", "- [", "a: b",
+                          "fewshot_config: {samples: [{question: q}]}"}) {
+    const auto refused = parse_gsm8k_cot_shots(bad, "cot.yaml");
+    ASSERT_FALSE(refused.has_value()) << bad;
+    EXPECT_EQ(refused.error().message.find("cot.yaml: "), 0U) << refused.error().message;
+  }
 }
 
 // Every reference answer, given as the generation, is right by both readings.

@@ -52,8 +52,8 @@ class PrefixWork {
  public:
   // `rooms`: positions that each sequence needs beyond its own ids later (generation), empty for
   // none. Keys and values stay below `max_kv_bytes` unless a single sequence with its prefix needs
-  // more: shared prefixes are given up, to be computed again. Model, cache and sequences must outlive
-  // this.
+  // more: shared prefixes are given up, to be computed again. Model, cache and sequences must
+  // outlive this.
   PrefixWork(host::PagedModel& model, PrefixCache& cache,
              const std::vector<SharedSequence>& sequences, std::vector<int64_t> rooms,
              int64_t min_shared, int64_t max_kv_bytes);

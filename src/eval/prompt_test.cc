@@ -12,6 +12,7 @@
 #include "eval/mmlu.h"
 #include "eval/token_requests.h"
 #include "eval/wikitext.h"
+#include "model/file_set.h"
 
 namespace dovetail::eval {
 namespace {
@@ -29,6 +30,12 @@ Result<std::string> render(const std::vector<Message>& conversation, bool add_ge
 TaskParams chat(TaskParams params, bool shots_as_turns, const std::string& system) {
   params.chat = {.render = render, .shots_as_turns = shots_as_turns, .system = system};
   return params;
+}
+
+// Text of the examples of gsm8k_cot, or why it is not there.
+Result<std::vector<Gsm8kRow>> cot_shots() {
+  DOVETAIL_TRY(const auto files, model::read_file_set("gsm8k_cot"));
+  return parse_gsm8k_cot_shots(files.at("gsm8k-cot.yaml"), "gsm8k-cot.yaml");
 }
 
 std::vector<Task> one(Result<Task> task) {
@@ -55,11 +62,12 @@ std::vector<Task> tasks_of(const std::string& form) {
   if (form == "gsm8k_30") return gsm8k({.num_fewshot = 30, .limit = 20});
   if (form == "gsm8k_turns") return gsm8k(chat({.limit = 20}, true, "Think. "));
   if (form == "gsm8k_one_turn") return gsm8k(chat({.limit = 20}, false, ""));
-  if (form == "gsm8k_cot") return one(gsm8k_cot_task(files.gsm8k("test").value(), {}));
+  if (form == "gsm8k_cot")
+    return one(gsm8k_cot_task(files.gsm8k("test").value(), cot_shots().value(), {}));
   if (form == "gsm8k_cot_3") {
     TaskParams params{.num_fewshot = 3, .limit = 20};
     params.chat.system = "Think.";
-    return one(gsm8k_cot_task(files.gsm8k("test").value(), params));
+    return one(gsm8k_cot_task(files.gsm8k("test").value(), cot_shots().value(), params));
   }
   if (form == "humaneval") return humaneval(HumanEvalForm::kPlain, {});
   if (form == "humaneval_instruct") return humaneval(HumanEvalForm::kInstruct, {});
@@ -75,6 +83,10 @@ class Prompts : public testing::TestWithParam<const char*> {};
 
 TEST_P(Prompts, AreThoseOfLmEval) {
   DOVETAIL_SKIP_WITHOUT(model::test_data("eval/mmlu"));
+  if (std::string(GetParam()).starts_with("gsm8k_cot")) {
+    const auto shots = cot_shots();
+    if (!shots.has_value()) GTEST_SKIP() << shots.error().message;
+  }
   const Json expected = fixture("prompts.json")[GetParam()];
   std::string sums;
   int64_t count = 0;
@@ -103,6 +115,10 @@ TEST_P(PromptTokens, AreThoseOfLmEval) {
   DOVETAIL_SKIP_WITHOUT(model::test_data("eval/mmlu"));
   DOVETAIL_SKIP_WITHOUT(model::test_data("tokenizers/smollm2"));
   const std::string form = GetParam();
+  if (form.starts_with("gsm8k_cot")) {
+    const auto shots = cot_shots();
+    if (!shots.has_value()) GTEST_SKIP() << shots.error().message;
+  }
   const Json tokens = fixture("tokens.json");
   for (const std::string name : {"smollm2", "qwen3"}) {
     const auto tokenizer = model::load_tokenizer(model::test_data("tokenizers/" + name));

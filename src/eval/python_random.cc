@@ -1,6 +1,8 @@
 #include "eval/python_random.h"
 
 #include <bit>
+#include <cmath>
+#include <numbers>
 #include <numeric>
 #include <unordered_set>
 
@@ -85,6 +87,24 @@ int64_t PythonRandom::below(int64_t limit) {
   int64_t drawn = bits(width);
   while (drawn >= limit) drawn = bits(width);
   return drawn;
+}
+
+double PythonRandom::fraction() {
+  const uint32_t high = word() >> 5;
+  const uint32_t low = word() >> 6;
+  return (high * 67108864.0 + low) / 9007199254740992.0;  // 2^26, 2^53
+}
+
+double PythonRandom::gauss() {
+  if (next_gauss_.has_value()) {
+    const double drawn = *next_gauss_;
+    next_gauss_.reset();
+    return drawn;
+  }
+  const double angle = fraction() * (2.0 * std::numbers::pi);
+  const double radius = std::sqrt(-2.0 * std::log(1.0 - fraction()));
+  next_gauss_ = std::sin(angle) * radius;
+  return std::cos(angle) * radius;
 }
 
 std::vector<int64_t> PythonRandom::sample(int64_t population, int64_t count) {

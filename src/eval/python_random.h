@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace dovetail::eval {
@@ -20,6 +21,10 @@ class PythonRandom {
   [[nodiscard]] uint32_t bits(int count);
   // randrange(limit), 1 <= limit < 2^32
   [[nodiscard]] int64_t below(int64_t limit);
+  // random(): 0 <= value < 1
+  [[nodiscard]] double fraction();
+  // gauss(0.0, 1.0): two at a time by Box and Muller, with the C library's functions as CPython
+  [[nodiscard]] double gauss();
   // sample(range(population), count): different numbers in the order drawn.
   // 0 <= count <= population < 2^32
   [[nodiscard]] std::vector<int64_t> sample(int64_t population, int64_t count);
@@ -31,6 +36,7 @@ class PythonRandom {
   static constexpr size_t kWords = 624;
   std::array<uint32_t, kWords> state_;
   size_t next_ = kWords;
+  std::optional<double> next_gauss_ = {};
 };
 
 }  // namespace dovetail::eval

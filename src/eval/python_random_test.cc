@@ -32,5 +32,19 @@ TEST(PythonRandom, DrawsTheExamplesOfGsm8k) {
   EXPECT_EQ(PythonRandom(1234).sample(7473, 5), (std::vector<int64_t>{6374, 3610, 957, 61, 742}));
 }
 
+TEST(PythonRandom, GaussAndFractionAreThoseOfCPython) {
+  const Json expected = fixture("ifeval.json")["random"];
+  ASSERT_EQ(expected.size(), 4U);
+  for (const Json& row : expected) {
+    PythonRandom random(row["seed"].get<uint64_t>());
+    for (const Json& value : row["gauss"]) {
+      EXPECT_EQ(random.gauss(), std::stod(value.get<std::string>())) << row["seed"];
+    }
+    for (const Json& value : row["fraction"]) {
+      EXPECT_EQ(random.fraction(), std::stod(value.get<std::string>())) << row["seed"];
+    }
+  }
+}
+
 }  // namespace
 }  // namespace dovetail::eval

@@ -11,9 +11,12 @@
 namespace dovetail::eval {
 namespace {
 
-// The inside of a class that holds what Python's \s matches.
-constexpr std::string_view kSpaces =
+// Insides of classes: what \s and \w match. Of `re`, PCRE2's own \w is right.
+constexpr std::string_view kReSpaces =
     R"(\x09-\x0d\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
+constexpr std::string_view kRegexSpaces =
+    R"(\x09-\x0d\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
+constexpr std::string_view kRegexWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200c}\x{200d})";
 
 std::string message_of(int code) {
   std::array<PCRE2_UCHAR, 256> text{};
@@ -21,30 +24,47 @@ std::string message_of(int code) {
   return reinterpret_cast<const char*>(text.data());
 }
 
-Result<std::string> with_python_spaces(std::string_view pattern) {
+// What an escape of the pattern becomes; the escape itself if PCRE2 means the same.
+Result<std::string> rewritten_escape(char escaped, bool in_class, RegexDialect dialect) {
+  const bool is_regex = dialect == RegexDialect::kRegex;
+  const std::string_view spaces = is_regex ? kRegexSpaces : kReSpaces;
+  const bool negates = escaped == 'S' || (is_regex && (escaped == 'W' || escaped == 'B'));
+  if (negates && in_class) return invalid_argument(fmt::format("\\{} inside a class", escaped));
+  if (escaped == 's') return in_class ? std::string(spaces) : fmt::format("[{}]", spaces);
+  if (escaped == 'S') return fmt::format("[^{}]", spaces);
+  if (is_regex && escaped == 'w') {
+    return in_class ? std::string(kRegexWord) : fmt::format("[{}]", kRegexWord);
+  }
+  if (is_regex && escaped == 'W') return fmt::format("[^{}]", kRegexWord);
+  if (is_regex && escaped == 'b') {
+    return fmt::format("(?:(?<=[{0}])(?![{0}])|(?<![{0}])(?=[{0}]))", kRegexWord);
+  }
+  return fmt::format("\\{}", escaped);
+}
+
+Result<std::string> rewritten_pattern(std::string_view pattern, const RegexFlags& flags) {
+  const std::string_view other_i =
+      flags.dialect == RegexDialect::kRe ? R"(\x{130}\x{131})" : R"(\x{130})";
   std::string rewritten;
   bool in_class = false;
   for (size_t i = 0; i < pattern.size(); ++i) {
     const char c = pattern[i];
-    if (c != '\\' || i + 1 == pattern.size()) {
-      // A bracket that comes first in a class is one of its characters; no pattern here has that.
-      if (c == '[' && !in_class)
-        in_class = true;
-      else if (c == ']')
-        in_class = false;
-      rewritten += c;
+    if (c == '\\' && i + 1 < pattern.size()) {
+      auto escape = rewritten_escape(pattern[++i], in_class, flags.dialect);
+      if (!escape.has_value())
+        return with_context(escape.error(), fmt::format("pattern {}", pattern));
+      rewritten += *escape;
       continue;
     }
-    const char escaped = pattern[++i];
-    if (escaped == 's') {
-      rewritten += in_class ? std::string(kSpaces) : fmt::format("[{}]", kSpaces);
-    } else if (escaped == 'S') {
-      if (in_class) return invalid_argument(fmt::format("pattern {}: \\S inside a class", pattern));
-      rewritten += fmt::format("[^{}]", kSpaces);
-    } else {
+    // A bracket that comes first in a class is one of its characters; no pattern here has that.
+    if (c == '[' && !in_class)
+      in_class = true;
+    else if (c == ']')
+      in_class = false;
+    if (flags.ignore_case && (c == 'i' || c == 'I'))
+      rewritten += in_class ? fmt::format("i{}", other_i) : fmt::format("[i{}]", other_i);
+    else
       rewritten += c;
-      rewritten += escaped;
-    }
   }
   return rewritten;
 }
@@ -56,7 +76,7 @@ void PythonRegex::Free::operator()(pcre2_real_code_8* code) const {
 }
 
 Result<PythonRegex> PythonRegex::compile(std::string_view pattern, const RegexFlags& flags) {
-  DOVETAIL_TRY(const std::string rewritten, with_python_spaces(pattern));
+  DOVETAIL_TRY(const std::string rewritten, rewritten_pattern(pattern, flags));
   const std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)> context(
       pcre2_compile_context_create(nullptr), &pcre2_compile_context_free);
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);

@@ -1,6 +1,7 @@
 #include "eval/python_regex.h"
 
-#include "eval/fixtures.h"
+#include "eval/ifeval_fixture.h"
+#include "eval/python_text.h"
 
 namespace dovetail::eval {
 namespace {
@@ -28,6 +29,37 @@ TEST(PythonRegex, SplitsAndNamesGroups) {
   EXPECT_EQ(pair->substitute("abc", R"([\2\1])").value(), "[ba]c");
   const auto folded = PythonRegex::compile("yes", {.ignore_case = true});
   EXPECT_TRUE(folded->is_in("YES").value());
+}
+
+TEST(PythonRegex, TheSecondDialectIsThatOfThePackageRegex) {
+  const Json expected = fixture("ifeval.json")["regex"];
+  for (const Json& group : expected["cases"]) {
+    const auto regex = PythonRegex::compile(
+        group[0].get<std::string>(),
+        {.ignore_case = group[1].get<bool>(), .dialect = RegexDialect::kRegex});
+    ASSERT_TRUE(regex.has_value()) << regex.error().message;
+    std::vector<std::string> all;
+    for (size_t i = 0; i < expected["texts"].size(); ++i) {
+      const auto found = regex->find_all(expected["texts"][i].get<std::string>());
+      ASSERT_TRUE(found.has_value()) << found.error().message;
+      EXPECT_EQ(std::ssize(*found), group[2][i].get<int64_t>()) << group[0] << expected["texts"][i];
+      for (const auto& match : *found) all.push_back(match[0]);
+    }
+    EXPECT_EQ(sha_of_parts(all), group[3].get<std::string>()) << group[0];
+  }
+}
+
+TEST(PythonRegex, IgnoresCaseAsPythonDoes) {
+  for (const Json& row : fixture("ifeval.json")["regex"]["folded"]) {
+    const auto regex = PythonRegex::compile(row[0].get<std::string>(), {.ignore_case = true});
+    ASSERT_TRUE(regex.has_value()) << regex.error().message;
+    std::vector<std::string> found;
+    for (char32_t c = 0; c < 0x3000; ++c) {
+      const std::string text = from_code_points(std::u32string(1, c));
+      if (regex->is_in(text).value_or(false)) found.push_back(text);
+    }
+    EXPECT_EQ(found, row[1].get<std::vector<std::string>>()) << row[0];
+  }
 }
 
 TEST(PythonRegex, RefusesWhatItCannotMean) {

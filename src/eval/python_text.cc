@@ -1,5 +1,7 @@
 #include "eval/python_text.h"
 
+#include <unicode/locid.h>
+#include <unicode/uchar.h>
 #include <unicode/unistr.h>
 
 #include "base/result.h"
@@ -75,6 +77,92 @@ std::string with_replacement_characters(std::string_view bytes) {
   std::string text;
   icu::UnicodeString::fromUTF8(icu::StringPiece(bytes.data(), static_cast<int32_t>(bytes.size())))
       .toUTF8String(text);
+  return text;
+}
+
+std::u32string code_points(std::string_view text) {
+  std::u32string points;
+  for (size_t at = 0; at < text.size();) {
+    points += static_cast<char32_t>(code_point_at(text, at));
+    for (++at; at < text.size() && (static_cast<uint8_t>(text[at]) & 0xc0) == 0x80;) ++at;
+  }
+  return points;
+}
+
+std::string from_code_points(std::u32string_view text) {
+  icu::UnicodeString units;
+  for (const char32_t c : text) units.append(static_cast<UChar32>(c));
+  std::string bytes;
+  units.toUTF8String(bytes);
+  return bytes;
+}
+
+std::string lower(std::string_view text) {
+  icu::UnicodeString units = icu::UnicodeString::fromUTF8(
+      icu::StringPiece(text.data(), static_cast<int32_t>(text.size())));
+  std::string lowered;
+  units.toLower(icu::Locale::getRoot()).toUTF8String(lowered);
+  return lowered;
+}
+
+bool is_upper_character(char32_t c) {
+  return u_isUUppercase(static_cast<UChar32>(c)) != 0;
+}
+
+bool is_upper(std::string_view text) {
+  bool any = false;
+  for (const char32_t c : code_points(text)) {
+    const auto point = static_cast<UChar32>(c);
+    if (u_isULowercase(point) != 0 || u_istitle(point) != 0) return false;
+    any = any || is_upper_character(c);
+  }
+  return any;
+}
+
+bool is_lower(std::string_view text) {
+  bool any = false;
+  for (const char32_t c : code_points(text)) {
+    const auto point = static_cast<UChar32>(c);
+    if (is_upper_character(c) || u_istitle(point) != 0) return false;
+    any = any || u_isULowercase(point) != 0;
+  }
+  return any;
+}
+
+std::vector<std::string_view> words(std::string_view text) {
+  std::vector<std::string_view> found;
+  size_t begin = 0;
+  for (size_t at = 0; at < text.size();) {
+    size_t next = at + 1;
+    while (next < text.size() && (static_cast<uint8_t>(text[next]) & 0xc0) == 0x80) ++next;
+    if (is_python_space(code_point_at(text, at))) {
+      if (at > begin) found.push_back(text.substr(begin, at - begin));
+      begin = next;
+    }
+    at = next;
+  }
+  if (begin < text.size()) found.push_back(text.substr(begin));
+  return found;
+}
+
+std::vector<std::string_view> split_at(std::string_view text, std::string_view separator) {
+  DOVETAIL_CHECK(!separator.empty());
+  std::vector<std::string_view> pieces;
+  for (;;) {
+    const size_t at = text.find(separator);
+    pieces.push_back(text.substr(0, at));
+    if (at == std::string_view::npos) return pieces;
+    text.remove_prefix(at + separator.size());
+  }
+}
+
+std::string_view strip_left_of(std::string_view text, char c) {
+  while (text.starts_with(c)) text.remove_prefix(1);
+  return text;
+}
+
+std::string_view strip_right_of(std::string_view text, char c) {
+  while (text.ends_with(c)) text.remove_suffix(1);
   return text;
 }
 

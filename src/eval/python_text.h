@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace dovetail::eval {
 
@@ -28,5 +29,28 @@ namespace dovetail::eval {
 
 // text.split(separator)[0], for a separator that is not empty.
 [[nodiscard]] std::string_view text_before(std::string_view text, std::string_view separator);
+
+// The characters of a text, and back. Valid UTF-8; code points that can be encoded.
+[[nodiscard]] std::u32string code_points(std::string_view text);
+[[nodiscard]] std::string from_code_points(std::u32string_view text);
+
+// str.lower(), str.isupper(), str.islower(). Valid UTF-8. Python 3.11 has Unicode 14, ICU may have
+// a later one: letters that only the later one knows differ.
+[[nodiscard]] std::string lower(std::string_view text);
+[[nodiscard]] bool is_upper(std::string_view text);
+[[nodiscard]] bool is_lower(std::string_view text);
+// str.isupper() of one character.
+[[nodiscard]] bool is_upper_character(char32_t c);
+
+// str.split(): the words between white space. Valid UTF-8.
+[[nodiscard]] std::vector<std::string_view> words(std::string_view text);
+
+// text.split(separator), for a separator that is not empty.
+[[nodiscard]] std::vector<std::string_view> split_at(std::string_view text,
+                                                     std::string_view separator);
+
+// text.lstrip(c) and text.rstrip(c) for an ASCII character.
+[[nodiscard]] std::string_view strip_left_of(std::string_view text, char c);
+[[nodiscard]] std::string_view strip_right_of(std::string_view text, char c);
 
 }  // namespace dovetail::eval

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "base/hash.h"
 #include "eval/fixtures.h"
 
 namespace dovetail::eval {
@@ -22,6 +23,39 @@ TEST(PythonText, StripsAsPythonDoes) {
     EXPECT_EQ(strip_right(text), row[2].get<std::string>()) << row;
     EXPECT_EQ(ends_with_space(text), text != row[2].get<std::string>()) << row;
   }
+}
+
+TEST(PythonText, LowersAndTellsCasesAsPythonDoes) {
+  const Json expected = fixture("ifeval.json");
+  std::string lowered;
+  std::string cases;
+  for (const Json& run : expected["characters"]["assigned"]) {
+    for (auto c = run[0].get<char32_t>(); c <= run[1].get<char32_t>(); ++c) {
+      const std::string text = from_code_points(std::u32string(1, c));
+      EXPECT_EQ(code_points(text), std::u32string(1, c));
+      EXPECT_EQ(is_upper(text), is_upper_character(c));
+      lowered += lower(text);
+      cases += std::to_string((is_upper(text) ? 1 : 0) + (is_lower(text) ? 2 : 0));
+    }
+  }
+  EXPECT_EQ(sha256_hex(lowered), expected["characters"]["lower_sha"].get<std::string>());
+  EXPECT_EQ(sha256_hex(cases), expected["characters"]["case_sha"].get<std::string>());
+  for (const Json& response : expected["responses"]) {
+    const auto text = response["text"].get<std::string>();
+    EXPECT_EQ(sha256_hex(lower(text)).substr(0, 16), response["lower_sha"].get<std::string>());
+    EXPECT_EQ((is_upper(text) ? 1 : 0) + (is_lower(text) ? 2 : 0), response["case"].get<int>())
+        << response["text"];
+  }
+}
+
+TEST(PythonText, SplitsAndStrips) {
+  using Parts = std::vector<std::string_view>;
+  EXPECT_EQ(words(" a\x1c b\u2003c "), (Parts{"a", "b", "c"}));
+  EXPECT_EQ(words(""), Parts{});
+  EXPECT_EQ(split_at("a--b--", "--"), (Parts{"a", "b", ""}));
+  EXPECT_EQ(split_at("", "--"), (Parts{""}));
+  EXPECT_EQ(strip_left_of("**a*", '*'), "a*");
+  EXPECT_EQ(strip_right_of("**a*", '*'), "**a");
 }
 
 TEST(PythonText, BrokenBytesBecomeReplacementCharacters) {

@@ -26,6 +26,13 @@ Score score_of(const std::vector<bool>& correct) {
   return score;
 }
 
+Json score_to_json(const Score& score) {
+  Json json{{"score_frac", score.score_frac}, {"stderr_frac", nullptr}};
+  if (score.stderr_frac.has_value()) json["stderr_frac"] = *score.stderr_frac;
+  json["num_questions"] = score.num_questions;
+  return json;
+}
+
 Score pooled_score(const std::vector<Score>& scores, ScoringMode mode) {
   DOVETAIL_CHECK(!scores.empty());
   Score pooled;

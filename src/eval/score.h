@@ -19,6 +19,9 @@ struct Score {
 // Mean and its standard error by the sample's deviation (n - 1). At least one answer.
 [[nodiscard]] Score score_of(const std::vector<bool>& correct);
 
+// score_frac, stderr_frac (null if unknown), num_questions
+[[nodiscard]] Json score_to_json(const Score& score);
+
 // Tasks taken together, each question of equal weight. kLmEval pools the variances within the
 // tasks, so the spread between tasks is not in it; kFixed takes all questions as one sample.
 // At least one score.

