@@ -154,13 +154,14 @@ std::vector<LoglikelihoodRequest> mixed_requests(int64_t vocab) {
 
 std::vector<GenerationRequest> mixed_generations(int64_t vocab) {
   std::vector<GenerationRequest> requests;
-  for (const LoglikelihoodRequest& request : mixed_requests(vocab)) {
+  const std::vector<LoglikelihoodRequest> prompts = mixed_requests(vocab);
+  for (size_t i = 0; i < prompts.size(); i += 6) {
     // Some stop early, at different lengths.
-    const size_t stop = 1 + request.context.size() % 37;
+    const size_t stop = 1 + prompts[i].context.size() % 37;
     if (requests.size() % 3 == 0)
-      requests.push_back({request.context, 20, {}});
+      requests.push_back({prompts[i].context, 20, {}});
     else
-      requests.push_back({request.context, 60, [stop](const std::vector<int32_t>& made) {
+      requests.push_back({prompts[i].context, 60, [stop](const std::vector<int32_t>& made) {
                             return made.size() == stop;
                           }});
   }
