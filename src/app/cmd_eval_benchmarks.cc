@@ -1,4 +1,5 @@
-// dovetail eval mmlu | gsm8k | gsm8k_cot | ifeval | wikitext: benchmarks as lm-eval asks them.
+// dovetail eval mmlu | gsm8k | gsm8k_cot | humaneval | humaneval_instruct | ifeval | wikitext:
+// benchmarks as lm-eval asks them.
 #include <array>
 #include <fstream>
 #include <memory>
@@ -13,8 +14,10 @@
 #include "eval/evaluate.h"
 #include "eval/gsm8k.h"
 #include "eval/host_scorer.h"
+#include "eval/humaneval.h"
 #include "eval/ifeval.h"
 #include "eval/mmlu.h"
+#include "eval/sandbox.h"
 #include "eval/wikitext.h"
 #include "model/file_set.h"
 #include "model/zoo.h"
@@ -69,6 +72,20 @@ Result<std::vector<eval::Task>> make_ifeval(const eval::BenchmarkFiles& files,
   return std::vector<eval::Task>{std::move(task)};
 }
 
+// Generated programs run in the sandbox or not at all.
+Result<std::vector<eval::Task>> make_humaneval(const eval::BenchmarkFiles& files,
+                                               eval::HumanEvalForm form,
+                                               const eval::TaskParams& params) {
+  DOVETAIL_TRY(const std::vector<eval::HumanEvalRow> rows, files.humaneval());
+  DOVETAIL_TRY(const eval::Sandbox sandbox, eval::Sandbox::create());
+  const auto judge = [sandbox](const std::string& program) -> Result<bool> {
+    DOVETAIL_TRY(const std::vector<eval::ProgramResult> results, sandbox.run({program}));
+    return results.front().outcome == eval::ProgramOutcome::kPassed;
+  };
+  DOVETAIL_TRY(eval::Task task, eval::humaneval_task(rows, form, judge, params));
+  return std::vector<eval::Task>{std::move(task)};
+}
+
 Result<std::vector<eval::Task>> make_tasks(const BenchmarkOptions& options) {
   DOVETAIL_TRY(const eval::BenchmarkFiles files,
                eval::BenchmarkFiles::open(eval::benchmark_folder()));
@@ -80,6 +97,12 @@ Result<std::vector<eval::Task>> make_tasks(const BenchmarkOptions& options) {
     return std::vector<eval::Task>{std::move(task)};
   }
   if (options.benchmark == "ifeval") return make_ifeval(files, params);
+  if (options.benchmark == "humaneval") {
+    return make_humaneval(files, eval::HumanEvalForm::kPlain, params);
+  }
+  if (options.benchmark == "humaneval_instruct") {
+    return make_humaneval(files, eval::HumanEvalForm::kInstruct, params);
+  }
   DOVETAIL_TRY(const std::vector<eval::Gsm8kRow> test, files.gsm8k("test"));
   if (options.benchmark == "gsm8k_cot") {
     DOVETAIL_TRY(const auto description, model::read_file_set("gsm8k_cot"));
@@ -192,10 +215,12 @@ Status run_benchmark(const BenchmarkOptions& options) {
 }  // namespace
 
 void add_benchmark_commands(CLI::App& eval, Action& action) {
-  constexpr std::array<std::pair<const char*, const char*>, 5> kBenchmarks = {
+  constexpr std::array<std::pair<const char*, const char*>, 7> kBenchmarks = {
       {{"mmlu", "MMLU: 57 subjects, four choices"},
        {"gsm8k", "GSM8K: grade-school mathematics, 5 examples"},
        {"gsm8k_cot", "GSM8K with 8 fixed examples in words; first: dovetail pull gsm8k_cot"},
+       {"humaneval", "HumanEval: functions to finish, run in a sandbox with their tests"},
+       {"humaneval_instruct", "HumanEval asked for in words"},
        {"ifeval", "IFEval: instructions that a program can judge; first: dovetail pull ifeval"},
        {"wikitext", "WikiText-2: perplexity a word and a byte of whole pages"}}};
   for (const auto& [name, help] : kBenchmarks) {
