@@ -103,10 +103,9 @@ std::vector<std::string> loose_variants(const std::string& response) {
   const bool one_line = first_end == std::string::npos;
   const std::string without_first = one_line ? "" : response.substr(first_end + 1);
   const std::string without_last = one_line ? "" : response.substr(0, last_begin);
-  const std::string without_both =
-      one_line || first_end == last_begin
-          ? ""
-          : response.substr(first_end + 1, last_begin - first_end - 1);
+  const std::string without_both = one_line || first_end == last_begin
+                                       ? ""
+                                       : response.substr(first_end + 1, last_begin - first_end - 1);
   std::vector<std::string> variants;
   const auto add = [&](const std::string& text) {
     if (std::find(variants.begin(), variants.end(), text) == variants.end()) {

@@ -19,8 +19,8 @@ namespace dovetail::eval {
 struct IfevalJudgement {
   std::vector<bool> strict = {};
   std::vector<bool> loose = {};  // some variant follows it
-  // For instructions whose verdict comes from langdetect: the share of 20 further seeds whose strict
-  // verdict is another one. -1 for the others.
+  // For instructions whose verdict comes from langdetect: the share of 20 further seeds whose
+  // strict verdict is another one. -1 for the others.
   std::vector<double> flip_frac = {};
 };
 
@@ -30,8 +30,8 @@ struct IfevalJudgement {
                                                    const std::string& response,
                                                    const IfevalTools& tools, ScoringMode mode);
 
-// correct: all instructions followed, strictly. Errors: kInvalidArgument naming the prompt's key for
-// an instruction that no checker can judge; those of the parameters and of the chat template.
+// correct: all instructions followed, strictly. Errors: kInvalidArgument naming the prompt's key
+// for an instruction that no checker can judge; those of the parameters and of the chat template.
 [[nodiscard]] Result<Task> ifeval_task(const std::vector<IfevalRow>& rows,
                                        const std::shared_ptr<const IfevalTools>& tools,
                                        const TaskParams& params);

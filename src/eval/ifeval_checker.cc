@@ -94,8 +94,7 @@ Judgement number_paragraphs(const Case& c) {
 }
 
 Judgement number_words(const Case& c) {
-  DOVETAIL_TRY(const int64_t count,
-               count_of(R"(\w+)", c.text, {.dialect = RegexDialect::kRegex}));
+  DOVETAIL_TRY(const int64_t count, count_of(R"(\w+)", c.text, {.dialect = RegexDialect::kRegex}));
   return c.compares("relation", count, "num_words");
 }
 
@@ -167,8 +166,9 @@ Judgement number_highlighted_sections(const Case& c) {
 }
 
 Judgement multiple_sections(const Case& c) {
-  DOVETAIL_TRY(const int64_t count,
-               count_of(fmt::format(R"(\s?{}\s?\d+\s?)", strip(c.word("section_spliter"))), c.text));
+  DOVETAIL_TRY(
+      const int64_t count,
+      count_of(fmt::format(R"(\s?{}\s?\d+\s?)", strip(c.word("section_spliter"))), c.text));
   return count >= c.number("num_sections");
 }
 
@@ -227,8 +227,8 @@ Judgement quotation(const Case& c) {
 
 Judgement capital_word_frequency(const Case& c) {
   DOVETAIL_TRY(const auto tokens, c.tools.words().tokens(c.text, c.tools.punkt()));
-  const auto count =
-      std::count_if(tokens.begin(), tokens.end(), [](const auto& token) { return is_upper(token); });
+  const auto count = std::count_if(tokens.begin(), tokens.end(),
+                                   [](const auto& token) { return is_upper(token); });
   return c.compares("capital_relation", count, "capital_frequency");
 }
 
@@ -315,9 +315,10 @@ std::optional<std::string> most_found(const std::vector<std::optional<std::strin
     if (language.has_value()) ++votes[*language];
   }
   if (votes.empty()) return std::nullopt;
-  return std::max_element(votes.begin(), votes.end(), [](const auto& left, const auto& right) {
-           return left.second < right.second;
-         })->first;
+  return std::max_element(
+             votes.begin(), votes.end(),
+             [](const auto& left, const auto& right) { return left.second < right.second; })
+      ->first;
 }
 
 Result<std::vector<bool>> follows_language(const IfevalInstruction& instruction,
@@ -372,7 +373,8 @@ Result<IfevalTools> IfevalTools::create(const std::map<std::string, std::string>
 Status check_instruction(const IfevalInstruction& instruction) {
   const Checker* checker = find_checker(instruction.id);
   if (checker == nullptr) {
-    return invalid_argument(fmt::format("instruction {}: no such checker", one_line(instruction.id)));
+    return invalid_argument(
+        fmt::format("instruction {}: no such checker", one_line(instruction.id)));
   }
   for (const auto& [name, kind] : checker->arguments) {
     const auto found = instruction.arguments.find(name);

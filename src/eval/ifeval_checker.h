@@ -41,8 +41,8 @@ class IfevalTools {
   LanguageDetector languages_;
 };
 
-// Errors: kInvalidArgument for a name that no checker has, an argument that is missing (lm-eval draws
-// one then; no prompt of IFEval lacks any) or of another type or value.
+// Errors: kInvalidArgument for a name that no checker has, an argument that is missing (lm-eval
+// draws one then; no prompt of IFEval lacks any) or of another type or value.
 [[nodiscard]] Status check_instruction(const IfevalInstruction& instruction);
 
 // Whether the instruction's verdict comes from langdetect.

@@ -13,10 +13,10 @@ class CheckerTest : public ::testing::Test {
     if (tools_ == nullptr) GTEST_SKIP() << missing;
   }
   bool follows_in(ScoringMode mode, const IfevalInstruction& instruction, const std::string& text) {
-    const IfevalCheckParams params{
-        .mode = mode, .language_seeds = mode == ScoringMode::kFixed
-                                            ? std::vector<uint64_t>{0, 1, 2, 3, 4}
-                                            : std::vector<uint64_t>{0}};
+    const IfevalCheckParams params{.mode = mode,
+                                   .language_seeds = mode == ScoringMode::kFixed
+                                                         ? std::vector<uint64_t>{0, 1, 2, 3, 4}
+                                                         : std::vector<uint64_t>{0}};
     const auto followed = follows(instruction, text, *tools_, params);
     if (!followed.has_value()) ADD_FAILURE() << followed.error().message;
     return followed.has_value() && followed->front();
@@ -28,10 +28,11 @@ TEST_F(CheckerTest, FixedJudgesWhatLmEvalGetsWrong) {
   const auto lm_eval = ScoringMode::kLmEval;
   const auto fixed = ScoringMode::kFixed;
   const IfevalInstruction capitals{.id = "change_case:english_capital"};
-  const std::string shouted = "OK THANKS, NO PROBLEM AT ALL WITH THE BOAT";
+  const std::string shouted = "GO HOME NOW";
   EXPECT_FALSE(follows_in(lm_eval, capitals, shouted));
   EXPECT_TRUE(follows_in(fixed, capitals, shouted));
-  const IfevalInstruction hindi{.id = "language:response_language", .arguments = {{"language", "hi"}}};
+  const IfevalInstruction hindi{.id = "language:response_language",
+                                .arguments = {{"language", "hi"}}};
   EXPECT_TRUE(follows_in(lm_eval, hindi, "12345"));
   EXPECT_FALSE(follows_in(fixed, hindi, "12345"));
   const IfevalInstruction json{.id = "detectable_format:json_format"};
@@ -75,11 +76,11 @@ TEST(CheckInstruction, NamesWhatIsWrong) {
                 .message,
             "instruction length_constraints:number_words: relation is missing or not of its kind");
   EXPECT_TRUE(check_instruction({.id = "punctuation:no_comma"}).has_value());
-  EXPECT_FALSE(check_instruction({.id = "length_constraints:nth_paragraph_first_word",
-                                  .arguments = {{"num_paragraphs", 2},
-                                                {"nth_paragraph", 3},
-                                                {"first_word", "a"}}})
-                   .has_value());
+  EXPECT_FALSE(
+      check_instruction(
+          {.id = "length_constraints:nth_paragraph_first_word",
+           .arguments = {{"num_paragraphs", 2}, {"nth_paragraph", 3}, {"first_word", "a"}}})
+          .has_value());
 }
 
 TEST(IfevalTools, NameTheFileThatIsMissing) {

@@ -1,4 +1,5 @@
-// Tests only: IFEval's files, and what lm-eval says of responses (tests/oracles/make_ifeval_fixtures.py).
+// Tests only: IFEval's files, and what lm-eval says of responses
+// (tests/oracles/make_ifeval_fixtures.py).
 #pragma once
 
 #include <memory>
@@ -30,7 +31,8 @@ inline std::shared_ptr<const IfevalTools> ifeval_tools(std::string& missing) {
 
 inline std::string sha_of_parts(const std::vector<std::string>& parts) {
   std::string joined;
-  for (size_t i = 0; i < parts.size(); ++i) joined += (i == 0 ? "" : std::string("\n\0", 2)) + parts[i];
+  for (size_t i = 0; i < parts.size(); ++i)
+    joined += (i == 0 ? "" : std::string("\n\0", 2)) + parts[i];
   return sha256_hex(joined).substr(0, 16);
 }
 

@@ -28,7 +28,8 @@ class IfevalTest : public ::testing::Test {
   std::shared_ptr<const IfevalTools> tools_;
 };
 
-// Each instruction with its arguments once: many prompts share one. A drawn letter depends on the key.
+// Each instruction with its arguments once: many prompts share one. A drawn letter depends on the
+// key.
 std::string name_of(const IfevalRow& row, const IfevalInstruction& instruction) {
   const bool draws = instruction.id == "keywords:letter_frequency";
   return fmt::format("{} {} {}", instruction.id, instruction.arguments.dump(), draws ? row.key : 0);
@@ -112,7 +113,8 @@ TEST_F(IfevalTest, JudgesResponsesMadeForAPromptAsLmEvalDoes) {
         const bool strict = verdicts[t * instructions + i];
         EXPECT_EQ(judged->strict[i], strict) << all[at].instructions[i].id << "\n" << text;
         EXPECT_EQ(judged->loose[i], verdicts[loose_begin + t * instructions + i])
-            << all[at].instructions[i].id << "\n" << text;
+            << all[at].instructions[i].id << "\n"
+            << text;
         ++outcomes[all[at].instructions[i].id][strict ? 1 : 0];
       }
     }
@@ -128,8 +130,8 @@ TEST_F(IfevalTest, JudgesResponsesMadeForAPromptAsLmEvalDoes) {
 TEST(LooseVariants, AreThoseOfLmEval) {
   EXPECT_EQ(loose_variants("a"), (std::vector<std::string>{"a", ""}));
   EXPECT_EQ(loose_variants("a\n*b*\n c\n"),
-            (std::vector<std::string>{"a\n*b*\n c\n", "*b*\n c", "a\n*b*\n c", "a\nb\n c\n", "b\n c",
-                                      "a\nb\n c"}));
+            (std::vector<std::string>{"a\n*b*\n c\n", "*b*\n c", "a\n*b*\n c", "a\nb\n c\n",
+                                      "b\n c", "a\nb\n c"}));
   EXPECT_EQ(loose_variants("a\nb"), (std::vector<std::string>{"a\nb", "b", "a", ""}));
 }
 
@@ -152,7 +154,7 @@ class FixedAnswer final : public Scorer {
 };
 
 TEST_F(IfevalTest, TheTaskScoresPromptsAndInstructions) {
-  const auto tokenizer = model::load_tokenizer(model::test_data("tokenizers/smollm2/tokenizer.json"));
+  const auto tokenizer = model::load_tokenizer(model::test_data("tokenizers/smollm2"));
   if (!tokenizer.has_value()) GTEST_SKIP() << tokenizer.error().message;
   const std::vector<IfevalRow> rows = {
       {.key = 7, .prompt = "p", .instructions = {{.id = "punctuation:no_comma"}}},
@@ -165,10 +167,11 @@ TEST_F(IfevalTest, TheTaskScoresPromptsAndInstructions) {
   EXPECT_EQ(task->max_new_tokens, 1280);
   FixedAnswer scorer(tokenizer->encode("The river runs past the old mill and nobody asks why."));
   std::vector<Json> written;
-  const auto evaluation = evaluate({*task}, *tokenizer, scorer, {.take_sample = [&](const Json& row) {
-                                     written.push_back(row);
-                                     return Status();
-                                   }});
+  const auto evaluation =
+      evaluate({*task}, *tokenizer, scorer, {.take_sample = [&](const Json& row) {
+                 written.push_back(row);
+                 return Status();
+               }});
   ASSERT_TRUE(evaluation.has_value()) << evaluation.error().message;
   EXPECT_DOUBLE_EQ(evaluation->overall.score_frac, 0.5);
   const Json json = evaluation_to_json(*evaluation);
@@ -185,10 +188,10 @@ TEST_F(IfevalTest, TheTaskScoresPromptsAndInstructions) {
 }
 
 TEST_F(IfevalTest, ShortTextsFlipWithTheSeed) {
-  const IfevalRow row{.key = 1,
-                      .prompt = "p",
-                      .instructions = {{.id = "language:response_language",
-                                        .arguments = {{"language", "en"}}}}};
+  const IfevalRow row{
+      .key = 1,
+      .prompt = "p",
+      .instructions = {{.id = "language:response_language", .arguments = {{"language", "en"}}}}};
   const auto judged = judge_ifeval(row, "ok thanks, no problem", *tools_, ScoringMode::kLmEval);
   ASSERT_TRUE(judged.has_value());
   EXPECT_GT(judged->flip_frac[0], 0.0);

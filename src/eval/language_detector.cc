@@ -41,7 +41,8 @@ Result<std::u32string> unescaped(std::string_view value, std::string_view key) {
       continue;
     }
     char32_t point = 0;
-    const std::string_view digits = value.substr(i).substr(std::min<size_t>(2, value.size() - i), 4);
+    const std::string_view digits =
+        value.substr(i).substr(std::min<size_t>(2, value.size() - i), 4);
     const size_t valid = digits.find_first_not_of("0123456789abcdefABCDEF");
     if (value.substr(i, 2) != "\\u" || digits.size() != 4 || valid != std::string_view::npos) {
       return invalid_argument(fmt::format("messages.properties: {}: want \\uXXXX", key));
@@ -266,12 +267,10 @@ struct LanguageDetector::Model {
 
 Result<LanguageDetector> LanguageDetector::create(const LanguageFiles& files) {
   if (files.profiles.size() < 2) return invalid_argument("language profiles: want two or more");
-  DOVETAIL_TRY(PythonRegex url,
-               PythonRegex::compile(R"(https?://[-_.?&~;+=/#0-9A-Za-z]{1,2076})"));
+  DOVETAIL_TRY(PythonRegex url, PythonRegex::compile(R"(https?://[-_.?&~;+=/#0-9A-Za-z]{1,2076})"));
   DOVETAIL_TRY(
       PythonRegex mail,
-      PythonRegex::compile(
-          R"([-_.0-9A-Za-z]{1,64}@[-_0-9A-Za-z]{1,255}[-_.0-9A-Za-z]{1,255})"));
+      PythonRegex::compile(R"([-_.0-9A-Za-z]{1,64}@[-_0-9A-Za-z]{1,255}[-_.0-9A-Za-z]{1,255})"));
   Model model{.url = std::move(url), .mail = std::move(mail)};
   DOVETAIL_TRY_STATUS(model.normalizer.read(files.messages));
   size_t index = 0;

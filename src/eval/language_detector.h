@@ -1,7 +1,7 @@
 // Which language a text is in, as the Python package langdetect 1.0.9 answers.
 //
-// Naive Bayes over character n-grams (Shuyo, "Language Detection Library for Java", 2010): n-grams of
-// the text are drawn at random until one language is all but certain, seven times, and the
+// Naive Bayes over character n-grams (Shuyo, "Language Detection Library for Java", 2010): n-grams
+// of the text are drawn at random until one language is all but certain, seven times, and the
 // probabilities are averaged. The answer therefore depends on a seed; langdetect itself takes none,
 // so that short texts are answered differently from run to run. The profiles are data of others
 // (docs/evaluation.md, "dovetail pull ifeval").

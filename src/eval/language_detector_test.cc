@@ -15,8 +15,7 @@ TEST(LanguageDetector, AnswersAsLangdetectDoes) {
   int64_t undetected = 0;
   int64_t unstable = 0;
   for (const Json& response : fixture("ifeval.json")["responses"]) {
-    const auto found =
-        tools->languages().detect(response["text"].get<std::string>(), {0, 1, 2, 3});
+    const auto found = tools->languages().detect(response["text"].get<std::string>(), {0, 1, 2, 3});
     ASSERT_TRUE(found.has_value()) << found.error().message;
     for (size_t seed = 0; seed < 4; ++seed) {
       const Json& expected = response["languages"][seed];

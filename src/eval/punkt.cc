@@ -54,8 +54,8 @@ struct Slice {
 };
 
 struct Candidate {
-  Slice mark;                     // the . ? or ! itself
-  std::string context = {};       // word before, mark, what follows
+  Slice mark;                       // the . ? or ! itself
+  std::string context = {};         // word before, mark, what follows
   std::optional<size_t> next = {};  // where the next word begins, behind white space
 };
 
@@ -111,8 +111,9 @@ struct Punkt::Model {
       if (strip(line).empty()) continue;
       DOVETAIL_TRY(const auto found, word.matches(line, kAll));
       for (const PythonRegex::Match& match : found) {
-        DOVETAIL_TRY(Token token, make_token(std::string(line.substr(
-                                      match[0].begin, match[0].end - match[0].begin))));
+        DOVETAIL_TRY(
+            Token token,
+            make_token(std::string(line.substr(match[0].begin, match[0].end - match[0].begin))));
         made.push_back(std::move(token));
       }
     }
@@ -121,7 +122,8 @@ struct Punkt::Model {
 
   // Does a sentence begin with this word? Nothing: not known.
   std::optional<bool> begins_sentence(const Token& token) const {
-    if (token.text.size() == 1 && std::string_view(";:,.!?").find(token.text) != std::string::npos) {
+    if (token.text.size() == 1 &&
+        std::string_view(";:,.!?").find(token.text) != std::string::npos) {
       return false;
     }
     const int context = context_of(token.type_without_break());
@@ -180,14 +182,13 @@ struct Punkt::Model {
       const size_t space = between.find_last_of(" \t\n\r\x0b\x0c");
       // A space right behind the mark before counts as none, as in NLTK.
       const bool has_space = space != std::string_view::npos && space != 0;
-      const Slice word_here{
-          .begin = has_space ? word_before.end + space + 1 : word_before.begin, .end = mark};
+      const Slice word_here{.begin = has_space ? word_before.end + space + 1 : word_before.begin,
+                            .end = mark};
       if (i > 0 && word_before.end > word_here.begin) made.pop_back();
       word_before = word_here;
       const PythonRegex::Span& after = found[i][1];
       Candidate candidate{.mark = {found[i][0].begin, found[i][0].end}};
-      candidate.context = std::string(word_here.of(text)) +
-                          std::string(candidate.mark.of(text)) +
+      candidate.context = std::string(word_here.of(text)) + std::string(candidate.mark.of(text)) +
                           std::string(text.substr(after.begin, after.end - after.begin));
       if (found[i][2].end > found[i][2].begin) candidate.next = found[i][2].begin;
       made.push_back(std::move(candidate));
@@ -273,7 +274,8 @@ Result<std::vector<std::string>> Punkt::sentences(std::string_view text) const {
       DOVETAIL_TRY(const auto quotes, model_->realignment.matches(next, 1));
       if (!quotes.empty()) {
         const std::string_view taken = next.substr(0, quotes[0][0].end);
-        made.emplace_back(Slice{slice.begin, slices[i + 1].begin + strip_right(taken).size()}.of(text));
+        made.emplace_back(
+            Slice{slice.begin, slices[i + 1].begin + strip_right(taken).size()}.of(text));
         moved = quotes[0][0].end;
         continue;
       }

@@ -65,8 +65,8 @@ Result<WordTokenizer> WordTokenizer::create() {
   WordTokenizer tokenizer;
   const auto add = [](const Rule& rule, std::vector<Step>& steps) -> Status {
     DOVETAIL_TRY(PythonRegex pattern,
-                 PythonRegex::compile(rule.pattern, {.ignore_case = rule.ignore_case,
-                                                     .dialect = rule.dialect}));
+                 PythonRegex::compile(rule.pattern,
+                                      {.ignore_case = rule.ignore_case, .dialect = rule.dialect}));
     steps.push_back({std::move(pattern), std::string(rule.replacement)});
     return {};
   };

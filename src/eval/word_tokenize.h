@@ -1,7 +1,7 @@
 // Splits English sentences into words and punctuation as NLTK's word_tokenize does.
 //
-// Follows NLTKWordTokenizer of NLTK 3.10.4: a cascade of replacements that put spaces around what is
-// a token of its own, after the tokenizer of the Penn Treebank.
+// Follows NLTKWordTokenizer of NLTK 3.10.4: a cascade of replacements that put spaces around what
+// is a token of its own, after the tokenizer of the Penn Treebank.
 #pragma once
 
 #include <string>

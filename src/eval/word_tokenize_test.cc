@@ -10,8 +10,7 @@ TEST(WordTokenizer, SplitsTextsAsNltkDoes) {
   const auto tools = ifeval_tools(missing);
   if (tools == nullptr) GTEST_SKIP() << missing;
   for (const Json& response : fixture("ifeval.json")["responses"]) {
-    const auto tokens =
-        tools->words().tokens(response["text"].get<std::string>(), tools->punkt());
+    const auto tokens = tools->words().tokens(response["text"].get<std::string>(), tools->punkt());
     ASSERT_TRUE(tokens.has_value()) << tokens.error().message;
     EXPECT_EQ(sha_of_parts(*tokens), response["tokens_sha"].get<std::string>()) << response["text"];
     EXPECT_EQ(std::ssize(*tokens), response["tokens"].get<int64_t>()) << response["text"];

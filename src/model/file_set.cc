@@ -65,7 +65,9 @@ Status fetch_package(const SetPackage& package, const std::string& folder) {
     const fs::path target = fs::path(folder) / file.name;
     std::error_code code;
     fs::create_directories(target.parent_path(), code);
-    if (code) return io_error(fmt::format("{}: cannot be created: {}", target.parent_path().string(), code.message()));
+    if (code)
+      return io_error(
+          fmt::format("{}: cannot be created: {}", target.parent_path().string(), code.message()));
     DOVETAIL_TRY_STATUS(write_text_file(target.string(), text));
   }
   return {};
@@ -98,8 +100,7 @@ Result<std::map<std::string, std::string>> read_file_set(const std::string& name
       const std::string path = set_folder(name) + "/" + file.name;
       std::error_code ignored;
       if (!fs::exists(path, ignored)) {
-        return not_found(
-            fmt::format("{}: not fetched yet; run: dovetail pull {}", path, name));
+        return not_found(fmt::format("{}: not fetched yet; run: dovetail pull {}", path, name));
       }
       DOVETAIL_TRY(std::string text, read_text_file(path, kMaxFileBytes));
       const std::string sum = sha256_hex(text);

@@ -52,11 +52,9 @@ TemporaryFolder::~TemporaryFolder() {
 
 Status unpack_package(const PackageRequest& request, const std::string& folder) {
   const std::string package = fmt::format("{}=={}", request.package, request.version);
-  std::vector<std::string> argv = {"-m",        "pip",
-                                   "download",  "--quiet",
-                                   "--no-deps", "--disable-pip-version-check",
-                                   "--dest",    folder,
-                                   "--no-cache-dir"};
+  std::vector<std::string> argv = {"-m",      "pip",       "download",
+                                   "--quiet", "--no-deps", "--disable-pip-version-check",
+                                   "--dest",  folder,      "--no-cache-dir"};
   argv.push_back(request.is_wheel ? "--only-binary=:all:" : "--no-binary=" + request.package);
   if (request.sha256.empty()) {
     argv.push_back(package);

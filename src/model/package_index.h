@@ -9,9 +9,10 @@ namespace dovetail::model {
 
 struct PackageRequest {
   std::string package;
-  std::string version;      // exact
-  std::string sha256 = {};  // of the archive, checked by pip before anything in it runs; "": unknown
-  bool is_wheel = true;     // false: a source archive
+  std::string version;  // exact
+  std::string sha256 =
+      {};                // of the archive, checked by pip before anything in it runs; "": unknown
+  bool is_wheel = true;  // false: a source archive
 };
 
 // Downloads the archive into an empty folder and unpacks it there. Runs `python3 -m pip download`;
