@@ -17,10 +17,10 @@ namespace dovetail::eval {
 
 // The texts of punkt_tab's four files.
 struct PunktFiles {
-  std::string abbrev_types;   // a line a word
-  std::string collocations;   // two words a line, separated by a tab
-  std::string ortho_context;  // word, tab, flags
-  std::string sent_starters;  // a line a word
+  std::string abbrev_types = {};   // a line a word
+  std::string collocations = {};   // two words a line, separated by a tab
+  std::string ortho_context = {};  // word, tab, flags
+  std::string sent_starters = {};  // a line a word
 };
 
 class Punkt {
