@@ -9,8 +9,10 @@
 
 #include "app/command.h"
 #include "app/eval_benchmarks.h"
+#include "base/paths.h"
 #include "checkpoint/manifest.h"
 #include "eval/benchmark_data.h"
+#include "eval/cached_scorer.h"
 #include "eval/evaluate.h"
 #include "eval/gsm8k.h"
 #include "eval/host_scorer.h"
@@ -19,6 +21,7 @@
 #include "eval/mmlu.h"
 #include "eval/sandbox.h"
 #include "eval/wikitext.h"
+#include "host/amx.h"
 #include "model/file_set.h"
 #include "model/zoo.h"
 #include "recipe/site.h"
@@ -35,22 +38,43 @@ struct BenchmarkOptions {
   std::string samples;
   std::string mode = "lm_eval";
   int64_t max_length = 0;
+  bool fresh = false;
   bool json = false;
 };
 
+struct LoadedScorer {
+  std::unique_ptr<eval::Scorer> host;
+  std::optional<eval::ResultJournal> journal;
+  std::unique_ptr<eval::CachedScorer> cached;  // before the other two
+
+  [[nodiscard]] eval::Scorer& scorer() const { return cached != nullptr ? *cached : *host; }
+};
+
 // A checkpoint runs with the numerics that it says.
-Result<host::HostModel> load_host_model(const std::string& path) {
+Result<LoadedScorer> load_scorer(const BenchmarkOptions& options, const std::string& path) {
   DOVETAIL_TRY(model::Weights weights, model::load_weights(path));
   const model::ModelShape shape = weights.shape;
+  const std::string digest = options.fresh ? "" : model::weights_digest(weights);
   DOVETAIL_TRY(host::HostModel model,
                host::HostModel::create(std::make_shared<const model::Weights>(std::move(weights))));
+  std::string treatment;
   DOVETAIL_TRY(const auto manifest, checkpoint::find_manifest(path));
   if (manifest.has_value()) {
     DOVETAIL_TRY(const recipe::Recipe recipe,
                  recipe::parse_recipe(shape, manifest->recipe_toml, path));
     DOVETAIL_TRY_STATUS(model.set_numerics(host::numerics_of(recipe)));
+    treatment = recipe::recipe_to_toml(recipe);
   }
-  return model;
+  LoadedScorer loaded;
+  DOVETAIL_TRY(loaded.host, eval::make_host_scorer(model, options.max_length));
+  if (options.fresh) return loaded;
+  DOVETAIL_TRY(
+      loaded.journal,
+      eval::ResultJournal::open(
+          cache_folder() + "/answers",
+          eval::host_scorer_identity(digest, treatment, host::amx::available())));
+  loaded.cached = std::make_unique<eval::CachedScorer>(*loaded.host, *loaded.journal);
+  return loaded;
 }
 
 eval::TaskParams task_params(const BenchmarkOptions& options) {
@@ -187,9 +211,7 @@ Status run_benchmark(const BenchmarkOptions& options) {
   DOVETAIL_TRY(const std::vector<eval::Task> tasks, make_tasks(options));
   DOVETAIL_TRY(const std::string path, model::resolve_model(options.model));
   DOVETAIL_TRY(const model::Tokenizer tokenizer, model::load_tokenizer(path));
-  DOVETAIL_TRY(const host::HostModel model, load_host_model(path));
-  DOVETAIL_TRY(const std::unique_ptr<eval::Scorer> scorer,
-               eval::make_host_scorer(model, options.max_length));
+  DOVETAIL_TRY(const LoadedScorer loaded, load_scorer(options, path));
   eval::EvaluateParams params{.progress = terminal_progress()};
   std::unique_ptr<SampleFile> samples;
   if (!options.samples.empty()) {
@@ -197,7 +219,7 @@ Status run_benchmark(const BenchmarkOptions& options) {
     DOVETAIL_TRY_STATUS(samples->check_open());
     params.take_sample = [&](const Json& row) { return samples->write(row); };
   }
-  auto evaluation = eval::evaluate(tasks, tokenizer, *scorer, params);
+  auto evaluation = eval::evaluate(tasks, tokenizer, loaded.scorer(), params);
   end_progress();
   if (!evaluation.has_value()) return with_context(evaluation.error(), options.model);
   if (options.json) {
@@ -205,10 +227,16 @@ Status run_benchmark(const BenchmarkOptions& options) {
     json["benchmark"] = options.benchmark;
     json["model"] = options.model;
     json["tier"] = "executed";
+    json["answers_remembered"] = loaded.cached != nullptr ? loaded.cached->stats().found : 0;
     print_json(json);
     return {};
   }
   print_evaluation(options, *evaluation);
+  if (loaded.cached != nullptr && loaded.cached->stats().found > 0) {
+    print_line(fmt::format("  {} of {} answers were remembered; --fresh asks all of them again",
+                           loaded.cached->stats().found,
+                           loaded.cached->stats().found + loaded.cached->stats().asked));
+  }
   return {};
 }
 
@@ -245,6 +273,8 @@ void add_benchmark_commands(CLI::App& eval, Action& action) {
         ->add_option("--max-length", options->max_length,
                      "tokens that the model sees at once, at most its own context")
         ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
+    command->add_flag("--fresh", options->fresh,
+                      "ask again what was answered before by the same weights and numerics");
     command->add_flag("--json", options->json, "print the record");
     command->callback([options, fewshot, &action] {
       options->has_fewshot = fewshot->count() > 0;

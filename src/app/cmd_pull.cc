@@ -59,7 +59,7 @@ void add_pull_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<PullOptions>();
   CLI::App* command = app.add_subcommand(
       "pull", "fetch a model or a benchmark's data by name; without one, list them");
-  command->add_option("name", options->name, "as smollm2-135m, ifeval");
+  command->add_option("name", options->name, "zoo name, as smollm2-135m, or ifeval");
   command->add_flag("--json", options->json, "print the record");
   command->callback([options, &action] { action = [options] { return run_pull(*options); }; });
 }

@@ -53,7 +53,8 @@ std::vector<HelpText> make_texts() {
              "--kl-cap 0.05 --kl-cap 0.15 --kl-cap 0.4 --yes"}}},
       {.verb = "pull",
        .group = kStart,
-       .purpose = "Fetches a model by name into the cache folder; without a name it lists them.",
+       .purpose = "Fetches a model, or the data of a benchmark's checkers, by name into the cache "
+                  "folder; without a name it lists them.",
        .notes = "The cache is $DOVETAIL_CACHE, else ~/.cache/dovetail. A model that is there with "
                 "the right sum is not fetched again.",
        .exits = "0 done, 1 no network or a wrong sum, 2 the input is wrong",

@@ -28,7 +28,7 @@ TEST_F(CheckerTest, FixedJudgesWhatLmEvalGetsWrong) {
   const auto lm_eval = ScoringMode::kLmEval;
   const auto fixed = ScoringMode::kFixed;
   const IfevalInstruction capitals{.id = "change_case:english_capital"};
-  const std::string shouted = "OK THANKS, NO PROBLEM AT ALL WITH THE BOAT";
+  const std::string shouted = "GO HOME NOW";
   EXPECT_FALSE(follows_in(lm_eval, capitals, shouted));
   EXPECT_TRUE(follows_in(fixed, capitals, shouted));
   const IfevalInstruction hindi{.id = "language:response_language",

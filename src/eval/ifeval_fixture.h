@@ -13,20 +13,16 @@
 
 namespace dovetail::eval {
 
-// Nothing, with the reason, where `dovetail pull ifeval` has not run.
+// Read once. Nothing, with the reason, where `dovetail pull ifeval` has not run.
 inline std::shared_ptr<const IfevalTools> ifeval_tools(std::string& missing) {
-  const auto files = model::read_file_set("ifeval");
-  if (!files.has_value()) {
-    missing = files.error().message;
-    return nullptr;
-  }
-  auto tools = IfevalTools::create(*files);
-  if (!tools.has_value()) {
-    ADD_FAILURE() << tools.error().message;
-    missing = tools.error().message;
-    return nullptr;
-  }
-  return std::make_shared<const IfevalTools>(std::move(*tools));
+  static const Result<IfevalTools> kTools = []() -> Result<IfevalTools> {
+    DOVETAIL_TRY(const auto files, model::read_file_set("ifeval"));
+    return IfevalTools::create(files);
+  }();
+  if (kTools.has_value()) return std::make_shared<const IfevalTools>(*kTools);
+  missing = kTools.error().message;
+  if (kTools.error().code != ErrorCode::kNotFound) ADD_FAILURE() << missing;
+  return nullptr;
 }
 
 inline std::string sha_of_parts(const std::vector<std::string>& parts) {

@@ -20,8 +20,8 @@
 namespace dovetail::eval {
 
 struct LanguageFiles {
-  std::map<std::string, std::string> profiles;  // JSON by file name: "en"
-  std::string messages;                         // messages.properties
+  std::map<std::string, std::string> profiles = {};  // JSON by file name: "en"
+  std::string messages = {};                         // messages.properties
 };
 
 class LanguageDetector {

@@ -10,7 +10,9 @@ TEST(Punkt, SplitsAsNltkDoes) {
   const auto tools = ifeval_tools(missing);
   if (tools == nullptr) GTEST_SKIP() << missing;
   int64_t most = 0;
-  for (const Json& response : fixture("ifeval.json")["responses"]) {
+  const Json lm_eval = fixture("ifeval.json");
+  ASSERT_GT(lm_eval["responses"].size(), 200U);
+  for (const Json& response : lm_eval["responses"]) {
     const auto sentences = tools->punkt().sentences(response["text"].get<std::string>());
     ASSERT_TRUE(sentences.has_value()) << sentences.error().message;
     EXPECT_EQ(std::ssize(*sentences), response["sentences"].get<int64_t>()) << response["text"];

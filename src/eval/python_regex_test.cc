@@ -50,7 +50,9 @@ TEST(PythonRegex, TheSecondDialectIsThatOfThePackageRegex) {
 }
 
 TEST(PythonRegex, IgnoresCaseAsPythonDoes) {
-  for (const Json& row : fixture("ifeval.json")["regex"]["folded"]) {
+  const Json lm_eval = fixture("ifeval.json");
+  ASSERT_EQ(lm_eval["regex"]["folded"].size(), 4U);
+  for (const Json& row : lm_eval["regex"]["folded"]) {
     const auto regex = PythonRegex::compile(row[0].get<std::string>(), {.ignore_case = true});
     ASSERT_TRUE(regex.has_value()) << regex.error().message;
     std::vector<std::string> found;

@@ -29,6 +29,12 @@ size_t last_begin(std::string_view text) {
   return at;
 }
 
+// Of one character. Five modifier letters are lower case only since Unicode 15.
+bool is_lower_character(char32_t c) {
+  if (c == 0x10fc || (c >= 0xa7f2 && c <= 0xa7f4) || c == 0xab69) return false;
+  return u_isULowercase(static_cast<UChar32>(c)) != 0;
+}
+
 }  // namespace
 
 bool is_python_space(int32_t c) {
@@ -112,8 +118,7 @@ bool is_upper_character(char32_t c) {
 bool is_upper(std::string_view text) {
   bool any = false;
   for (const char32_t c : code_points(text)) {
-    const auto point = static_cast<UChar32>(c);
-    if (u_isULowercase(point) != 0 || u_istitle(point) != 0) return false;
+    if (is_lower_character(c) || u_istitle(static_cast<UChar32>(c)) != 0) return false;
     any = any || is_upper_character(c);
   }
   return any;
@@ -122,9 +127,8 @@ bool is_upper(std::string_view text) {
 bool is_lower(std::string_view text) {
   bool any = false;
   for (const char32_t c : code_points(text)) {
-    const auto point = static_cast<UChar32>(c);
-    if (is_upper_character(c) || u_istitle(point) != 0) return false;
-    any = any || u_isULowercase(point) != 0;
+    if (is_upper_character(c) || u_istitle(static_cast<UChar32>(c)) != 0) return false;
+    any = any || is_lower_character(c);
   }
   return any;
 }

@@ -9,7 +9,9 @@ TEST(WordTokenizer, SplitsTextsAsNltkDoes) {
   std::string missing;
   const auto tools = ifeval_tools(missing);
   if (tools == nullptr) GTEST_SKIP() << missing;
-  for (const Json& response : fixture("ifeval.json")["responses"]) {
+  const Json lm_eval = fixture("ifeval.json");
+  ASSERT_GT(lm_eval["responses"].size(), 200U);
+  for (const Json& response : lm_eval["responses"]) {
     const auto tokens = tools->words().tokens(response["text"].get<std::string>(), tools->punkt());
     ASSERT_TRUE(tokens.has_value()) << tokens.error().message;
     EXPECT_EQ(sha_of_parts(*tokens), response["tokens_sha"].get<std::string>()) << response["text"];
