@@ -19,6 +19,7 @@ enum class Axis : uint8_t {
   kClock,
   kSram,
   kTensorParallel,
+  kPipelineParallel,
   kCores,
   kRows,
   kCols,
