@@ -9,8 +9,7 @@ namespace {
 bool is_kept_whole(size_t axis) {
   return axis == static_cast<size_t>(Axis::kNode) || axis == static_cast<size_t>(Axis::kDramKind) ||
          axis == static_cast<size_t>(Axis::kFormatSet) ||
-         axis == static_cast<size_t>(Axis::kTensorParallel) ||
-         axis == static_cast<size_t>(Axis::kPipelineParallel);
+         axis == static_cast<size_t>(Axis::kTensorParallel);
 }
 
 // `count` positions of 0..length-1, evenly spread, both ends among them if count > 1.

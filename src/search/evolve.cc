@@ -329,7 +329,7 @@ Result<EvolveOutcome> Evolution::run() {
   DOVETAIL_TRY(const std::vector<std::vector<int64_t>> seeds, search_grid());
   EnumerateStats& stats = outcome_.found.stats;
   const double most =
-      screen_.budget().max_area_mm2 * static_cast<double>(most_chips_together(screen_.space()));
+      screen_.budget().max_area_mm2 * static_cast<double>(most_tensor_parallel(screen_.space()));
   std::vector<SolvedChip> solved;
   for (int64_t q = 0; q < questions_.count(); ++q) {
     report_progress(progress_, "evolving chips",

@@ -64,8 +64,8 @@ int64_t num_chips(const Space& space) {
   return count;
 }
 
-int64_t most_chips_together(const Space& space) {
-  return std::ranges::max(space.tensor_parallel) * std::ranges::max(space.pipeline_parallel);
+int64_t most_tensor_parallel(const Space& space) {
+  return std::ranges::max(space.tensor_parallel);
 }
 
 chip::Chip chip_at(const Space& space, int64_t index) {
@@ -98,10 +98,9 @@ Status check_space(const Space& space) {
         fmt::format("dram_capacity_gib = {}, want > 0", space.dram_capacity_gib));
   }
   DOVETAIL_TRY_STATUS(check_list<int64_t>("tensor_parallel", space.tensor_parallel, 1));
-  DOVETAIL_TRY_STATUS(check_list<int64_t>("pipeline_parallel", space.pipeline_parallel, 1));
-  if (most_chips_together(space) > 1 && space.links < 1) {
-    return invalid_argument(fmt::format("links = {}, want at least 1 where {} chips share a model",
-                                        space.links, most_chips_together(space)));
+  if (most_tensor_parallel(space) > 1 && space.links < 1) {
+    return invalid_argument(fmt::format("links = {}, want at least 1 where tensor_parallel is {}",
+                                        space.links, most_tensor_parallel(space)));
   }
   int64_t count = 1;
   for (const int64_t length : axis_lengths(space)) {

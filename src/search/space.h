@@ -45,7 +45,6 @@ struct Space {
   std::vector<int64_t> dram_channels;
   double dram_capacity_gib = 4;
   std::vector<int64_t> tensor_parallel = {1};
-  std::vector<int64_t> pipeline_parallel = {1};
   std::string link_kind = "nvlink4";
   int64_t links = 0;
 
@@ -87,10 +86,6 @@ struct Space {
              {.min = 0.0625, .max = 4096, .required = true, .help = "DRAM capacity"});
     v.numbers("tensor_parallel", s.tensor_parallel,
               {.min = 1, .max = chip::kMaxTensorParallel, .help = "chips that share every layer"});
-    v.numbers("pipeline_parallel", s.pipeline_parallel,
-              {.min = 1,
-               .max = chip::kMaxPipelineParallel,
-               .help = "stages of layers, each of tensor_parallel chips"});
     v.text("link_kind", s.link_kind, {.help = "entry of data/technology/links.toml"});
     v.number("links", s.links,
              {.min = 0, .max = 256, .help = "links of a chip where several share a model"});
@@ -100,7 +95,7 @@ struct Space {
 // Number of chips in the cross product, before any limit.
 [[nodiscard]] int64_t num_chips(const Space& space);
 // The most chips that share a model.
-[[nodiscard]] int64_t most_chips_together(const Space& space);
+[[nodiscard]] int64_t most_tensor_parallel(const Space& space);
 // The chip at an index of [0, num_chips). Named "c<index>".
 [[nodiscard]] chip::Chip chip_at(const Space& space, int64_t index);
 // Errors: kInvalidArgument naming the list and the entry (duplicates, unknown names are for

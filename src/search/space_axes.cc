@@ -15,7 +15,6 @@ AxisValues axis_lengths(const Space& space) {
   set(Axis::kClock, space.clock_mhz.size());
   set(Axis::kSram, space.sram_mib.size());
   set(Axis::kTensorParallel, space.tensor_parallel.size());
-  set(Axis::kPipelineParallel, space.pipeline_parallel.size());
   set(Axis::kCores, space.cores.size());
   set(Axis::kRows, space.rows.size());
   set(Axis::kCols, space.cols.size());
@@ -65,10 +64,9 @@ chip::Chip chip_of(const Space& space, const AxisValues& position) {
   chip.dram = {.kind = pick(space.dram_kinds, Axis::kDramKind),
                .channels = pick(space.dram_channels, Axis::kDramChannels),
                .capacity_gib = space.dram_capacity_gib};
-  chip.scale_up = {.tensor_parallel = pick(space.tensor_parallel, Axis::kTensorParallel),
-                   .pipeline_parallel = pick(space.pipeline_parallel, Axis::kPipelineParallel),
-                   .link_kind = space.link_kind};
-  if (chip::num_chips(chip.scale_up) > 1) chip.scale_up.links = space.links;
+  const int64_t chips = pick(space.tensor_parallel, Axis::kTensorParallel);
+  chip.scale_up = {
+      .tensor_parallel = chips, .link_kind = space.link_kind, .links = chips > 1 ? space.links : 0};
   set_inner_axes(space, position, chip);
   return chip;
 }

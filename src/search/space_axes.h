@@ -19,7 +19,6 @@ enum class Axis : uint8_t {
   kClock,
   kSram,
   kTensorParallel,
-  kPipelineParallel,
   kCores,
   kRows,
   kCols,

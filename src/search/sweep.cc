@@ -219,9 +219,7 @@ Result<Bound> Sweep::bound_chip(const chip::Chip& chip, ChipSolver& solver,
   if (!impossible(bound.lower)) return bound;
   for (const Product& product : questions_.products()) {
     if (product.costs->can_share(chip)) continue;
-    const bool divides =
-        recipe::shard_shape(product.costs->shape(), chip.scale_up.tensor_parallel).has_value();
-    bound.impossible_by = divides ? "pipeline_parallel" : "tensor_parallel";
+    bound.impossible_by = "tensor_parallel";
     return bound;
   }
   std::vector<double> with_memory;
@@ -344,7 +342,7 @@ void Sweep::prepare_findings() {
   double least_area = kImpossible;
   for (const Unit& unit : units_) least_area = std::min(least_area, unit.min_area_mm2);
   const double most_area =
-      screen_.budget().max_area_mm2 * static_cast<double>(most_chips_together(screen_.space()));
+      screen_.budget().max_area_mm2 * static_cast<double>(most_tensor_parallel(screen_.space()));
   if (units_.empty()) least_area = most_area;
   findings_.emplace(targets_, questions_.count(), params_, least_area, most_area);
 }

@@ -22,7 +22,7 @@ constexpr std::array kNumberAxes = {Axis::kDramChannels, Axis::kClock,      Axis
                                     Axis::kDepth,        Axis::kVectorLanes};
 // More chips may be slower or quicker, so they have no order either.
 constexpr std::array kNameAxes = {Axis::kNode, Axis::kDramKind, Axis::kFormatSet,
-                                  Axis::kTensorParallel, Axis::kPipelineParallel};
+                                  Axis::kTensorParallel};
 // More of these costs energy of its own (leakage, longer wires, a higher voltage), so that only a
 // box with one value of each has a bound on energy.
 constexpr std::array kEnergyAxes = {Axis::kClock, Axis::kSram, Axis::kDramChannels};
@@ -93,7 +93,6 @@ Bounding::Bounding(const ChipQuestions& questions, const Space& space, const Bud
   add(Axis::kClock, space.clock_mhz);
   add(Axis::kSram, space.sram_mib);
   add(Axis::kTensorParallel, space.tensor_parallel);
-  add(Axis::kPipelineParallel, space.pipeline_parallel);
   add(Axis::kCores, space.cores);
   add(Axis::kRows, space.rows);
   add(Axis::kCols, space.cols);

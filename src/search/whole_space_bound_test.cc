@@ -37,7 +37,6 @@ Space wide_space(uint64_t seed) {
   space.cores = {2, 1};
   if (seed % 2 == 0) {
     space.tensor_parallel = {3, 1};
-    if (seed % 4 == 0) space.pipeline_parallel = {2, 1};
     space.link_kind = "c2c";
     space.links = 1;
   }

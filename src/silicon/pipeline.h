@@ -36,8 +36,8 @@ struct PhaseRuns {
 // Stages at work at once while the pipeline is full, over the phase's mean: at least 1.
 [[nodiscard]] double full_over_mean(const PhaseRuns& runs, int64_t stages, int64_t micro_batches);
 
-// What the layers cost one by one; `first` and `last`: what the first and the last stage do besides,
-// `between` what every stage but the last does to hand over.
+// What the layers cost one by one; `first` and `last`: what the first and the last stage do
+// besides, `between` what every stage but the last does to hand over.
 struct StageCosts {
   std::vector<double> layers;
   double first = 0;

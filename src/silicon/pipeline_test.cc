@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <numeric>
 #include <queue>
@@ -15,12 +16,13 @@ namespace {
 
 // When the last micro-batch leaves the last stage. Stages serve in order of arrival; a micro-batch
 // begins its next round, at the first stage, when it has left the last. rounds[r][s]: time of
-// stage s in round r.
+// stage s, of at most eight, in round r.
 double walk(const std::vector<std::vector<double>>& rounds, int64_t micro_batches) {
   using Arrival = std::tuple<double, int64_t, size_t, size_t>;  // time, micro-batch, round, stage
   std::priority_queue<Arrival, std::vector<Arrival>, std::greater<>> arrivals;
   for (int64_t j = 0; j < micro_batches; ++j) arrivals.emplace(0.0, j, 0, 0);
-  std::vector<double> free_at(rounds[0].size(), 0.0);
+  const size_t stages = rounds[0].size();
+  std::array<double, 8> free_at{};
   double end = 0;
   while (!arrivals.empty()) {
     const auto [time, micro_batch, round, stage] = arrivals.top();
@@ -28,7 +30,7 @@ double walk(const std::vector<std::vector<double>>& rounds, int64_t micro_batche
     const double left = std::max(time, free_at[stage]) + rounds[round][stage];
     free_at[stage] = left;
     end = std::max(end, left);
-    if (stage + 1 < free_at.size()) {
+    if (stage + 1 < stages) {
       arrivals.emplace(left, micro_batch, round, stage + 1);
     } else if (round + 1 < rounds.size()) {
       arrivals.emplace(left, micro_batch, round + 1, 0);
@@ -46,7 +48,7 @@ TEST(PhaseRuns, AreThoseOfAScheduleOfEqualStages) {
       const auto pass = static_cast<double>(stages);
       const double prefill = prefill_runs(stages, micro_batches).latency * pass * kPrefill;
       const double step = decode_runs(stages, micro_batches).latency * pass * kStep;
-      std::vector<std::vector<double>> rounds = {std::vector<double>(width, kPrefill)};
+      std::vector<std::vector<double>> rounds(1, std::vector<double>(width, kPrefill));
       EXPECT_DOUBLE_EQ(walk(rounds, micro_batches), prefill);
       for (int64_t steps = 1; steps <= 20; ++steps) {
         rounds.emplace_back(width, kStep);
@@ -63,7 +65,7 @@ TEST(PhaseRuns, AreCloseForStepsThatGrow) {
     for (int64_t micro_batches = 1; micro_batches <= 9; ++micro_batches) {
       const auto width = static_cast<size_t>(stages);
       const auto pass = static_cast<double>(stages);
-      std::vector<std::vector<double>> rounds = {std::vector<double>(width, 7.0)};
+      std::vector<std::vector<double>> rounds(1, std::vector<double>(width, 7.0));
       double closed = prefill_runs(stages, micro_batches).latency * pass * 7.0;
       for (int64_t i = 0; i < 50; ++i) {
         const double step = 1 + 0.01 * static_cast<double>(i);
@@ -153,7 +155,8 @@ TEST(StageCosts, LargestStageDecidesTheSchedule) {
     for (int64_t s = 0; s < stages; ++s) times.push_back(0.5 + random.uniform());
     const double total = std::accumulate(times.begin(), times.end(), 0.0);
     const double largest = *std::ranges::max_element(times);
-    EXPECT_NEAR(walk({times}, micro_batches), total + (parts - 1) * largest, 1e-9);
+    const std::vector<std::vector<double>> once(1, times);
+    EXPECT_NEAR(walk(once, micro_batches), total + (parts - 1) * largest, 1e-9);
     const std::vector<std::vector<double>> some(100, times);
     const std::vector<std::vector<double>> more(200, times);
     EXPECT_NEAR(walk(more, micro_batches) - walk(some, micro_batches),

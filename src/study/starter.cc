@@ -126,7 +126,7 @@ constexpr double kGib = 1024.0 * 1024 * 1024;
 
 // Of all chips that share a model.
 double most_capacity_gib(const search::Space& space) {
-  return space.dram_capacity_gib * static_cast<double>(search::most_chips_together(space));
+  return space.dram_capacity_gib * static_cast<double>(search::most_tensor_parallel(space));
 }
 
 Status check_capacity(const Wishes& wishes, const StudyClass& chosen) {

@@ -113,7 +113,7 @@ Result<End> search_end(const Base& base, const silicon::Technology& technology) 
 silicon::ConstantScope scope_of(const search::Space& space) {
   silicon::ConstantScope scope = {
       .nodes = space.nodes, .dram_kinds = space.dram_kinds, .link_kinds = {}, .pairs = {}};
-  if (search::most_chips_together(space) > 1) scope.link_kinds = {space.link_kind};
+  if (search::most_tensor_parallel(space) > 1) scope.link_kinds = {space.link_kind};
   for (const search::FormatSet& set : space.format_sets) {
     scope.pairs.insert(scope.pairs.end(), set.pairs.begin(), set.pairs.end());
   }
