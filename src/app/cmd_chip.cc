@@ -133,9 +133,9 @@ void print_chip(const chip::Chip& chip, const std::vector<Figure>& list, const C
   print_line(fmt::format("{}: {} cores at {:g} MHz in {}, {:g} MiB of shared SRAM, {} x {}",
                          chip.name, chip.cores, chip.clock_mhz, chip.node, chip.sram_mib,
                          chip.dram.channels, chip.dram.kind));
-  if (chip.scale_up.tensor_parallel > 1) {
+  if (chip::num_chips(chip.scale_up) > 1) {
     print_line(fmt::format("one of {} chips that share a model over {} x {} each; figures of one:",
-                           chip.scale_up.tensor_parallel, chip.scale_up.links,
+                           chip::num_chips(chip.scale_up), chip.scale_up.links,
                            chip.scale_up.link_kind));
   }
   print_line(fmt::format("  {:<26}{:>10} {:<12}{:<22}{}", "analytical", "", "", "inside the ranges",

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "app/command.h"
 #include "base/paths.h"
@@ -77,6 +78,11 @@ void print_cost(const CostOptions& options, const silicon::CostReport& report, c
         fmt::format("  {} chips share the model; energy, bytes, area, power and price of all",
                     report.num_chips));
   }
+  if (report.num_stages > 1) {
+    print_line(fmt::format("  {} stages of equal shares, {} micro-batch{} of the batch",
+                           report.num_stages, report.num_micro_batches,
+                           report.num_micro_batches > 1 ? "es" : ""));
+  }
   banded("latency", "latency_ns", 1e-6, "ms");
   line("  its bound", report.bound_latency_ns / 1e6, "ms", "bound");
   banded("prefill", "prefill_latency_ns", 1e-6, "ms");
@@ -110,6 +116,25 @@ void print_ops(const silicon::CostReport& report) {
   print_line(
       "  share: of the request's latency; the rest: share of the op's time that a resource is busy."
       "\n  What is missing to 100 % is start, end and overhead of the op.");
+}
+
+// What the assumption of equal stages hides.
+void print_stages(const silicon::CostReport& report) {
+  if (!report.whole_layers.has_value()) return;
+  const silicon::WholeLayerStages& whole = *report.whole_layers;
+  const auto change = [](double now, double before) {
+    return before > 0 ? fmt::format("{:+.1f}%", 100 * (now / before - 1)) : std::string("-");
+  };
+  print_line(fmt::format(
+      "\n  Stages of whole layers ({}): the largest takes {:.3g} times the mean; latency {}, "
+      "prefill {}, decode {} beside equal shares",
+      fmt::join(whole.layers, ", "), whole.largest_over_mean,
+      change(whole.latency_ns, report.latency_ns),
+      change(whole.prefill_latency_ns, report.prefill_latency_ns),
+      change(whole.time_per_token_ns, report.time_per_token_ns)));
+  print_line(fmt::format("  and {:.4g} of {:.4g} GiB of its DRAM{}.",
+                         whole.dram_bytes_needed / 1073741824.0, whole.dram_bytes / 1073741824.0,
+                         whole.dram_bytes_needed > whole.dram_bytes ? ": does not fit" : ""));
 }
 
 // Twice as much of one resource, all else equal.
@@ -186,6 +211,7 @@ Status run_cost(const CostOptions& options) {
     print_cost(options, report, bands);
     if (!options.explain) return {};
     print_ops(report);
+    print_stages(report);
     return print_worth(report, chip, technology, shape, workload, recipe);
   }
   Json json = {{"chip", chip.name},

@@ -113,15 +113,23 @@ Status check_scale_up(const ScaleUp& scale_up) {
     return invalid_argument(fmt::format("scale_up.tensor_parallel = {}, want 1..{}",
                                         scale_up.tensor_parallel, kMaxTensorParallel));
   }
-  if (scale_up.tensor_parallel > 1 && scale_up.links < 1) {
-    return invalid_argument(fmt::format("scale_up.links = {}, want at least 1 for {} chips",
-                                        scale_up.links, scale_up.tensor_parallel));
+  if (scale_up.pipeline_parallel < 1 || scale_up.pipeline_parallel > kMaxPipelineParallel) {
+    return invalid_argument(fmt::format("scale_up.pipeline_parallel = {}, want 1..{}",
+                                        scale_up.pipeline_parallel, kMaxPipelineParallel));
   }
-  if (scale_up.pipeline_parallel != 1) {
+  const int64_t chips = num_chips(scale_up);
+  if (chips > 1 && scale_up.links < 1) {
     return invalid_argument(
-        fmt::format("scale_up.pipeline_parallel = {}, want 1: a pipeline waits for its slowest "
-                    "stage, which is no sum over sites, so it has no price (docs/cost_model.md)",
-                    scale_up.pipeline_parallel));
+        fmt::format("scale_up.links = {}, want at least 1 for {} chips", scale_up.links, chips));
+  }
+  if (scale_up.micro_batches < 0) {
+    return invalid_argument(
+        fmt::format("scale_up.micro_batches = {}, want at least 0", scale_up.micro_batches));
+  }
+  if (scale_up.micro_batches > 1 && scale_up.pipeline_parallel == 1) {
+    return invalid_argument(
+        fmt::format("scale_up.micro_batches = {}, want 0 or 1 without a pipeline of stages",
+                    scale_up.micro_batches));
   }
   return {};
 }

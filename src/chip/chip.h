@@ -12,6 +12,7 @@
 namespace dovetail::chip {
 
 inline constexpr int64_t kMaxTensorParallel = 64;
+inline constexpr int64_t kMaxPipelineParallel = 64;
 
 // A pair of element formats that a unit multiplies natively. Weight elements: int2, int3, int4,
 // int5, int6, int8, int9 (a zero point takes one bit more than its code), fp4_e2m1, fp8_e4m3fn,
@@ -81,22 +82,35 @@ struct Dram {
 };
 
 // Equal chips that run one model together. Tensor parallel: every chip holds a share of every layer
-// (recipe::shard_shape says which).
+// (recipe::shard_shape says which). Pipeline: stages of layers in order, each of tensor_parallel
+// chips, which micro-batches of the requests pass one after the other.
 struct ScaleUp {
-  int64_t tensor_parallel = 1;  // chips
-  int64_t pipeline_parallel = 1;
+  int64_t tensor_parallel = 1;        // chips of a stage
+  int64_t pipeline_parallel = 1;      // stages
+  int64_t micro_batches = 0;          // of the batch, at most; 0: as many as stages
   std::string link_kind = "nvlink4";  // entry of data/technology/links.toml
   int64_t links = 0;                  // per chip
   template <typename V, typename S>
   static void visit(V& v, S& s) {
     v.number("tensor_parallel", s.tensor_parallel,
              {.min = 1, .max = kMaxTensorParallel, .help = "chips that share every layer"});
-    v.number("pipeline_parallel", s.pipeline_parallel,
-             {.min = 1, .max = 64, .help = "stages of layers; only 1 has a price"});
+    v.number(
+        "pipeline_parallel", s.pipeline_parallel,
+        {.min = 1, .max = kMaxPipelineParallel, .help = "stages of layers, one after the other"});
+    v.number("micro_batches", s.micro_batches,
+             {.min = 0,
+              .max = 4096,
+              .help = "parts of the batch, at most, that pass the stages one after the other; 0: "
+                      "as many as stages"});
     v.text("link_kind", s.link_kind, {.help = "entry of data/technology/links.toml"});
     v.number("links", s.links, {.min = 0, .max = 256, .help = "links of a chip to the others"});
   }
 };
+
+// Chips that run one model together.
+[[nodiscard]] inline int64_t num_chips(const ScaleUp& scale_up) {
+  return scale_up.tensor_parallel * scale_up.pipeline_parallel;
+}
 
 struct Chip {
   std::string name;
@@ -146,7 +160,8 @@ struct Chip {
 // Errors: kInvalidArgument for what ranges alone cannot say: no unit, no pair or a pair twice, a
 // depth that is no power of two (scale granules could not divide it), a scale granule that is none
 // or below 8, an accumulator or a buffer
-// smaller than one pass of the grid needs, several chips without a link, a pipeline.
+// smaller than one pass of the grid needs, several chips without a link, micro-batches without a
+// pipeline.
 [[nodiscard]] Status check_chip(const Chip& chip);
 // Reads and checks. Errors: kNotFound, kInvalidArgument naming file, key, value and what was
 // wanted.

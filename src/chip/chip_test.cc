@@ -176,15 +176,26 @@ TEST(CheckChip, ScaleGranulesArePowersOfTwoOfScaledPairs) {
             "units[0].pairs[0]: scale_granule = 32 of bf16 x bf16, want none: it has no scales");
 }
 
-TEST(CheckChip, SeveralChipsWantLinksAndNoPipeline) {
+TEST(CheckChip, SeveralChipsWantLinksAndMicroBatchesAPipeline) {
   Chip chip = small_chip();
   chip.scale_up.tensor_parallel = 8;
   EXPECT_EQ(check_chip(chip).error().message, "scale_up.links = 0, want at least 1 for 8 chips");
   chip.scale_up.links = 18;
   EXPECT_TRUE(check_chip(chip).has_value());
+  EXPECT_EQ(num_chips(chip.scale_up), 8);
   chip.scale_up.pipeline_parallel = 2;
-  EXPECT_TRUE(check_chip(chip).error().message.starts_with(
-      "scale_up.pipeline_parallel = 2, want 1: a pipeline waits for its slowest stage"));
+  chip.scale_up.micro_batches = 4;
+  EXPECT_TRUE(check_chip(chip).has_value());
+  EXPECT_EQ(num_chips(chip.scale_up), 16);
+  chip.scale_up = {.pipeline_parallel = 2};
+  EXPECT_EQ(check_chip(chip).error().message, "scale_up.links = 0, want at least 1 for 2 chips");
+  chip.scale_up = {.pipeline_parallel = 65, .links = 1};
+  EXPECT_EQ(check_chip(chip).error().message, "scale_up.pipeline_parallel = 65, want 1..64");
+  chip.scale_up = {.micro_batches = 4};
+  EXPECT_EQ(check_chip(chip).error().message,
+            "scale_up.micro_batches = 4, want 0 or 1 without a pipeline of stages");
+  chip.scale_up = {.pipeline_parallel = 2, .micro_batches = -1, .links = 1};
+  EXPECT_EQ(check_chip(chip).error().message, "scale_up.micro_batches = -1, want at least 0");
   chip.scale_up = {.tensor_parallel = 65, .links = 1};
   EXPECT_EQ(check_chip(chip).error().message, "scale_up.tensor_parallel = 65, want 1..64");
 }

@@ -11,8 +11,9 @@ namespace {
 // All products stay exact in a double.
 constexpr double kMaxExact = 9007199254740992.0;  // 2^53
 
-constexpr int64_t kSumBytes = 2;   // partial sums travel at bf16
+constexpr int64_t kSumBytes = 2;   // partial sums and hidden states travel at bf16
 constexpr int64_t kPairBytes = 8;  // largest logit and its index
+constexpr int64_t kTokenBytes = 4;
 
 // One phase: `tokens` rows cross the linears, `last_tokens` of them reach the head.
 struct Phase {
@@ -25,9 +26,13 @@ struct Phase {
 class PhaseLowering {
  public:
   // `shape` is what one chip holds.
-  PhaseLowering(const model::ModelShape& shape, const Workload& workload, int64_t chips,
+  PhaseLowering(const model::ModelShape& shape, const Workload& workload, const Split& split,
                 const Phase& phase)
-      : shape_(shape), workload_(workload), chips_(chips), phase_(phase) {}
+      : shape_(shape),
+        workload_(workload),
+        chips_(split.tensor_parallel),
+        stages_(split.pipeline_parallel),
+        phase_(phase) {}
 
   PhaseOps lower() const {
     const int64_t hidden = shape_.hidden_size;
@@ -59,6 +64,9 @@ class PhaseLowering {
                  linear(SiteKind::kHead, phase_.last_tokens),
                  last_vector("argmax", VectorKind::kArgmax, shape_.vocab_size)};
     push_argmax_gather(ops.after);
+    push_transfer("stage_transfer", SiteKind::kAttnQkv, phase_.tokens * hidden * kSumBytes,
+                  ops.between);
+    push_transfer("token_transfer", SiteKind::kHead, phase_.last_tokens * kTokenBytes, ops.after);
     return ops;
   }
 
@@ -122,6 +130,19 @@ class PhaseLowering {
     ops.push_back(op);
   }
 
+  // From every chip of a stage to its peer in another: one step, nothing to combine.
+  void push_transfer(std::string name, SiteKind site, int64_t bytes, std::vector<Op>& ops) const {
+    if (stages_ == 1) return;
+    Op op;
+    op.kind = OpKind::kCollective;
+    op.site = site;
+    op.name = std::move(name);
+    op.ring_steps = 1;
+    op.step_bytes = bytes;
+    op.memory_bytes = 2 * bytes;
+    ops.push_back(op);
+  }
+
   void push_attention(std::vector<Op>& layer) const {
     const bool grows = phase_.context == 0;
     Op scores;
@@ -153,6 +174,7 @@ class PhaseLowering {
   const model::ModelShape& shape_;
   const Workload& workload_;
   const int64_t chips_;
+  const int64_t stages_;
   const Phase phase_;
 };
 
@@ -251,27 +273,55 @@ Status check_workload(const model::ModelShape& shape, const Workload& workload) 
   return {};
 }
 
+MicroBatches micro_batches(int64_t batch, const Split& split) {
+  const int64_t wanted =
+      split.micro_batches > 0 ? split.micro_batches : std::min(split.pipeline_parallel, batch);
+  const int64_t size = (batch + wanted - 1) / wanted;
+  return {.count = (batch + size - 1) / size, .size = size};
+}
+
+Status check_split(const model::ModelShape& shape, const Workload& workload, const Split& split) {
+  const auto shard = shard_shape(shape, split.tensor_parallel);
+  if (!shard.has_value()) return std::unexpected(shard.error());
+  if (split.pipeline_parallel < 1 || split.pipeline_parallel > shape.num_layers) {
+    return invalid_argument(fmt::format("{}: num_layers = {}, want at least pipeline_parallel = {}",
+                                        shape.name, shape.num_layers, split.pipeline_parallel));
+  }
+  if (split.micro_batches > workload.batch) {
+    return invalid_argument(fmt::format("workload {}: batch = {}, want at least micro_batches = {}",
+                                        workload.name, workload.batch, split.micro_batches));
+  }
+  return {};
+}
+
 Result<ModelOps> lower(const model::ModelShape& whole, const Workload& workload,
-                       int64_t tensor_parallel) {
+                       const Split& split) {
   if (!workload.mix.empty()) {
     return invalid_argument(fmt::format(
         "workload {}: has a mix, want one class of it (workload_classes)", workload.name));
   }
   DOVETAIL_TRY_STATUS(check_inputs(whole, workload));
-  DOVETAIL_TRY(const model::ModelShape shape, shard_shape(whole, tensor_parallel));
+  DOVETAIL_TRY_STATUS(check_split(whole, workload, split));
+  DOVETAIL_TRY(const model::ModelShape shape, shard_shape(whole, split.tensor_parallel));
+  const MicroBatches parts = micro_batches(workload.batch, split);
+  Workload part = workload;
+  part.batch = parts.size;
   ModelOps ops;
   ops.num_layers = shape.num_layers;
+  ops.num_stages = split.pipeline_parallel;
+  ops.num_micro_batches = parts.count;
+  ops.batch = part.batch;
   ops.prefill_context = workload.prompt_tokens;
   ops.first_decode_context = workload.prompt_tokens + 1;
   ops.num_decode_steps = workload.output_tokens - 1;
-  const Phase prefill = {.tokens = workload.batch * workload.prompt_tokens,
-                         .last_tokens = workload.batch,
-                         .query_tokens = workload.prompt_tokens,
-                         .context = workload.prompt_tokens};
+  const Phase prefill = {.tokens = part.batch * part.prompt_tokens,
+                         .last_tokens = part.batch,
+                         .query_tokens = part.prompt_tokens,
+                         .context = part.prompt_tokens};
   const Phase decode = {
-      .tokens = workload.batch, .last_tokens = workload.batch, .query_tokens = 1, .context = 0};
-  ops.prefill = PhaseLowering(shape, workload, tensor_parallel, prefill).lower();
-  ops.decode = PhaseLowering(shape, workload, tensor_parallel, decode).lower();
+      .tokens = part.batch, .last_tokens = part.batch, .query_tokens = 1, .context = 0};
+  ops.prefill = PhaseLowering(shape, part, split, prefill).lower();
+  ops.decode = PhaseLowering(shape, part, split, decode).lower();
   return ops;
 }
 

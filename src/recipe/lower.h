@@ -55,16 +55,22 @@ struct Op {
 };
 
 struct PhaseOps {
-  std::vector<Op> before;  // embedding
-  std::vector<Op> layer;   // one layer, in order of execution
-  std::vector<Op> after;   // final norm, head, argmax
+  std::vector<Op> before;   // embedding
+  std::vector<Op> layer;    // one layer, in order of execution
+  std::vector<Op> between;  // once from each stage of a pipeline to the next
+  std::vector<Op> after;    // final norm, head, argmax, the token back to the first stage
 };
 
 // Prefill runs once over batch * prompt tokens (causal attention; the head for the last token of
 // each request only). A decode step runs over `batch` tokens; step i = 1..G-1 has a context of
 // prompt + i tokens.
+//
+// In a pipeline the ops are those of one micro-batch of `batch` requests, all stages together.
 struct ModelOps {
   int64_t num_layers = 0;
+  int64_t num_stages = 1;
+  int64_t num_micro_batches = 1;
+  int64_t batch = 0;                 // requests that an op runs for
   int64_t prefill_context = 0;       // P
   int64_t first_decode_context = 0;  // P + 1
   int64_t num_decode_steps = 0;      // G - 1
@@ -95,17 +101,43 @@ inline constexpr int64_t kMaxOtherClasses = 63;
 [[nodiscard]] Result<model::ModelShape> shard_shape(const model::ModelShape& shape,
                                                     int64_t tensor_parallel);
 
+// How chips divide a model: `pipeline_parallel` stages of layers in order, each on
+// `tensor_parallel` chips that divide every layer of the stage.
+struct Split {
+  int64_t tensor_parallel = 1;
+  int64_t pipeline_parallel = 1;
+  int64_t micro_batches = 0;  // of the batch, at most; 0: as many as stages
+};
+
+// The parts of a batch that pass the stages of a pipeline one after the other.
+struct MicroBatches {
+  int64_t count = 1;
+  int64_t size = 1;  // requests of the largest, which stands for all
+};
+// As many as the split asks for (as stages, where it leaves them open), or fewer if fewer of the
+// same size hold the batch: more would read the weights more often for nothing.
+[[nodiscard]] MicroBatches micro_batches(int64_t batch, const Split& split);
+
+// Errors: kInvalidArgument (more stages than layers, more micro-batches than requests); those of
+// shard_shape.
+[[nodiscard]] Status check_split(const model::ModelShape& shape, const Workload& workload,
+                                 const Split& split);
+
 // Quantising activations and cached vectors is no op of this list: it belongs to the treatment of
 // the linear (of `kv`) that reads them, and `silicon` prices it there.
 // Errors: kInvalidArgument (a mix: its classes are lowered one by one; a dimension below 1, prompt
-// + output beyond max_positions, a product that does not fit 2^53); those of shard_shape.
+// + output beyond max_positions, a product that does not fit 2^53); those of check_split.
 //
 // tensor_parallel > 1: the ops of one chip, which are those of its shard_shape, and the
 // collectives. attn_o and mlp_down leave partial sums of all hidden features, which a ring adds at
 // bf16 (all ranks send 2 (t - 1) pieces of 1 / t); so does the embedding, whose rows are divided.
 // argmax over a share of the vocabulary ends with a ring that gathers (value, index) pairs.
+//
+// pipeline_parallel > 1: every chip sends the hidden states of its micro-batch at bf16 to its peer
+// in the next stage (kCollective of one step that combines nothing), the last stage its tokens to
+// the first.
 [[nodiscard]] Result<ModelOps> lower(const model::ModelShape& shape, const Workload& workload,
-                                     int64_t tensor_parallel = 1);
+                                     const Split& split = {});
 
 // Multiply-accumulates of a whole request batch of the workload's own lengths: linears, scores and
 // values. An independent count for tests and bounds.

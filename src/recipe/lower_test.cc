@@ -120,7 +120,7 @@ TEST(TotalMacs, AgreesWithTheOpListOnRandomShapes) {
 
 TEST(Lower, OneOfEightChipsMatchesHandWorkedLlama3) {
   const Workload workload{.name = "w", .prompt_tokens = 512, .output_tokens = 256, .batch = 2};
-  const auto ops = lower(llama3_8b(), workload, 8);
+  const auto ops = lower(llama3_8b(), workload, {.tensor_parallel = 8});
   ASSERT_TRUE(ops.has_value()) << ops.error().message;
   EXPECT_EQ(find(ops->prefill.layer, "attn_qkv").n, 512 + 2 * 128);
   EXPECT_EQ(find(ops->prefill.layer, "attn_qkv").k, 4096);
@@ -150,7 +150,7 @@ TEST(Lower, OneOfEightChipsMatchesHandWorkedLlama3) {
 TEST(Lower, ChipsTogetherDoTheWholeModel) {
   const Workload workload{.name = "w", .prompt_tokens = 33, .output_tokens = 9, .batch = 3};
   for (const int64_t chips : {1, 2, 4, 8}) {
-    const auto ops = lower(llama3_8b(), workload, chips);
+    const auto ops = lower(llama3_8b(), workload, {.tensor_parallel = chips});
     ASSERT_TRUE(ops.has_value()) << ops.error().message;
     EXPECT_DOUBLE_EQ(static_cast<double>(chips) * macs_of_ops(*ops),
                      total_macs(llama3_8b(), workload));
@@ -172,6 +172,58 @@ TEST(ShardShape, RepeatsKvHeadsAndRoundsUp) {
   shape.num_kv_heads = 6;
   EXPECT_EQ(shard_shape(shape, 4).error().message,
             "llama-3-8b: num_kv_heads = 6, want a multiple or a divisor of tensor_parallel = 4");
+}
+
+TEST(MicroBatches, AreAsFewAsTheirSizeAllows) {
+  const auto check = [](int64_t batch, Split split, int64_t count, int64_t size) {
+    const MicroBatches parts = micro_batches(batch, split);
+    EXPECT_EQ(parts.count, count) << batch;
+    EXPECT_EQ(parts.size, size) << batch;
+  };
+  check(32, {}, 1, 32);
+  check(32, {.pipeline_parallel = 4}, 4, 8);
+  check(32, {.pipeline_parallel = 4, .micro_batches = 16}, 16, 2);
+  check(1, {.pipeline_parallel = 4}, 1, 1);
+  check(7, {.pipeline_parallel = 4}, 4, 2);  // 2, 2, 2, 1
+  check(7, {.pipeline_parallel = 5}, 4, 2);  // five would hold as many
+  check(7, {.pipeline_parallel = 2, .micro_batches = 1}, 1, 7);
+}
+
+// One micro-batch's ops, the hand-overs between its stages and the token back to the first.
+TEST(Lower, APipelineRunsMicroBatchesAndHandsOver) {
+  const Workload workload{.name = "w", .prompt_tokens = 100, .output_tokens = 5, .batch = 12};
+  const auto whole = lower(llama3_8b(), workload, {.tensor_parallel = 2});
+  const auto ops = lower(llama3_8b(), workload, {.tensor_parallel = 2, .pipeline_parallel = 3});
+  ASSERT_TRUE(ops.has_value()) << ops.error().message;
+  EXPECT_EQ(ops->num_stages, 3);
+  EXPECT_EQ(ops->num_micro_batches, 3);
+  EXPECT_EQ(ops->batch, 4);
+  EXPECT_DOUBLE_EQ(3 * macs_of_ops(*ops), macs_of_ops(*whole));
+  EXPECT_TRUE(whole->prefill.between.empty());
+  EXPECT_EQ(whole->batch, 12);
+  ASSERT_EQ(ops->prefill.between.size(), 1U);
+  const Op& hand_over = ops->prefill.between[0];
+  EXPECT_EQ(hand_over.kind, OpKind::kCollective);
+  EXPECT_EQ(hand_over.name, "stage_transfer");
+  EXPECT_EQ(hand_over.ring_steps, 1);
+  EXPECT_EQ(hand_over.elements, 0);
+  EXPECT_EQ(hand_over.step_bytes, 4 * 100 * 4096 * 2);  // every chip sends all hidden states
+  EXPECT_EQ(hand_over.memory_bytes, 2 * hand_over.step_bytes);
+  EXPECT_EQ(ops->decode.between[0].step_bytes, 4 * 4096 * 2);
+  EXPECT_EQ(ops->decode.after.back().name, "token_transfer");
+  EXPECT_EQ(ops->decode.after.back().step_bytes, 4 * 4);
+  EXPECT_EQ(ops->decode.layer.size(), whole->decode.layer.size());
+  EXPECT_EQ(ops->decode.after.size(), whole->decode.after.size() + 1);
+}
+
+TEST(Lower, RefusesMoreStagesThanLayersAndMoreMicroBatchesThanRequests) {
+  const Workload workload{.name = "w", .prompt_tokens = 8, .output_tokens = 2, .batch = 4};
+  EXPECT_TRUE(lower(llama3_8b(), workload, {.pipeline_parallel = 32}).has_value());
+  EXPECT_EQ(lower(llama3_8b(), workload, {.pipeline_parallel = 33}).error().message,
+            "llama-3-8b: num_layers = 32, want at least pipeline_parallel = 33");
+  EXPECT_EQ(
+      lower(llama3_8b(), workload, {.pipeline_parallel = 2, .micro_batches = 5}).error().message,
+      "workload w: batch = 4, want at least micro_batches = 5");
 }
 
 TEST(Lower, RejectsWhatCannotRun) {

@@ -254,7 +254,8 @@ std::string describe_chip(const Json& chip) {
                              number_at(units[0], "cols"), number_at(units[0], "depth"),
                              text_at(units[0], "format_set"));
   }
-  const double chips = number_at(chip, "scale_up.tensor_parallel", 1);
+  const double chips = number_at(chip, "scale_up.tensor_parallel", 1) *
+                       number_at(chip, "scale_up.pipeline_parallel", 1);
   return fmt::format(
       "{}{}, {:.0f} core{} of {} at {:.0f} MHz, {:.0f} lanes, {:g} MiB SRAM, {:.0f} x {}",
       chips > 1 ? fmt::format("{:.0f} chips, each ", chips) : "", node_words(text_at(chip, "node")),

@@ -48,6 +48,7 @@ Result<ChipRates> bound_rates(const Constants& c, const chip::Chip& chip) {
 
 // Adds one op: bytes of weights or cache, work that goes with them.
 struct BoundOp {
+  PhaseRuns runs;
   double bytes = 0;
   double work_ns = 0;
   double work_pj = 0;
@@ -59,13 +60,17 @@ void add_op(const BoundOp& op, const ChipRates& r, size_t t, SiteCosts& site) {
   const double resident = std::max(op.bytes * r.sram_ns_per_byte, op.work_ns);
   const auto add = [&](float& sum, double value) {
     // Rounded down, so that a float never lifts the bound above T1.
-    sum = static_cast<float>((static_cast<double>(sum) + op.times * value) * (1 - 2e-7));
+    sum = static_cast<float>((static_cast<double>(sum) + value) * (1 - 2e-7));
   };
-  add(site.latency_ns[t], streamed);
-  add(site.energy_pj[t], op.work_pj + op.bytes * r.dram_pj_per_byte + streamed * r.leakage_mw);
-  add(site.resident_latency_ns[t], resident);
-  add(site.resident_energy_pj[t],
-      op.work_pj + op.bytes * r.sram_pj_per_byte + resident * r.leakage_mw);
+  const auto energy = [&](double latency_ns, double pj_per_byte) {
+    return phase_energy(op.times, op.runs, latency_ns,
+                        op.work_pj + op.bytes * pj_per_byte + latency_ns * r.leakage_mw,
+                        r.leakage_mw);
+  };
+  add(site.latency_ns[t], phase_latency(op.times, op.runs, streamed));
+  add(site.energy_pj[t], energy(streamed, r.dram_pj_per_byte));
+  add(site.resident_latency_ns[t], phase_latency(op.times, op.runs, resident));
+  add(site.resident_energy_pj[t], energy(resident, r.sram_pj_per_byte));
 }
 
 void mark(bool legal, bool has_sram, size_t t, SiteCosts& site) {
@@ -85,7 +90,8 @@ Status bound_linears(const ChipWork& impl, const chip::Chip& chip, const ChipRat
       site.bytes[t] = static_cast<float>(bytes);
       if (!peak.legal || !chip::can_turn(chip, treatment.hadamard)) continue;
       const double macs = work.m * work.k * work.n;
-      add_op({.bytes = bytes,
+      add_op({.runs = work.runs,
+              .bytes = bytes,
               .work_ns = std::max(macs / peak.macs_per_ns,
                                   work.at(kVectorCycles, t) * r.vector_ns_per_cycle),
               .work_pj = macs * peak.mac_pj + work.at(kGranules, t) * r.granule_pj +
@@ -118,18 +124,21 @@ Status bound_attention(const ChipWork& impl, const chip::Chip& chip, const ChipR
     if (legal) {
       const double macs_ns = 0.5 / keys.macs_per_ns + 0.5 / values.macs_per_ns;
       const double mac_pj = (keys.mac_pj + values.mac_pj) / 2;
-      const auto add = [&](double tokens_read, double macs, double vector_cycles, double times) {
-        add_op({.bytes = impl.copies * tokens_read * kv.token_bytes,
+      const auto add = [&](double tokens_read, double macs, double vector_cycles, double times,
+                           const PhaseRuns& runs) {
+        add_op({.runs = runs,
+                .bytes = impl.copies * tokens_read * kv.token_bytes,
                 .work_ns = std::max(macs * macs_ns, vector_cycles * r.vector_ns_per_cycle),
                 .work_pj = macs * mac_pj + vector_cycles * r.vector_pj_per_cycle,
                 .times = times},
                r, t, site);
       };
       add(impl.prompt, score_macs * impl.prompt * (impl.prompt + 1) / 2, kv.prefill_vector_cycles,
-          1);
+          1, impl.prefill_runs);
       for (const ContextNode& node : impl.nodes) {
         add(node.tokens, score_macs * node.tokens,
-            kv.decode_vector_cycles + node.tokens * kv.vector_cycles_per_context, node.steps);
+            kv.decode_vector_cycles + node.tokens * kv.vector_cycles_per_context, node.steps,
+            impl.decode_runs);
       }
     }
     mark(legal, chip.sram_mib > 0, t, site);
@@ -155,19 +164,19 @@ Status CostModel::Impl::fill_own_bound(const chip::Chip& chip, CostTable& table)
     const double dram_bytes = work.embedding ? work.bytes / 2 : 0;
     const double latency = std::max(work.cycles * rates.vector_ns_per_cycle,
                                     dram_bytes * rates.dram_stream_ns_per_byte);
-    table.fixed_latency_ns += work.times * latency;
-    table.fixed_energy_pj +=
-        work.times * (work.cycles * rates.vector_pj_per_cycle +
-                      dram_bytes * rates.dram_pj_per_byte + latency * rates.leakage_mw);
+    const double energy = work.cycles * rates.vector_pj_per_cycle +
+                          dram_bytes * rates.dram_pj_per_byte + latency * rates.leakage_mw;
+    table.fixed_latency_ns += phase_latency(work.times, work.runs, latency);
+    table.fixed_energy_pj += phase_energy(work.times, work.runs, latency, energy, rates.leakage_mw);
   }
   for (const CollectiveWork& work : impl.collectives) {
     const double latency =
         std::max(work.cycles * rates.vector_ns_per_cycle,
                  work.sent_bytes * rates.link_ns_per_byte + work.hops * rates.link_hop_ns);
-    table.fixed_latency_ns += work.times * latency;
-    table.fixed_energy_pj +=
-        work.times * (work.cycles * rates.vector_pj_per_cycle +
-                      work.sent_bytes * rates.link_pj_per_byte + latency * rates.leakage_mw);
+    const double energy = work.cycles * rates.vector_pj_per_cycle +
+                          work.sent_bytes * rates.link_pj_per_byte + latency * rates.leakage_mw;
+    table.fixed_latency_ns += phase_latency(work.times, work.runs, latency);
+    table.fixed_energy_pj += phase_energy(work.times, work.runs, latency, energy, rates.leakage_mw);
   }
   DOVETAIL_TRY_STATUS(bound_linears(impl, chip, rates, dram->burst_bytes, table));
   DOVETAIL_TRY_STATUS(bound_attention(impl, chip, rates, table));
@@ -176,11 +185,11 @@ Status CostModel::Impl::fill_own_bound(const chip::Chip& chip, CostTable& table)
 }
 
 std::string CostModel::bound_key(const chip::Chip& chip) {
-  std::string key =
-      fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", chip.node, chip.clock_mhz, chip.dram.kind,
-                  chip.dram.channels, chip.dram.capacity_gib, chip.sram_mib,
-                  chip.vector_lanes * chip.cores, chip.hadamard_lanes > 0,
-                  chip.scale_up.tensor_parallel, chip.scale_up.link_kind, chip.scale_up.links);
+  std::string key = fmt::format(
+      "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", chip.node, chip.clock_mhz, chip.dram.kind,
+      chip.dram.channels, chip.dram.capacity_gib, chip.sram_mib, chip.vector_lanes * chip.cores,
+      chip.hadamard_lanes > 0, chip.scale_up.tensor_parallel, chip.scale_up.pipeline_parallel,
+      chip.scale_up.micro_batches, chip.scale_up.link_kind, chip.scale_up.links);
   for (const chip::MatrixUnit& unit : chip.units) {
     key += '/';
     for (const chip::NativePair& pair : unit.pairs) {

@@ -70,6 +70,20 @@ Json ops_to_json(const CostReport& report) {
   return ops;
 }
 
+Json pipeline_to_json(const CostReport& report) {
+  const WholeLayerStages& whole = *report.whole_layers;
+  return Json{{"stages_count", report.num_stages},
+              {"micro_batches_count", report.num_micro_batches},
+              {"whole_layers",
+               {{"layers_count", whole.layers},
+                {"largest_over_mean_rel", whole.largest_over_mean},
+                {"latency_ns", whole.latency_ns},
+                {"prefill_latency_ns", whole.prefill_latency_ns},
+                {"time_per_token_ns", whole.time_per_token_ns},
+                {"largest_stage_dram_bytes", whole.dram_bytes_needed},
+                {"stage_dram_capacity_bytes", whole.dram_bytes}}}};
+}
+
 }  // namespace
 
 Json area_to_json(const ChipArea& area) {
@@ -123,31 +137,33 @@ Json roofs_to_json(const Roofs& roofs) {
 }
 
 Json cost_to_json(const CostReport& report) {
-  return Json{{"chips_count", report.num_chips},
-              {"latency_ns", report.latency_ns},
-              {"bound_latency_ns", report.bound_latency_ns},
-              {"prefill_latency_ns", report.prefill_latency_ns},
-              {"time_per_token_ns", report.time_per_token_ns},
-              {"throughput_tokens_per_s", report.throughput_tokens_per_s},
-              {"energy_pj", report.energy_pj},
-              {"energy_pj_per_token", report.energy_pj_per_token},
-              {"energy_parts", energy_to_json(report.energy)},
-              {"sustained_power_mw", report.sustained_power_mw},
-              {"average_power_mw", report.average_power_mw},
-              {"weight_bytes", report.weight_bytes},
-              {"kv_bytes", report.kv_bytes},
-              {"dram_bytes", report.dram_bytes_needed},
-              {"dram_capacity_bytes", report.dram_bytes},
-              {"sram_resident_bytes", report.sram_bytes_needed},
-              {"sram_bytes", report.sram_bytes},
-              {"fits", report.fits},
-              {"area_mm2", report.area_mm2()},
-              {"area_parts", area_to_json(report.area)},
-              {"peak_power_mw", report.peak_power_mw()},
-              {"peak_power_parts", power_to_json(report.peak_power)},
-              {"price_parts", price_to_json(report.price)},
-              {"ops", ops_to_json(report)},
-              {"tiers", {{"bound_latency_ns", "bound"}, {"default", "analytical"}}}};
+  Json json{{"chips_count", report.num_chips},
+            {"latency_ns", report.latency_ns},
+            {"bound_latency_ns", report.bound_latency_ns},
+            {"prefill_latency_ns", report.prefill_latency_ns},
+            {"time_per_token_ns", report.time_per_token_ns},
+            {"throughput_tokens_per_s", report.throughput_tokens_per_s},
+            {"energy_pj", report.energy_pj},
+            {"energy_pj_per_token", report.energy_pj_per_token},
+            {"energy_parts", energy_to_json(report.energy)},
+            {"sustained_power_mw", report.sustained_power_mw},
+            {"average_power_mw", report.average_power_mw},
+            {"weight_bytes", report.weight_bytes},
+            {"kv_bytes", report.kv_bytes},
+            {"dram_bytes", report.dram_bytes_needed},
+            {"dram_capacity_bytes", report.dram_bytes},
+            {"sram_resident_bytes", report.sram_bytes_needed},
+            {"sram_bytes", report.sram_bytes},
+            {"fits", report.fits},
+            {"area_mm2", report.area_mm2()},
+            {"area_parts", area_to_json(report.area)},
+            {"peak_power_mw", report.peak_power_mw()},
+            {"peak_power_parts", power_to_json(report.peak_power)},
+            {"price_parts", price_to_json(report.price)},
+            {"ops", ops_to_json(report)},
+            {"tiers", {{"bound_latency_ns", "bound"}, {"default", "analytical"}}}};
+  if (report.whole_layers.has_value()) json["pipeline"] = pipeline_to_json(report);
+  return json;
 }
 
 }  // namespace dovetail::silicon

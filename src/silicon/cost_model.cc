@@ -14,10 +14,11 @@ using recipe::SiteKind;
 std::atomic<uint64_t> next_id{1};
 
 LinearWork linear_work(const Constants& c, const recipe::Menu& menu, const recipe::Op& op,
-                       double times) {
+                       double times, const PhaseRuns& runs) {
   LinearWork work;
   work.site = static_cast<int64_t>(op.site);
   work.times = times;
+  work.runs = runs;
   work.m = static_cast<double>(op.m);
   work.k = static_cast<double>(op.k);
   work.n = static_cast<double>(op.n);
@@ -79,8 +80,8 @@ void ChipWork::reset(const chip::Chip& chip, CostTable& table) const {
 }
 
 const ChipWork* CostModel::Impl::work_of(const chip::Chip& chip, CostTable& table) const {
-  const auto it = works.find(chip.scale_up.tensor_parallel);
-  if (it != works.end()) return &it->second;
+  const ChipWork* work = find_work(chip);
+  if (work != nullptr) return work;
   size_table(menu, table);
   for (SiteCosts& site : table.sites) {
     for (std::vector<float>* array :
@@ -138,19 +139,20 @@ Status CostModel::Impl::add_others(const chip::Chip& chip, Fill fill, CostTable&
   return {};
 }
 
+// A site lies in one stage, so its energy and bytes are of that stage's chips; memory is of all.
 void ChipWork::count_all_chips(CostTable& table) const {
-  if (chips == 1) return;
+  if (stage_chips * stages == 1) return;
   for (SiteCosts& site : table.sites) {
     for (std::vector<float>* array : {&site.energy_pj, &site.resident_energy_pj, &site.bytes}) {
       for (float& value : *array) {
-        if (value != kIllegal) value *= static_cast<float>(chips);
+        if (value != kIllegal) value *= static_cast<float>(stage_chips);
       }
     }
   }
-  table.fixed_energy_pj *= chips;
-  table.fixed_dram_bytes *= chips;
-  table.sram_bytes *= chips;
-  table.dram_bytes *= chips;
+  table.fixed_energy_pj *= stage_chips;
+  table.fixed_dram_bytes *= stage_chips;
+  table.sram_bytes *= stage_chips * stages;
+  table.dram_bytes *= stage_chips * stages;
 }
 
 void ChipWork::add_vectors(const ChipRates& r, double working_bytes, CostTable& table) const {
@@ -166,8 +168,8 @@ void ChipWork::add_vectors(const ChipRates& r, double working_bytes, CostTable& 
     const double energy = work.cycles * r.vector_pj_per_cycle + work.bytes * r.noc_pj_per_byte +
                           dram * r.dram_pj_per_byte + sram * r.sram_pj_per_byte +
                           latency * r.leakage_mw;
-    table.fixed_latency_ns += work.times * latency;
-    table.fixed_energy_pj += work.times * energy;
+    table.fixed_latency_ns += phase_latency(work.times, work.runs, latency);
+    table.fixed_energy_pj += phase_energy(work.times, work.runs, latency, energy, r.leakage_mw);
   }
 }
 
@@ -184,19 +186,19 @@ void ChipWork::add_collectives(const ChipRates& r, double working_bytes, CostTab
     const double energy = work.cycles * r.vector_pj_per_cycle +
                           work.memory_bytes * (r.noc_pj_per_byte + memory_pj) +
                           work.sent_bytes * r.link_pj_per_byte + latency * r.leakage_mw;
-    table.fixed_latency_ns += work.times * latency;
-    table.fixed_energy_pj += work.times * energy;
+    table.fixed_latency_ns += phase_latency(work.times, work.runs, latency);
+    table.fixed_energy_pj += phase_energy(work.times, work.runs, latency, energy, r.leakage_mw);
   }
 }
 
 namespace {
 
-void add_phase(ChipWork& impl, const recipe::PhaseOps& phase, double times) {
+void add_phase(ChipWork& impl, const recipe::PhaseOps& phase, double times, const PhaseRuns& runs) {
   const auto layers = static_cast<double>(impl.ops.num_layers);
   const auto add = [&](const recipe::Op& op, double repeats) {
     if (op.kind == recipe::OpKind::kLinear) {
       // Sites are per layer, so a linear of a layer counts once.
-      impl.linears.push_back(linear_work(impl.constants, impl.menu, op, times));
+      impl.linears.push_back(linear_work(impl.constants, impl.menu, op, times, runs));
       impl.working_need_bytes =
           std::max(impl.working_need_bytes,
                    2 * static_cast<double>(op.m) * static_cast<double>(op.k + op.n));
@@ -204,6 +206,7 @@ void add_phase(ChipWork& impl, const recipe::PhaseOps& phase, double times) {
       const auto elements = static_cast<double>(op.elements);
       impl.vectors.push_back(
           {.times = repeats * times,
+           .runs = runs,
            .bytes = elements * 4,
            .cycles = elements * impl.constants.vector_cycles[static_cast<size_t>(op.vector)],
            .embedding = op.vector == recipe::VectorKind::kEmbedding});
@@ -211,6 +214,7 @@ void add_phase(ChipWork& impl, const recipe::PhaseOps& phase, double times) {
       const auto steps = static_cast<double>(op.ring_steps);
       impl.collectives.push_back(
           {.times = repeats * times,
+           .runs = runs,
            .memory_bytes = static_cast<double>(op.memory_bytes),
            .cycles = static_cast<double>(op.elements) *
                      impl.constants.vector_cycles[static_cast<size_t>(op.vector)],
@@ -220,6 +224,7 @@ void add_phase(ChipWork& impl, const recipe::PhaseOps& phase, double times) {
   };
   for (const recipe::Op& op : phase.before) add(op, 1);
   for (const recipe::Op& op : phase.layer) add(op, layers);
+  for (const recipe::Op& op : phase.between) add(op, impl.stages - 1);
   for (const recipe::Op& op : phase.after) add(op, 1);
 }
 
@@ -250,28 +255,33 @@ void add_kv(ChipWork& impl) {
         impl.prompt * per_token + scores * impl.prompt * (impl.prompt + 1) / 2 * per_score;
     work.decode_vector_cycles = per_token;
     work.vector_cycles_per_context = scores * per_score;
-    work.max_tokens_bytes = impl.copies * last * work.token_bytes;
+    work.max_tokens_bytes = impl.cache_copies * last * work.token_bytes;
     impl.kv.push_back(work);
   }
 }
 
 // `shape` is the share of one chip, work.ops are its ops.
-void prepare(const model::ModelShape& shape, const recipe::Workload& workload, int64_t chips,
+void prepare(const model::ModelShape& shape, const recipe::Workload& workload, int64_t stage_chips,
              ChipWork& work) {
+  const recipe::ModelOps& ops = work.ops;
   work.id = next_id.fetch_add(1);
-  work.chips = static_cast<double>(chips);
-  work.batch = static_cast<double>(workload.batch);
+  work.stage_chips = static_cast<double>(stage_chips);
+  work.stages = static_cast<double>(ops.num_stages);
+  work.prefill_runs = prefill_runs(ops.num_stages, ops.num_micro_batches);
+  work.decode_runs = decode_runs(ops.num_stages, ops.num_micro_batches);
+  work.batch = static_cast<double>(ops.batch);
   work.kv_heads = static_cast<double>(shape.num_kv_heads);
   work.group = static_cast<double>(shape.num_heads / shape.num_kv_heads);
   work.head_dim = static_cast<double>(shape.head_dim);
   work.prompt = static_cast<double>(workload.prompt_tokens);
-  work.steps = static_cast<double>(work.ops.num_decode_steps);
+  work.steps = static_cast<double>(ops.num_decode_steps);
   work.copies = work.batch * work.kv_heads;
-  work.fixed_dram_bytes = fixed_dram_bytes(shape, workload);
-  work.nodes =
-      decode_nodes(work.ops.first_decode_context, work.ops.num_decode_steps, kMaxContextNodes);
-  add_phase(work, work.ops.prefill, 1);
-  if (work.steps > 0) add_phase(work, work.ops.decode, work.steps);
+  work.cache_copies = static_cast<double>(workload.batch) * work.kv_heads;
+  work.fixed_dram_bytes =
+      fixed_dram_bytes(shape, workload.prompt_tokens, ops.batch, ops.num_stages);
+  work.nodes = decode_nodes(ops.first_decode_context, ops.num_decode_steps, kMaxContextNodes);
+  add_phase(work, ops.prefill, 1, work.prefill_runs);
+  if (work.steps > 0) add_phase(work, ops.decode, work.steps, work.decode_runs);
   add_kv(work);
   work.mapper = {.constants = &work.constants,
                  .menu = &work.menu,
@@ -286,13 +296,31 @@ void prepare(const model::ModelShape& shape, const recipe::Workload& workload, i
 
 }  // namespace
 
+const ChipWork* CostModel::Impl::find_work(const chip::Chip& chip) const {
+  const recipe::Split split = split_of(chip);
+  if (split.pipeline_parallel == 1) {
+    const auto it = works.find(split.tensor_parallel);
+    return it == works.end() ? nullptr : &it->second;
+  }
+  const PipelineKey key = {split.tensor_parallel, split.pipeline_parallel, split.micro_batches};
+  const std::scoped_lock lock(pipelines_mutex);
+  const auto it = pipelines.find(key);
+  if (it != pipelines.end()) return &it->second;
+  auto ops = recipe::lower(shape, own, split);
+  if (!ops.has_value()) return nullptr;  // of what lower refuses, create leaves only the split
+  ChipWork& work = pipelines.try_emplace(key, constants, menu).first->second;
+  work.ops = std::move(*ops);
+  prepare(*recipe::shard_shape(shape, split.tensor_parallel), own, split.tensor_parallel, work);
+  return &work;
+}
+
 CostModel::CostModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 CostModel::CostModel(CostModel&&) noexcept = default;
 CostModel& CostModel::operator=(CostModel&&) noexcept = default;
 CostModel::~CostModel() = default;
 
 bool CostModel::can_share(const chip::Chip& chip) const {
-  return impl_->works.contains(chip.scale_up.tensor_parallel);
+  return impl_->find_work(chip) != nullptr;
 }
 const model::ModelShape& CostModel::shape() const {
   return impl_->shape;
@@ -319,7 +347,7 @@ Result<CostModel> CostModel::create(const model::ModelShape& shape,
   DOVETAIL_TRY(impl->constants, resolve_constants(technology));
   DOVETAIL_TRY_STATUS(recipe::check_workload(shape, workload));
   const std::vector<recipe::WorkloadClass> classes = recipe::workload_classes(workload);
-  const recipe::Workload& own = classes[0].workload;
+  impl->own = classes[0].workload;
   impl->own_share_frac = classes[0].share_frac;
   for (size_t i = 1; i < classes.size(); ++i) {
     DOVETAIL_TRY(CostModel other, create(shape, classes[i].workload, menu, technology));
@@ -329,8 +357,8 @@ Result<CostModel> CostModel::create(const model::ModelShape& shape,
     const auto shard = recipe::shard_shape(shape, chips);
     if (!shard.has_value()) continue;
     ChipWork& work = impl->works.try_emplace(chips, impl->constants, impl->menu).first->second;
-    DOVETAIL_TRY(work.ops, recipe::lower(shape, own, chips));
-    prepare(*shard, own, chips, work);
+    DOVETAIL_TRY(work.ops, recipe::lower(shape, impl->own, {.tensor_parallel = chips}));
+    prepare(*shard, impl->own, chips, work);
   }
   return CostModel(std::move(impl));
 }

@@ -1,33 +1,50 @@
 // What a CostModel knows before it sees a chip. Private to this folder.
 #pragma once
 
+#include <array>
 #include <map>
+#include <mutex>
 #include <vector>
 
 #include "silicon/cost_table.h"
 #include "silicon/mapping_sets.h"
 #include "silicon/op_cost.h"
+#include "silicon/pipeline.h"
 
 namespace dovetail::silicon {
 
-// Element-wise work that no treatment changes: `times` runs per request, all layers together.
+// `times` runs of an op by every micro-batch of a pipeline (without one: by the batch), each of
+// `latency_ns` and, leakage meanwhile included, `energy_pj` on one chip.
+[[nodiscard]] inline double phase_latency(double times, const PhaseRuns& runs, double latency_ns) {
+  return times * (runs.latency * latency_ns);
+}
+[[nodiscard]] inline double phase_energy(double times, const PhaseRuns& runs, double latency_ns,
+                                         double energy_pj, double leakage_mw) {
+  return times * (runs.work * energy_pj + runs.waiting * (leakage_mw * latency_ns));
+}
+
+// Element-wise work that no treatment changes: `times` runs by every micro-batch, all layers
+// together.
 struct VectorWork {
   double times = 0;
+  PhaseRuns runs;
   double bytes = 0;   // in and out, bf16
   double cycles = 0;  // of one lane
   bool embedding = false;
 };
 
-// An exchange between chips: `times` runs per request, all layers together.
+// An exchange between chips: `times` runs by every micro-batch, all layers together.
 struct CollectiveWork {
   double times = 0;
+  PhaseRuns runs;
   double memory_bytes = 0;
   double cycles = 0;  // of one lane
   double sent_bytes = 0;
   double hops = 0;
 };
 
-// What one of `chips` equal chips does. Not copied: the mapper's input points into it.
+// What one of the equal chips does that a split makes share the model. Not copied: the mapper's
+// input points into it.
 struct ChipWork {
   ChipWork(const Constants& shared_constants, const recipe::Menu& shared_menu)
       : constants(shared_constants), menu(shared_menu) {}
@@ -36,9 +53,11 @@ struct ChipWork {
 
   const Constants& constants;
   const recipe::Menu& menu;
-  uint64_t id = 0;   // names this work in per-thread caches
-  double chips = 1;  // that share the model
+  uint64_t id = 0;         // names this work in per-thread caches
+  double stage_chips = 1;  // that share a layer
+  double stages = 1;
   recipe::ModelOps ops;
+  PhaseRuns prefill_runs, decode_runs;
 
   std::vector<LinearWork> linears;
   std::vector<VectorWork> vectors;
@@ -46,9 +65,10 @@ struct ChipWork {
   std::vector<ContextNode> nodes;
   MapperInput mapper;  // points into this object
 
-  // Attention of one layer.
+  // Attention of one layer, of one micro-batch.
   double batch = 0, kv_heads = 0, group = 0, head_dim = 0, prompt = 0, copies = 0, steps = 0;
   double working_need_bytes = 0;  // of the largest linear, bf16
+  double cache_copies = 0;        // KV heads of all requests
   double fixed_dram_bytes = 0;
   struct KvWork {
     double token_bytes = 0;       // of a cached key and value of one head
@@ -57,7 +77,7 @@ struct ChipWork {
     double prefill_vector_cycles = 0;
     double decode_vector_cycles = 0;       // per step, without the part below
     double vector_cycles_per_context = 0;  // per step and token of context
-    double max_tokens_bytes = 0;           // whole cache of one layer at the end
+    double max_tokens_bytes = 0;           // whole cache of one layer at the end, all requests
   };
   std::vector<KvWork> kv;  // per treatment
 
@@ -75,7 +95,13 @@ struct CostModel::Impl {
   recipe::Menu menu;
   Technology technology;
   Constants constants;
+  recipe::Workload own;               // the workload's own lengths
   std::map<int64_t, ChipWork> works;  // by tensor_parallel: every number of chips that can share
+  // Pipelines of other splits are prepared when a chip asks for the first time; a work stays where
+  // it is then.
+  using PipelineKey = std::array<int64_t, 3>;  // tensor_parallel, pipeline_parallel, micro_batches
+  mutable std::map<PipelineKey, ChipWork> pipelines;
+  mutable std::mutex pipelines_mutex;
 
   // The works above are of the workload's own lengths, these of the other classes of its mix.
   struct OtherClass {
@@ -90,7 +116,9 @@ struct CostModel::Impl {
   // From the table of the own lengths to the mean over the mix. `fill`: fill_table or fill_bound.
   using Fill = Status (CostModel::*)(const chip::Chip&, CostTable&) const;
   [[nodiscard]] Status add_others(const chip::Chip& chip, Fill fill, CostTable& table) const;
-  // Null if the model cannot be shared so; `table` then forbids everything.
+  // Null if the model cannot be shared so.
+  [[nodiscard]] const ChipWork* find_work(const chip::Chip& chip) const;
+  // The same; without one `table` forbids everything.
   [[nodiscard]] const ChipWork* work_of(const chip::Chip& chip, CostTable& table) const;
 };
 

@@ -150,15 +150,17 @@ void price_linears(const ChipWork& impl, const MappingSets& sets, const ChipRate
       price(unit.resident, kResidentNs, kResidentLatency, kResidentEnergy);
     }
     SiteCosts& site = table.sites[static_cast<size_t>(work.site)];
-    const auto add = [&](std::vector<float>& sums, CostRow row) {
+    const auto add = [&](std::vector<float>& latencies, std::vector<float>& energies,
+                         CostRow latency, CostRow energy) {
       for (size_t t = 0; t < count; ++t) {
-        sums[t] += static_cast<float>(work.times * best[row * count + t]);
+        const double ns = best[latency * count + t];
+        latencies[t] += static_cast<float>(phase_latency(work.times, work.runs, ns));
+        energies[t] += static_cast<float>(
+            phase_energy(work.times, work.runs, ns, best[energy * count + t], r.leakage_mw));
       }
     };
-    add(site.latency_ns, kLatency);
-    add(site.energy_pj, kEnergy);
-    add(site.resident_latency_ns, kResidentLatency);
-    add(site.resident_energy_pj, kResidentEnergy);
+    add(site.latency_ns, site.energy_pj, kLatency, kEnergy);
+    add(site.resident_latency_ns, site.resident_energy_pj, kResidentLatency, kResidentEnergy);
     for (size_t t = 0; t < count; ++t) {
       site.bytes[t] = static_cast<float>(mappings.weight_bytes[t]);
     }
@@ -292,14 +294,15 @@ class AttentionPricer {
                                 best_energy);
           }
           const double times = node == 0 ? 1 : impl_.nodes[node - 1].steps;
-          latency += times * best_latency;
-          energy += times * best_energy;
+          const PhaseRuns& runs = node == 0 ? impl_.prefill_runs : impl_.decode_runs;
+          latency += phase_latency(times, runs, best_latency);
+          energy += phase_energy(times, runs, best_latency, best_energy, r_.leakage_mw);
         }
         (resident ? site.resident_latency_ns : site.latency_ns)[t] = static_cast<float>(latency);
         (resident ? site.resident_energy_pj : site.energy_pj)[t] = static_cast<float>(energy);
       }
       const double last_pages = std::ceil((impl_.prompt + impl_.steps) / page_tokens_);
-      site.bytes[t] = static_cast<float>(impl_.copies * last_pages * page_bytes_[t]);
+      site.bytes[t] = static_cast<float>(impl_.cache_copies * last_pages * page_bytes_[t]);
     }
   }
 
@@ -388,9 +391,10 @@ Result<ChipLimits> CostModel::limits(const chip::Chip& chip) const {
   DOVETAIL_TRY(const PeakPower power, estimate_peak_power(constants, chip, rates));
   DOVETAIL_TRY(const ChipPrice price, estimate_price(constants, chip, area.total_mm2()));
   DOVETAIL_TRY(const DramConstants* dram, dram_of(constants, chip));
-  const auto chips = static_cast<double>(chip.scale_up.tensor_parallel);
+  const int64_t num_chips = chip::num_chips(chip.scale_up);
+  const auto chips = static_cast<double>(num_chips);
   return ChipLimits{
-      .num_chips = chip.scale_up.tensor_parallel,
+      .num_chips = num_chips,
       .area_mm2 = chips * area.total_mm2(),
       .peak_power_mw = chips * power.total_mw(),
       .die_peak_power_mw = chips * power.die_mw(),

@@ -78,10 +78,10 @@ class CostModel {
   // included).
   [[nodiscard]] Status fill_bound(const chip::Chip& chip, CostTable& table) const;
   // Node, clock, DRAM kind, channels and capacity, shared SRAM, vector lanes of all cores, whether
-  // there is a Hadamard unit, chips and their links, and per native pair the multiply-accumulates
-  // per cycle of the whole chip: nothing else moves T0.
+  // there is a Hadamard unit, chips, how they share a model, and their links, and per native pair
+  // the multiply-accumulates per cycle of the whole chip: nothing else moves T0.
   [[nodiscard]] static std::string bound_key(const chip::Chip& chip);
-  // Whether the model can be divided among the chips (recipe::shard_shape).
+  // Whether the model can be divided among the chips (recipe::check_split).
   [[nodiscard]] bool can_share(const chip::Chip& chip) const;
   [[nodiscard]] Result<ChipLimits> limits(const chip::Chip& chip) const;
   // The clock that all its units reach; a property of node, depth and pairs alone.

@@ -50,14 +50,16 @@ TEST(CostTable, AgreesWithTheSlowSumOverOps) {
   Random random(11);
   const recipe::Menu menu = whole_menu();
   int compared = 0;
-  std::map<int64_t, int> shared;  // comparisons by number of chips
+  std::map<int64_t, int> shared;  // comparisons by chips of a stage
+  std::map<int64_t, int> staged;  // by stages
+  int idle = 0;                   // of stages that wait in decode
   for (int i = 0; i < 260; ++i) {
     const auto shape = i % 2 == 0 ? random_shape(random) : random_shared_shape(random);
     const auto workload = random_workload(random);
     const auto model = CostModel::create(shape, workload, menu, technology());
     ASSERT_TRUE(model.has_value()) << model.error().message;
     auto chip = random_chip(random);
-    if (i % 2 == 1) chip.scale_up = random_scale_up(random, shape);
+    if (i % 2 == 1) chip.scale_up = random_scale_up(random, shape, workload.batch);
     if (!chip::check_chip(chip).has_value()) continue;
     CostTable table;
     ASSERT_TRUE(model->fill_table(chip, table).has_value());
@@ -94,9 +96,13 @@ TEST(CostTable, AgreesWithTheSlowSumOverOps) {
     ASSERT_LE(report->bound_latency_ns, report->latency_ns);
     ++compared;
     ++shared[chip.scale_up.tensor_parallel];
+    ++staged[report->num_stages];
+    idle += report->num_micro_batches < report->num_stages ? 1 : 0;
   }
   EXPECT_GT(compared, 100);
   for (const int chips : {2, 4, 8}) EXPECT_GT(shared[chips], 8) << chips;
+  for (const int stages : {2, 3, 4}) EXPECT_GT(staged[stages], 4) << stages;
+  EXPECT_GT(idle, 4);
 }
 
 void expect_bounded(const CostTable& bound, const CostTable& table, int64_t& pairs) {
@@ -126,11 +132,12 @@ TEST(CostBound, NeverAboveTheTable) {
   int64_t pairs = 0;
   for (int i = 0; i < 100; ++i) {
     const auto shape = i % 2 == 0 ? random_shape(random) : random_shared_shape(random);
-    const auto model = CostModel::create(shape, random_workload(random), menu, technology());
+    const auto workload = random_workload(random);
+    const auto model = CostModel::create(shape, workload, menu, technology());
     ASSERT_TRUE(model.has_value()) << model.error().message;
     for (int j = 0; j < 10; ++j) {
       auto chip = random_chip(random);
-      if (i % 2 == 1) chip.scale_up = random_scale_up(random, shape);
+      if (i % 2 == 1) chip.scale_up = random_scale_up(random, shape, workload.batch);
       if (!chip::check_chip(chip).has_value()) continue;
       CostTable table;
       CostTable bound;
@@ -182,6 +189,12 @@ TEST(CostBound, DependsOnItsKeyAlone) {
     other = chip;
     other.scale_up.links = 3;
     ASSERT_NE(CostModel::bound_key(chip), CostModel::bound_key(other));
+    other.scale_up = chip.scale_up;
+    other.scale_up.pipeline_parallel = 2;
+    ASSERT_NE(CostModel::bound_key(chip), CostModel::bound_key(other));
+    chip.scale_up = other.scale_up;
+    other.scale_up.micro_batches = 2;
+    ASSERT_NE(CostModel::bound_key(chip), CostModel::bound_key(other));
   }
   EXPECT_EQ(same_keys, 300);
 }
@@ -232,8 +245,12 @@ TEST(CostTable, ForbidsChipsThatCannotShareTheModel) {
       }
     }
   }
+  chip.scale_up = {.pipeline_parallel = shape.num_layers + 1, .links = 2};
+  EXPECT_FALSE(model->can_share(chip));
+  ASSERT_TRUE(model->fill_table(chip, table).has_value());
+  EXPECT_EQ(table.sites[0].latency_ns[0], kIllegal);
   // A table that was filled before says so too.
-  chip.scale_up.tensor_parallel = 2;
+  chip.scale_up = {.tensor_parallel = 2, .links = 2};
   ASSERT_TRUE(model->fill_table(chip, table).has_value());
   EXPECT_GT(table.dram_bytes, 0);
   EXPECT_TRUE(model->can_share(chip));

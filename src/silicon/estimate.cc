@@ -10,6 +10,7 @@
 
 #include "silicon/cost_table.h"
 #include "silicon/decode_steps.h"
+#include "silicon/pipeline.h"
 
 namespace dovetail::silicon {
 namespace {
@@ -34,25 +35,33 @@ void add_scaled(OpCost& sum, const OpCost& part, double times) {
   sum.energy.add(part.energy, times);
 }
 
-// All chips move and burn the same at the same time.
-void count_all_chips(double chips, OpCost& cost) {
-  cost.dram_bytes *= chips;
-  cost.sram_bytes *= chips;
-  cost.link_bytes *= chips;
-  cost.macs *= chips;
-  const OpEnergy one = cost.energy;
+// From one pass of a micro-batch on one chip to the phase: all chips of a stage move and burn the
+// same at the same time, those that wait leak.
+void count_phase(double stage_chips, const PhaseRuns& runs, OpCost& cost) {
+  const OpCost pass = cost;
+  cost = {};
+  add_scaled(cost, pass, runs.latency);
+  const double count = stage_chips * runs.work;
+  cost.dram_bytes = count * pass.dram_bytes;
+  cost.sram_bytes = count * pass.sram_bytes;
+  cost.link_bytes = count * pass.link_bytes;
+  cost.macs = count * pass.macs;
   cost.energy = {};
-  cost.energy.add(one, chips);
+  cost.energy.add(pass.energy, count);
+  cost.energy.leakage_pj += stage_chips * runs.waiting * pass.energy.leakage_pj;
+}
+
+PhaseRuns phase_runs(bool decode, int64_t stages, int64_t micro_batches) {
+  return decode ? decode_runs(stages, micro_batches) : prefill_runs(stages, micro_batches);
 }
 
 // `shape` is the share of one chip.
 class Estimator {
  public:
-  Estimator(const OpContext& context, const model::ModelShape& shape,
-            const recipe::Workload& workload, const recipe::Recipe& recipe,
+  Estimator(const OpContext& context, const model::ModelShape& shape, const recipe::Recipe& recipe,
             const recipe::ModelOps& ops, const Residency& residency, const EstimateParams& params)
       : x_(context), shape_(shape), recipe_(recipe), ops_(ops), residency_(residency) {
-    attention_ = {.batch = static_cast<double>(workload.batch),
+    attention_ = {.batch = static_cast<double>(ops.batch),
                   .kv_heads = static_cast<double>(shape.num_kv_heads),
                   .group = static_cast<double>(shape.num_heads / shape.num_kv_heads),
                   .head_dim = static_cast<double>(shape.head_dim)};
@@ -73,6 +82,10 @@ class Estimator {
         for (const recipe::Op& op : phase.layer) {
           DOVETAIL_TRY_STATUS(price(op, decode, layer, times, reports));
         }
+      }
+      for (const recipe::Op& op : phase.between) {
+        const auto hand_overs = static_cast<double>(ops_.num_stages - 1);
+        DOVETAIL_TRY_STATUS(price(op, decode, -1, times * hand_overs, reports));
       }
       for (const recipe::Op& op : phase.after) {
         DOVETAIL_TRY_STATUS(price(op, decode, -1, times, reports));
@@ -97,7 +110,8 @@ class Estimator {
     } else {
       return {};  // softmax and values are part of attention
     }
-    count_all_chips(static_cast<double>(x_.chip.scale_up.tensor_parallel), report.cost);
+    count_phase(static_cast<double>(x_.chip.scale_up.tensor_parallel),
+                phase_runs(decode, ops_.num_stages, ops_.num_micro_batches), report.cost);
     reports.push_back(std::move(report));
     return {};
   }
@@ -164,10 +178,12 @@ class Estimator {
   std::vector<ContextNode> nodes_;
 };
 
-// Bytes per site, in DRAM or in SRAM, of all chips; `shape` is the share of one.
-void count_bytes(const OpContext& x, const model::ModelShape& shape,
-                 const recipe::Workload& workload, const recipe::Recipe& recipe,
-                 const Residency& residency, CostReport& report) {
+// Bytes in DRAM per site, of all chips that hold it; `shape` is the share of one. What a site has
+// in SRAM is counted in the report.
+std::vector<double> count_bytes(const OpContext& x, const model::ModelShape& shape,
+                                const recipe::Workload& workload, const recipe::Recipe& recipe,
+                                const Residency& residency, CostReport& report) {
+  std::vector<double> in_dram;
   const double tokens = static_cast<double>(workload.prompt_tokens + workload.output_tokens - 1);
   const auto chips = static_cast<double>(x.chip.scale_up.tensor_parallel);
   for (int64_t i = 0; i < recipe::num_sites(shape); ++i) {
@@ -192,7 +208,68 @@ void count_bytes(const OpContext& x, const model::ModelShape& shape,
     const double frac = residency.empty() ? 0 : residency[static_cast<size_t>(i)];
     report.sram_bytes_needed += frac * bytes;
     report.dram_bytes_needed += (1 - frac) * bytes;
+    in_dram.push_back((1 - frac) * bytes);
   }
+  return in_dram;
+}
+
+// The stages' time of one micro-batch's pass: prefill, or all decode steps.
+StageCosts pass_costs(const CostReport& report, bool decode, int64_t num_layers) {
+  const double factor = phase_runs(decode, report.num_stages, report.num_micro_batches).latency;
+  StageCosts costs{.layers = std::vector<double>(static_cast<size_t>(num_layers), 0.0)};
+  for (const OpReport& op : report.ops) {
+    if (op.decode != decode) continue;
+    const double latency = op.cost.latency_ns / factor;
+    if (op.layer >= 0) {
+      costs.layers[static_cast<size_t>(op.layer)] += latency;
+    } else if (op.name == "stage_transfer") {
+      costs.between += latency / static_cast<double>(report.num_stages - 1);
+    } else if (op.name.starts_with("embedding")) {
+      costs.first += latency;
+    } else {
+      costs.last += latency;
+    }
+  }
+  return costs;
+}
+
+StageCosts sum_of(StageCosts a, const StageCosts& b) {
+  for (size_t i = 0; i < a.layers.size(); ++i) a.layers[i] += b.layers[i];
+  a.first += b.first;
+  a.last += b.last;
+  a.between += b.between;
+  return a;
+}
+
+WholeLayerStages whole_layer_stages(const CostReport& report, int64_t num_layers,
+                                    double decode_steps) {
+  const int64_t stages = report.num_stages;
+  const auto micro_batches = static_cast<double>(report.num_micro_batches);
+  const StageCosts prefill = pass_costs(report, false, num_layers);
+  const StageCosts decode = pass_costs(report, true, num_layers);
+  const StageCosts request = sum_of(prefill, decode);
+  WholeLayerStages whole{.layers = best_partition(request, stages)};
+  whole.largest_over_mean =
+      request.largest(whole.layers) / (request.total(stages) / static_cast<double>(stages));
+  whole.prefill_latency_ns =
+      prefill.total(stages) + (micro_batches - 1) * prefill.largest(whole.layers);
+  const double decode_ns =
+      std::max(decode.total(stages), micro_batches * decode.largest(whole.layers));
+  whole.latency_ns = whole.prefill_latency_ns + decode_ns;
+  if (decode_steps > 0) whole.time_per_token_ns = decode_ns / decode_steps;
+  return whole;
+}
+
+// Weights and cache of the layers that a stage has, the head in the last; the embedding in the
+// first; norms and activations everywhere.
+double largest_stage_bytes(const std::vector<double>& site_bytes, double embedding_bytes,
+                           double other_bytes, const std::vector<int64_t>& layers) {
+  StageCosts bytes{.layers = {}, .first = embedding_bytes, .last = site_bytes.back()};
+  for (size_t site = 0; site + 1 < site_bytes.size(); ++site) {
+    if (site % recipe::kSitesPerLayer == 0) bytes.layers.push_back(0);
+    bytes.layers.back() += site_bytes[site];
+  }
+  return bytes.largest(layers) + other_bytes / static_cast<double>(layers.size());
 }
 
 // Of requests of the workload: generated tokens of a batch, decode steps. Means over its classes.
@@ -216,8 +293,13 @@ void sum_up(const recipe::Workload& workload, CostReport& report) {
     report.latency_ns += op.cost.latency_ns;
     if (!op.decode) report.prefill_latency_ns += op.cost.latency_ns;
     report.energy.add(op.cost.energy, 1);
+    const PhaseRuns runs = phase_runs(op.decode, report.num_stages, report.num_micro_batches);
+    const double more =  // than the mean over filling and draining the stages
+        full_over_mean(runs, report.num_stages, report.num_micro_batches) - 1;
+    const double total_pj = op.cost.energy.total_pj();
     report.sustained_power_mw =
-        std::max(report.sustained_power_mw, op.cost.energy.total_pj() / op.cost.latency_ns);
+        std::max(report.sustained_power_mw,
+                 (total_pj + more * (total_pj - op.cost.energy.leakage_pj)) / op.cost.latency_ns);
   }
   const auto [tokens, steps] = request_mean(workload);
   report.energy_pj = report.energy.total_pj();
@@ -291,25 +373,34 @@ double CostReport::price_usd() const {
 
 namespace {
 
+struct ClassCost {
+  CostReport report;
+  std::vector<double> site_bytes;  // in DRAM
+  double embedding_bytes = 0;
+};
+
 // `workload` has no mix.
-Result<CostReport> estimate_class(const chip::Chip& chip, const Technology& technology,
-                                  const model::ModelShape& shape, const recipe::Workload& workload,
-                                  const recipe::Recipe& recipe, const Residency& residency,
-                                  const EstimateParams& params) {
+Result<ClassCost> estimate_class(const chip::Chip& chip, const Technology& technology,
+                                 const model::ModelShape& shape, const recipe::Workload& workload,
+                                 const recipe::Recipe& recipe, const Residency& residency,
+                                 const EstimateParams& params) {
   DOVETAIL_TRY_STATUS(chip::check_chip(chip));
   DOVETAIL_TRY_STATUS(check_residency(shape, residency));
-  const int64_t num_chips = chip.scale_up.tensor_parallel;
-  DOVETAIL_TRY(const recipe::ModelOps ops, recipe::lower(shape, workload, num_chips));
-  DOVETAIL_TRY(const model::ModelShape shard, recipe::shard_shape(shape, num_chips));
+  const int64_t stage_chips = chip.scale_up.tensor_parallel;
+  DOVETAIL_TRY(const recipe::ModelOps ops, recipe::lower(shape, workload, split_of(chip)));
+  DOVETAIL_TRY(const model::ModelShape shard, recipe::shard_shape(shape, stage_chips));
   if (static_cast<int64_t>(recipe.layers.size()) != shape.num_layers) {
     return invalid_argument(fmt::format("recipe has {} layers, want {} (the layers of {})",
                                         recipe.layers.size(), shape.num_layers, shape.name));
   }
   DOVETAIL_TRY_STATUS(chip::check_priced(shape, recipe));
   DOVETAIL_TRY(const Constants constants, resolve_constants(technology));
-  const auto chips = static_cast<double>(num_chips);
-  CostReport report;
-  report.num_chips = num_chips;
+  ClassCost one;
+  CostReport& report = one.report;
+  report.num_chips = chip::num_chips(chip.scale_up);
+  report.num_stages = ops.num_stages;
+  report.num_micro_batches = ops.num_micro_batches;
+  const auto chips = static_cast<double>(report.num_chips);
   DOVETAIL_TRY(report.area, estimate_area(constants, chip));
   DOVETAIL_TRY(const ChipRates rates, chip_rates(constants, chip, report.area));
   DOVETAIL_TRY(report.peak_power, estimate_peak_power(constants, chip, rates));
@@ -319,19 +410,26 @@ Result<CostReport> estimate_class(const chip::Chip& chip, const Technology& tech
                           .rates = rates,
                           .chip = chip,
                           .working_bytes = working_bytes(constants, chip, ops)};
-  DOVETAIL_TRY_STATUS(
-      Estimator(context, shard, workload, recipe, ops, residency, params).run(report.ops));
-  count_bytes(context, shard, workload, recipe, residency, report);
-  report.fixed_dram_bytes = chips * fixed_dram_bytes(shard, workload);
+  DOVETAIL_TRY_STATUS(Estimator(context, shard, recipe, ops, residency, params).run(report.ops));
+  one.site_bytes = count_bytes(context, shard, workload, recipe, residency, report);
+  one.embedding_bytes = static_cast<double>(stage_chips) * embedding_dram_bytes(shard);
+  report.fixed_dram_bytes =
+      static_cast<double>(stage_chips) *
+      fixed_dram_bytes(shard, workload.prompt_tokens, ops.batch, ops.num_stages);
   report.dram_bytes = chips * chip.dram.capacity_gib * 1073741824.0;
   report.sram_bytes = chips * (chip.sram_mib * 1048576 - context.working_bytes);
   DOVETAIL_TRY(report.bound_latency_ns,
                bound_latency(chip, technology, shape, workload, recipe, residency));
-  return report;
+  return one;
 }
 
 // Costs of one class join the mean; what must fit is that of the class that needs most.
-void add_class(const CostReport& one, double share, CostReport& mean) {
+void add_class(const ClassCost& part, double share, ClassCost& sum) {
+  for (size_t site = 0; site < part.site_bytes.size(); ++site) {
+    sum.site_bytes[site] = std::max(sum.site_bytes[site], part.site_bytes[site]);
+  }
+  const CostReport& one = part.report;
+  CostReport& mean = sum.report;
   for (const OpReport& op : one.ops) {
     OpReport& scaled = mean.ops.emplace_back(op);
     scaled.cost = {};
@@ -352,24 +450,32 @@ Result<CostReport> estimate_cost(const chip::Chip& chip, const Technology& techn
                                  const recipe::Recipe& recipe, const Residency& residency,
                                  const EstimateParams& params) {
   DOVETAIL_TRY_STATUS(recipe::check_workload(shape, workload));
-  std::optional<CostReport> mean;
+  std::optional<ClassCost> mean;
   for (const auto& [one, share] : recipe::workload_classes(workload)) {
-    DOVETAIL_TRY(CostReport report,
+    DOVETAIL_TRY(const ClassCost part,
                  estimate_class(chip, technology, shape, one, recipe, residency, params));
     if (!mean.has_value()) {
-      mean = report;
-      mean->ops.clear();
-      mean->bound_latency_ns = 0;
+      mean = part;
+      mean->report.ops.clear();
+      mean->report.bound_latency_ns = 0;
     }
-    add_class(report, share, *mean);
+    add_class(part, share, *mean);
   }
-  CostReport& report = *mean;
+  CostReport& report = mean->report;
   sum_up(workload, report);
   report.dram_bytes_needed += report.fixed_dram_bytes;
   // Shares of residency are thirds, eighths, ... as floats: a full SRAM may exceed itself by that.
   constexpr double kShareRounding = 1 + 1e-7;
   report.fits = report.dram_bytes_needed <= report.dram_bytes * kShareRounding &&
                 report.sram_bytes_needed <= report.sram_bytes * kShareRounding;
+  if (report.num_stages > 1) {
+    report.whole_layers =
+        whole_layer_stages(report, shape.num_layers, request_mean(workload).steps);
+    report.whole_layers->dram_bytes_needed = largest_stage_bytes(
+        mean->site_bytes, mean->embedding_bytes, report.fixed_dram_bytes - mean->embedding_bytes,
+        report.whole_layers->layers);
+    report.whole_layers->dram_bytes = report.dram_bytes / static_cast<double>(report.num_stages);
+  }
   return std::move(report);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,14 +32,32 @@ struct OpReport {
   OpCost cost;         // times of one chip, bytes, MACs and energy of all chips; all its runs
 };
 
+// What a pipeline does with whole layers in its stages, whose largest is as small as contiguous
+// layers allow (over a whole request of one micro-batch), beside stages of equal shares, which
+// everything else in a report assumes.
+struct WholeLayerStages {
+  std::vector<int64_t> layers;   // of each stage
+  double largest_over_mean = 1;  // stage of most time
+  double latency_ns = 0;         // never below the report's
+  double prefill_latency_ns = 0;
+  double time_per_token_ns = 0;
+  // Bytes in DRAM of the chips of the stage that needs most, and what they have.
+  double dram_bytes_needed = 0;
+  double dram_bytes = 0;
+};
+
 // Of a workload with a mix: times, energies and work are means over its classes, weighted with
 // their shares, bytes those of the class that needs most.
 //
 // Energies, bytes and capacities are of all chips that run the model together; their shares are
-// equal, so a sum that fits all fits each.
+// equal, so a sum that fits all fits each. In a pipeline an op's times are its share of the phase:
+// those of a micro-batch times the phase's factor (pipeline.h).
 struct CostReport {
   std::vector<OpReport> ops;
   int64_t num_chips = 1;
+  int64_t num_stages = 1;
+  int64_t num_micro_batches = 1;
+  std::optional<WholeLayerStages> whole_layers;  // of a pipeline
 
   double latency_ns = 0;          // prefill and all decode steps
   double prefill_latency_ns = 0;  // time to first token
@@ -48,7 +67,7 @@ struct CostReport {
   OpEnergy energy;
   double energy_pj = 0;
   double energy_pj_per_token = 0;  // per generated token of the batch
-  double sustained_power_mw = 0;   // of the op that burns most
+  double sustained_power_mw = 0;   // of the op that burns most, all stages at work
   double average_power_mw = 0;
 
   double weight_bytes = 0;  // all sites with weights, KV heads that several chips hold counted so

@@ -16,6 +16,7 @@
 #include "silicon/decode_steps.h"
 #include "silicon/mapper.h"
 #include "silicon/mapping_memo.h"
+#include "silicon/pipeline.h"
 
 namespace dovetail::silicon {
 
@@ -32,7 +33,8 @@ enum WorkRow : uint8_t {
 };
 struct LinearWork {
   int64_t site = 0;  // SiteKind as index
-  double times = 0;  // runs per request and layer: 1 in prefill, the steps in decode
+  double times = 0;  // runs per micro-batch and layer: 1 in prefill, the steps in decode
+  PhaseRuns runs;
   double m = 0, k = 0, n = 0;
   std::vector<double> rows;  // (WorkRow, treatment)
   size_t treatments = 0;

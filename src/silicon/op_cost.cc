@@ -320,15 +320,20 @@ double working_bytes(const Constants& c, const chip::Chip& chip, const recipe::M
   return std::min(need, c.working_sram_max_frac * chip.sram_mib * 1048576);
 }
 
-double fixed_dram_bytes(const model::ModelShape& shape, const recipe::Workload& workload) {
+double embedding_dram_bytes(const model::ModelShape& shape) {
+  if (shape.tied_embedding) return 0;
+  return kStoredActivationBytes * static_cast<double>(shape.vocab_size) *
+         static_cast<double>(shape.hidden_size);
+}
+
+double fixed_dram_bytes(const model::ModelShape& shape, int64_t prompt_tokens, int64_t batch,
+                        int64_t stages) {
   const auto hidden = static_cast<double>(shape.hidden_size);
-  const double embedding =
-      shape.tied_embedding ? 0 : static_cast<double>(shape.vocab_size) * hidden;
   const double norms = (2 * static_cast<double>(shape.num_layers) + 1) * hidden;
   const double tokens =
-      static_cast<double>(workload.batch) * static_cast<double>(workload.prompt_tokens);
+      static_cast<double>(stages) * static_cast<double>(batch) * static_cast<double>(prompt_tokens);
   const double activations = tokens * (hidden + 2 * static_cast<double>(shape.intermediate_size));
-  return kStoredActivationBytes * (embedding + norms + activations);
+  return embedding_dram_bytes(shape) + kStoredActivationBytes * (norms + activations);
 }
 
 std::optional<OpCost> estimate_linear(const OpContext& x, const recipe::Op& op,

@@ -120,9 +120,13 @@ struct AttentionShape {
 [[nodiscard]] double working_bytes(const Constants& constants, const chip::Chip& chip,
                                    const recipe::ModelOps& ops);
 
-// DRAM of one chip, `shape` its share, that no treatment changes: an untied embedding and the norms
-// at bf16, and activations of the whole prompt at bf16.
-[[nodiscard]] double fixed_dram_bytes(const model::ModelShape& shape,
-                                      const recipe::Workload& workload);
+// An untied embedding at bf16; `shape`: a chip's share.
+[[nodiscard]] double embedding_dram_bytes(const model::ModelShape& shape);
+
+// DRAM that no treatment changes of the chips that hold one `shape`, a chip's share of every layer:
+// an untied embedding and the norms at bf16, and for each stage activations of `batch` whole
+// prompts at bf16.
+[[nodiscard]] double fixed_dram_bytes(const model::ModelShape& shape, int64_t prompt_tokens,
+                                      int64_t batch, int64_t stages);
 
 }  // namespace dovetail::silicon

@@ -60,13 +60,18 @@ inline chip::Chip random_chip(Random& random) {
   return chip;
 }
 
-// Chips that can share the shape, on links of any kind.
-inline chip::ScaleUp random_scale_up(Random& random, const model::ModelShape& shape) {
+// Chips that can share the shape and a batch, on links of any kind, in stages of layers.
+inline chip::ScaleUp random_scale_up(Random& random, const model::ModelShape& shape,
+                                     int64_t batch) {
   std::vector<int64_t> possible;
   for (const int64_t chips : {1, 2, 4, 8}) {
     if (recipe::shard_shape(shape, chips).has_value()) possible.push_back(chips);
   }
+  const int64_t stages =
+      random.below(2) == 0 ? 1 + random.below(shape.num_layers) : shape.num_layers;
   return {.tensor_parallel = pick(random, possible),
+          .pipeline_parallel = stages,
+          .micro_batches = stages == 1 ? 0 : random.below(std::min<int64_t>(batch, 9) + 1),
           .link_kind = pick<std::string>(random, {"nvlink3", "nvlink4", "pcie5_x16", "c2c"}),
           .links = pick<int64_t>(random, {1, 4, 18})};
 }

@@ -109,7 +109,7 @@ TEST(EstimateCollective, MatchesAHandWorkedAllReduce) {
   const ChipRates rates = *chip_rates(c, chip, *estimate_area(c, chip));
   const recipe::Workload workload = {
       .name = "w", .prompt_tokens = 64, .output_tokens = 2, .batch = 2};
-  const auto ops = *recipe::lower(llama3_70b(), workload, 4);
+  const auto ops = *recipe::lower(llama3_70b(), workload, {.tensor_parallel = 4});
   const recipe::Op* op = nullptr;
   for (const recipe::Op& each : ops.decode.layer) {
     if (each.name == "mlp_all_reduce") op = &each;
@@ -195,6 +195,86 @@ TEST(SeveralChips, RefuseWhatTheyCannotShare) {
   const auto recipe = *recipe::parse_uniform_recipe(shape, "bf16");
   EXPECT_EQ(estimate_cost(cloud(3), technology(), shape, kBatch32, recipe, {}).error().message,
             "llama-3-70b: num_heads = 64, want a multiple of tensor_parallel = 3");
+}
+
+chip::Chip staged(int64_t stages, int64_t micro_batches = 0) {
+  chip::Chip chip = cloud(1);
+  chip.scale_up.pipeline_parallel = stages;
+  chip.scale_up.micro_batches = micro_batches;
+  return chip;
+}
+
+TEST(Pipeline, HoldsTheModelOnceAndCostsAllChips) {
+  const CostReport one = cost_of(cloud(1), "bf16", kBatch32);
+  const CostReport eight = cost_of(staged(8), "bf16", kBatch32);
+  EXPECT_EQ(eight.num_chips, 8);
+  EXPECT_EQ(eight.num_stages, 8);
+  EXPECT_EQ(eight.num_micro_batches, 8);
+  EXPECT_DOUBLE_EQ(eight.weight_bytes, one.weight_bytes);
+  EXPECT_DOUBLE_EQ(eight.kv_bytes, one.kv_bytes);  // of the whole batch
+  EXPECT_DOUBLE_EQ(eight.dram_bytes, 8 * one.dram_bytes);
+  // Eight stages hold activations of four requests each.
+  EXPECT_DOUBLE_EQ(eight.fixed_dram_bytes, one.fixed_dram_bytes);
+  EXPECT_DOUBLE_EQ(eight.area_mm2(), 8 * one.area_mm2());
+  EXPECT_DOUBLE_EQ(eight.price_usd(), 8 * one.price_usd());
+  EXPECT_FALSE(one.fits);
+  EXPECT_TRUE(eight.fits);
+}
+
+// Weights are read by every micro-batch, multiply-accumulates are the same, all chips leak always.
+TEST(Pipeline, EnergyIsOfAllMicroBatchesAndAllChips) {
+  const CostReport one = cost_of(cloud(1), "int4_g128+a:int8_token", kBatch32);
+  const Constants c = *resolve_constants(technology());
+  for (const int64_t micro_batches : {1, 2, 4, 8}) {
+    const chip::Chip chip = staged(4, micro_batches);
+    const CostReport report = cost_of(chip, "int4_g128+a:int8_token", kBatch32);
+    const double leakage_mw = chip_rates(c, chip, report.area)->leakage_mw;
+    EXPECT_NEAR(report.energy.leakage_pj, 4 * leakage_mw * report.latency_ns,
+                1e-9 * report.energy.leakage_pj);
+    EXPECT_NEAR(report.energy.mac_pj, one.energy.mac_pj, 1e-9 * one.energy.mac_pj);
+    double linear_bytes = 0;
+    for (const OpReport& op : report.ops) {
+      if (op.decode && op.name == "mlp_down") linear_bytes += op.cost.dram_bytes;
+    }
+    const double weights = 80.0 * 8192 * 28672 * (4.0 + 16.0 / 128) / 8;
+    EXPECT_NEAR(linear_bytes / 32, static_cast<double>(micro_batches) * weights, 1e-3 * weights);
+    EXPECT_LE(report.bound_latency_ns, report.latency_ns);
+    EXPECT_LE(report.sustained_power_mw, report.peak_power_mw());
+  }
+}
+
+TEST(Pipeline, OneRequestGainsCapacityAlone) {
+  recipe::Workload alone = kBatch32;
+  alone.batch = 1;
+  const CostReport one = cost_of(cloud(1), "int8", alone);
+  const CostReport four = cost_of(staged(4), "int8", alone);
+  EXPECT_EQ(four.num_micro_batches, 1);
+  double transfers = 0;
+  for (const OpReport& op : four.ops) {
+    if (op.name == "stage_transfer" || op.name == "token_transfer") transfers += op.cost.latency_ns;
+  }
+  EXPECT_GT(transfers, 0);
+  EXPECT_NEAR(four.latency_ns - transfers, one.latency_ns, 1e-9 * one.latency_ns);
+}
+
+TEST(Pipeline, WholeLayersAreNeverQuickerThanEqualStages) {
+  for (const int64_t stages : {2, 3, 7, 8}) {
+    const CostReport report = cost_of(staged(stages), "int4_g128+a:int8_token", kBatch32);
+    ASSERT_TRUE(report.whole_layers.has_value());
+    const WholeLayerStages& whole = *report.whole_layers;
+    int64_t layers = 0;
+    for (const int64_t count : whole.layers) layers += count;
+    EXPECT_EQ(layers, 80);
+    EXPECT_EQ(std::ssize(whole.layers), stages);
+    EXPECT_GE(whole.largest_over_mean, 1);
+    EXPECT_GE(whole.latency_ns, report.latency_ns * (1 - 1e-12));
+    EXPECT_GE(whole.prefill_latency_ns, report.prefill_latency_ns * (1 - 1e-12));
+    EXPECT_GE(whole.time_per_token_ns, report.time_per_token_ns * (1 - 1e-12));
+    EXPECT_GE(whole.dram_bytes_needed * static_cast<double>(stages), report.dram_bytes_needed);
+    // At most one layer's or the head's share above the mean.
+    EXPECT_LT(whole.latency_ns, 1.2 * report.latency_ns) << stages;
+  }
+  EXPECT_FALSE(cost_of(cloud(8), "int8", kBatch32).whole_layers.has_value());
 }
 
 TEST(SeveralChips, LimitsAreOfAllDies) {
