@@ -68,11 +68,10 @@ Result<LoadedScorer> load_scorer(const BenchmarkOptions& options, const std::str
   LoadedScorer loaded;
   DOVETAIL_TRY(loaded.host, eval::make_host_scorer(model, options.max_length));
   if (options.fresh) return loaded;
-  DOVETAIL_TRY(
-      loaded.journal,
-      eval::ResultJournal::open(
-          cache_folder() + "/answers",
-          eval::host_scorer_identity(digest, treatment, host::amx::available())));
+  DOVETAIL_TRY(loaded.journal,
+               eval::ResultJournal::open(
+                   cache_folder() + "/answers",
+                   eval::host_scorer_identity(digest, treatment, host::amx::available())));
   loaded.cached = std::make_unique<eval::CachedScorer>(*loaded.host, *loaded.journal);
   return loaded;
 }

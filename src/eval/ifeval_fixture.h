@@ -15,11 +15,13 @@ namespace dovetail::eval {
 
 // Read once. Nothing, with the reason, where `dovetail pull ifeval` has not run.
 inline std::shared_ptr<const IfevalTools> ifeval_tools(std::string& missing) {
-  static const Result<IfevalTools> kTools = []() -> Result<IfevalTools> {
+  using Tools = std::shared_ptr<const IfevalTools>;
+  static const Result<Tools> kTools = []() -> Result<Tools> {
     DOVETAIL_TRY(const auto files, model::read_file_set("ifeval"));
-    return IfevalTools::create(files);
+    DOVETAIL_TRY(IfevalTools tools, IfevalTools::create(files));
+    return std::make_shared<const IfevalTools>(std::move(tools));
   }();
-  if (kTools.has_value()) return std::make_shared<const IfevalTools>(*kTools);
+  if (kTools.has_value()) return *kTools;
   missing = kTools.error().message;
   if (kTools.error().code != ErrorCode::kNotFound) ADD_FAILURE() << missing;
   return nullptr;
