@@ -24,6 +24,7 @@ product_packages=(
   libsqlite3-dev zlib1g-dev libssl-dev                   # studies, wheels, report pages, digests
   node-d3                                                # charts of the report page, bundled into it
   bubblewrap libseccomp-dev libpython3-dev               # the sandbox of generated code
+  python3-jinja2                                         # chat templates
   python3 python3-pip                                    # fetching models from package registries
 )
 test_packages=(

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "app/chat_options.h"
 #include "app/command.h"
 #include "app/eval_benchmarks.h"
 #include "checkpoint/manifest.h"
@@ -30,6 +31,7 @@ struct BenchmarkOptions {
   std::string samples;
   std::string mode = "lm_eval";
   int64_t max_length = 0;
+  ChatOptions chat;
   bool json = false;
 };
 
@@ -48,18 +50,19 @@ Result<host::HostModel> load_host_model(const std::string& path) {
   return model;
 }
 
-eval::TaskParams task_params(const BenchmarkOptions& options) {
-  eval::TaskParams params{.mode = options.mode == "fixed" ? eval::ScoringMode::kFixed
-                                                          : eval::ScoringMode::kLmEval};
+eval::TaskParams task_params(const BenchmarkOptions& options, const Chat& chat) {
+  eval::TaskParams params{
+      .mode = options.mode == "fixed" ? eval::ScoringMode::kFixed : eval::ScoringMode::kLmEval,
+      .chat = chat.params};
   if (options.has_fewshot) params.num_fewshot = options.num_fewshot;
   if (options.limit > 0) params.limit = options.limit;
   return params;
 }
 
-Result<std::vector<eval::Task>> make_tasks(const BenchmarkOptions& options) {
+Result<std::vector<eval::Task>> make_tasks(const BenchmarkOptions& options, const Chat& chat) {
   DOVETAIL_TRY(const eval::BenchmarkFiles files,
                eval::BenchmarkFiles::open(eval::benchmark_folder()));
-  const eval::TaskParams params = task_params(options);
+  const eval::TaskParams params = task_params(options, chat);
   if (options.benchmark == "mmlu") return eval::mmlu_tasks(files, params);
   if (options.benchmark == "wikitext") {
     DOVETAIL_TRY(const std::vector<std::string> pages, files.wikitext_pages());
@@ -131,7 +134,8 @@ void print_evaluation(const BenchmarkOptions& options, const eval::Evaluation& e
 }
 
 Status run_benchmark(const BenchmarkOptions& options) {
-  DOVETAIL_TRY(const std::vector<eval::Task> tasks, make_tasks(options));
+  DOVETAIL_TRY(const Chat chat, open_chat(options.chat, options.model));
+  DOVETAIL_TRY(const std::vector<eval::Task> tasks, make_tasks(options, chat));
   DOVETAIL_TRY(const std::string path, model::resolve_model(options.model));
   DOVETAIL_TRY(const model::Tokenizer tokenizer, model::load_tokenizer(path));
   DOVETAIL_TRY(const host::HostModel model, load_host_model(path));
@@ -152,6 +156,7 @@ Status run_benchmark(const BenchmarkOptions& options) {
     json["benchmark"] = options.benchmark;
     json["model"] = options.model;
     json["tier"] = "executed";
+    json["chat"] = chat_to_json(options.chat, chat);
     print_json(json);
     return {};
   }
@@ -189,6 +194,7 @@ void add_benchmark_commands(CLI::App& eval, Action& action) {
         ->add_option("--max-length", options->max_length,
                      "tokens that the model sees at once, at most its own context")
         ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
+    add_chat_options(*command, options->chat);
     command->add_flag("--json", options->json, "print the record");
     command->callback([options, fewshot, &action] {
       options->has_fewshot = fewshot->count() > 0;
