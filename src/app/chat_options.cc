@@ -16,8 +16,7 @@ void add_chat_options(CLI::App& command, ChatOptions& options) {
                    "stand in one message");
   command.add_option("--system-instruction", options.system, "text before the description");
   command
-      .add_option("--chat-date", options.date,
-                  "YYYY-MM-DD that templates see which print the date")
+      .add_option("--chat-date", options.date, "YYYY-MM-DD that templates see which print the date")
       ->capture_default_str();
 }
 
@@ -27,10 +26,10 @@ Result<Chat> open_chat(const ChatOptions& options, const std::string& model_name
   DOVETAIL_TRY(const std::string path, model::resolve_model(model_name));
   DOVETAIL_TRY(const auto text, model::find_chat_template(path));
   if (!text.has_value()) {
-    return invalid_argument(fmt::format(
-        "{}: no chat template (tokenizer_config.json, chat_template.jinja or GGUF "
-        "tokenizer.chat_template), want one for --apply-chat-template",
-        model_name));
+    return invalid_argument(
+        fmt::format("{}: no chat template (tokenizer_config.json, chat_template.jinja or GGUF "
+                    "tokenizer.chat_template), want one for --apply-chat-template",
+                    model_name));
   }
   DOVETAIL_TRY(model::ChatTemplate made,
                model::ChatTemplate::create(*text, {.date = options.date}));

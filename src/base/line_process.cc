@@ -135,9 +135,8 @@ std::unexpected<Error> LineProcess::fail(std::string_view what) {
 Result<std::string> LineProcess::ask(std::string_view line, const LineLimits& limits) {
   DOVETAIL_CHECK(line.find('\n') == std::string_view::npos);
   if (socket_ < 0) return unavailable(fmt::format("{}: has ended", name_));
-  const auto deadline =
-      Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                         std::chrono::duration<double>(limits.max_seconds));
+  const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                           std::chrono::duration<double>(limits.max_seconds));
   const std::string question = std::string(line) + "\n";
   std::string_view left = question;
   size_t searched = 0;

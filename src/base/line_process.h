@@ -13,8 +13,8 @@
 namespace dovetail {
 
 struct LineLimits {
-  double max_seconds = 10;               // from the call of ask() to the end of the answer
-  int64_t max_bytes = int64_t{16} << 20;      // of an answer
+  double max_seconds = 10;                // from the call of ask() to the end of the answer
+  int64_t max_bytes = int64_t{16} << 20;  // of an answer
 };
 
 // Ends the program when it is destroyed. For one thread at a time.

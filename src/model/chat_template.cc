@@ -29,9 +29,8 @@ constexpr double kMaxStartSeconds = 60;  // Python and jinja2 from a cold disk o
 constexpr int64_t kAlarmSlackSeconds = 5;
 constexpr int64_t kMaxBytesOfACharacter = 12;  // as JSON in ASCII: two escapes of six
 
-constexpr std::array<const char*, 7> kSpecialTokens = {"bos_token", "eos_token", "unk_token",
-                                                       "sep_token", "pad_token", "cls_token",
-                                                       "mask_token"};
+constexpr std::array<const char*, 7> kSpecialTokens = {
+    "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
 
 bool is_utf8(std::string_view text) {
   return valid_utf8_prefix(text) == text.size();
@@ -175,20 +174,20 @@ struct ChatTemplate::Impl {
 Status ChatTemplate::Impl::start() {
   const std::string interpreter = python();
   // -I: neither the environment nor the working folder can put other modules in place.
-  DOVETAIL_TRY(LineProcess made, LineProcess::start({interpreter, "-I", "-W", "ignore", "-c",
-                                                     kChatTemplateProcess}));
-  const json setup = {{"date", params.date},
-                      {"memory_bytes", params.max_memory_bytes},
-                      {"max_characters", params.max_characters},
-                      {"alarm_s", static_cast<int64_t>(std::ceil(params.max_seconds)) +
-                                      kAlarmSlackSeconds}};
+  DOVETAIL_TRY(LineProcess made,
+               LineProcess::start({interpreter, "-I", "-W", "ignore", "-c", kChatTemplateProcess}));
+  const json setup = {
+      {"date", params.date},
+      {"memory_bytes", params.max_memory_bytes},
+      {"max_characters", params.max_characters},
+      {"alarm_s", static_cast<int64_t>(std::ceil(params.max_seconds)) + kAlarmSlackSeconds}};
   DOVETAIL_TRY(const std::string line,
                made.ask(setup.dump(), {.max_seconds = kMaxStartSeconds, .max_bytes = 1 << 16}));
   DOVETAIL_TRY(const Answer ready, read_answer(line));
   if (!ready.error.empty()) {
-    return unavailable(fmt::format(
-        "chat templates need {} with jinja2 (Debian package python3-jinja2): {}", interpreter,
-        ready.error));
+    return unavailable(
+        fmt::format("chat templates need {} with jinja2 (Debian package python3-jinja2): {}",
+                    interpreter, ready.error));
   }
   stats.engine = ready.text;
   process = std::move(made);

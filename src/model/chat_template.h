@@ -44,9 +44,9 @@ struct ChatTemplateParams {
 };
 
 struct ChatTemplateStats {
-  std::string engine;            // "jinja2 3.1.2"
+  std::string engine;  // "jinja2 3.1.2"
   int64_t renderings = 0;
-  int64_t system_dropped = 0;    // renderings in which the template took no system message
+  int64_t system_dropped = 0;  // renderings in which the template took no system message
 };
 
 // For one thread at a time.

@@ -58,9 +58,9 @@ TEST(ChatTemplateGolden, OwnTemplates) {
   for (const auto& [name, wanted] : golden()["templates"].items()) {
     if (!wanted.contains("source")) continue;
     ++own;
-    check_golden(name, {.text = wanted["source"],
-                        .special_tokens = wanted["special_tokens"],
-                        .origin = name});
+    check_golden(
+        name,
+        {.text = wanted["source"], .special_tokens = wanted["special_tokens"], .origin = name});
   }
   EXPECT_EQ(own, 4);
 }
