@@ -55,7 +55,8 @@ std::optional<std::vector<int32_t>> parse_ids(const std::string* text) {
   if (text == nullptr) return std::nullopt;
   std::vector<int32_t> ids;
   for (const char* at = text->data(); at < text->data() + text->size(); ++at) {
-    const auto [end, error] = std::from_chars(at, text->data() + text->size(), ids.emplace_back());
+    const auto [end, error] =
+        std::from_chars(at, text->data() + text->size(), ids.emplace_back());
     if (error != std::errc{}) return std::nullopt;
     at = end;
   }
@@ -76,7 +77,9 @@ std::optional<std::vector<int32_t>> replay(const GenerationRequest& request,
 
 ProgressSink rest_of(const ProgressSink& whole, double done_frac, double part_frac) {
   if (!whole) return {};
-  return [=](const Progress& part) { whole({part.what, done_frac + part_frac * part.done_frac}); };
+  return [=](const Progress& part) {
+    whole({part.what, done_frac + part_frac * part.done_frac});
+  };
 }
 
 }  // namespace
@@ -113,8 +116,8 @@ Result<std::vector<Loglikelihood>> CachedScorer::loglikelihoods(
     std::vector<LoglikelihoodRequest> asked;
     for (const size_t i : batch) asked.push_back(requests[i]);
     DOVETAIL_TRY(const std::vector<Loglikelihood> answers,
-                 inner_.loglikelihoods(
-                     asked, rest_of(progress, done / all, static_cast<double>(count) / all)));
+                 inner_.loglikelihoods(asked, rest_of(progress, done / all,
+                                                      static_cast<double>(count) / all)));
     stats_.asked += count;
     done += static_cast<double>(count);
     std::vector<ResultJournal::Entry> entries;
@@ -147,8 +150,8 @@ Result<std::vector<std::vector<int32_t>>> CachedScorer::generate(
     asked.push_back(requests[i]);
     asked.back().is_done = [&, key, i](const std::vector<int32_t>& made) {
       const GenerationRequest& request = requests[i];
-      const bool is_done =
-          (request.is_done && request.is_done(made)) || std::ssize(made) == request.max_new_tokens;
+      const bool is_done = (request.is_done && request.is_done(made)) ||
+                           std::ssize(made) == request.max_new_tokens;
       if (!is_done) return false;
       const std::scoped_lock lock(mutex);
       Status status = journal_.append({{key, fmt::format("{}", fmt::join(made, ","))}});
@@ -161,7 +164,8 @@ Result<std::vector<std::vector<int32_t>>> CachedScorer::generate(
   if (missing.empty()) return results;
   const auto all = static_cast<double>(requests.size());
   const auto done = static_cast<double>(requests.size() - missing.size());
-  DOVETAIL_TRY(auto made, inner_.generate(asked, rest_of(progress, done / all, 1.0 - done / all)));
+  DOVETAIL_TRY(auto made,
+               inner_.generate(asked, rest_of(progress, done / all, 1.0 - done / all)));
   DOVETAIL_TRY_STATUS(appended);
   for (size_t i = 0; i < missing.size(); ++i) results[missing[i]] = std::move(made[i]);
   return results;

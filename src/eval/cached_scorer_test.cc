@@ -35,8 +35,8 @@ class CountingScorer : public Scorer {
     }
     return results;
   }
-  Result<std::vector<std::vector<int32_t>>> generate(const std::vector<GenerationRequest>& requests,
-                                                     const ProgressSink&) override {
+  Result<std::vector<std::vector<int32_t>>> generate(
+      const std::vector<GenerationRequest>& requests, const ProgressSink&) override {
     std::vector<std::vector<int32_t>> results;
     for (const GenerationRequest& request : requests) {
       ++asked;

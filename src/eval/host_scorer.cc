@@ -93,8 +93,8 @@ class HostScorer : public Scorer {
     PrefixWork work = work_on(sequences, {});
     int64_t done = 0;
     while (!work.is_done()) {
-      const std::vector<Piece> pieces =
-          work.take({.rows = params_.rows_at_once, .leaves = std::numeric_limits<int64_t>::max()});
+      const std::vector<Piece> pieces = work.take({.rows = params_.rows_at_once,
+                                                   .leaves = std::numeric_limits<int64_t>::max()});
       score_pieces(pieces, groups, requests, results);
       done += std::ssize(work.finish(pieces));
       report_progress(progress, "log-likelihoods",

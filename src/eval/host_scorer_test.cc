@@ -137,12 +137,10 @@ std::vector<LoglikelihoodRequest> mixed_requests(int64_t vocab) {
   for (uint64_t subject = 0; subject < 3; ++subject) {
     const auto shots = random(60 + 40 * static_cast<int64_t>(subject), 1 + subject);
     for (uint64_t question = 0; question < 9; ++question) {
-      const auto tail =
-          random(11 + 7 * static_cast<int64_t>(question), 50 + 10 * subject + question);
+      const auto tail = random(11 + 7 * static_cast<int64_t>(question), 50 + 10 * subject + question);
       for (int32_t choice = 0; choice < 4; ++choice)
         requests.push_back({joined(shots, tail), {choice}});
-      requests.push_back(
-          {joined(shots, tail), random(1 + static_cast<int64_t>(question), question)});
+      requests.push_back({joined(shots, tail), random(1 + static_cast<int64_t>(question), question)});
     }
     requests.push_back({shots, {5}});
     requests.push_back({shots, {5}});
@@ -211,8 +209,8 @@ void expect_same_bits(const host::HostModel& model, bool tile_unit, int64_t page
   EXPECT_EQ(answers_of(model, {.rows_at_once = 33, .max_running = 1, .tile_unit = tile_unit}),
             together)
       << "small passes";
-  EXPECT_EQ(answers_of(model,
-                       {.max_running = 7, .max_kv_bytes = 20 * page_bytes, .tile_unit = tile_unit}),
+  EXPECT_EQ(answers_of(model, {.max_running = 7, .max_kv_bytes = 20 * page_bytes,
+                               .tile_unit = tile_unit}),
             together)
       << "little memory";
   EXPECT_EQ(answers_of(model, {.max_kv_bytes = 0, .tile_unit = tile_unit}), together)
@@ -254,7 +252,8 @@ TEST(HostScorer, TheSameBitsForARealModel) {
     for (size_t i = 0; i < requests.size(); i += 5)
       generations.push_back({requests[i].context, 8, {}});
     const auto made = scorer->generate(generations, {}).value();
-    for (const auto& ids : made) text += fmt::format("{};", fmt::join(ids, " "));
+    for (const auto& ids : made)
+      text += fmt::format("{};", fmt::join(ids, " "));
     return text;
   };
   const std::string together = run({}, requests.size());

@@ -18,8 +18,8 @@ PrefixCache::Found PrefixCache::find(std::span<const int32_t> ids, int64_t limit
   int64_t longest = 0;
   size_t best = 0;
   for (size_t i = 0; i < entries_.size(); ++i) {
-    const int64_t length =
-        std::min<int64_t>(limit, std::ranges::mismatch(ids, entries_[i].ids).in1 - ids.begin());
+    const int64_t length = std::min<int64_t>(
+        limit, std::ranges::mismatch(ids, entries_[i].ids).in1 - ids.begin());
     if (length <= longest) continue;
     longest = length;
     best = i;
@@ -53,7 +53,8 @@ PrefixWork::PrefixWork(host::PagedModel& model, PrefixCache& cache,
       nodes_(prefix_tree(sequences, min_shared)),
       states_(nodes_.size()) {
   for (int64_t i = std::ssize(nodes_) - 1; i >= 0; --i) {
-    states_[static_cast<size_t>(i)].unstarted = std::ssize(nodes_[static_cast<size_t>(i)].children);
+    states_[static_cast<size_t>(i)].unstarted =
+        std::ssize(nodes_[static_cast<size_t>(i)].children);
     if (nodes_[static_cast<size_t>(i)].parent < 0) waiting_.push_back(i);
   }
 }

@@ -89,9 +89,9 @@ TEST_F(PrefixWorkTest, CutsWhatIsLongerThanAPass) {
 TEST_F(PrefixWorkTest, WaitsForRoomThatOthersNeed) {
   const std::vector<SharedSequence> sequences = questions(1);
   PrefixWork work(model_, cache_, sequences, rooms_, 8, 10 * model_.pool().page_bytes());
-  EXPECT_TRUE(
-      work.take({.rows = 2048, .leaves = 8, .reserved_bytes = 9 * model_.pool().page_bytes()})
-          .empty());
+  EXPECT_TRUE(work.take({.rows = 2048, .leaves = 8,
+                         .reserved_bytes = 9 * model_.pool().page_bytes()})
+                  .empty());
   EXPECT_FALSE(work.is_done());
   EXPECT_FALSE(work.take({.rows = 2048, .leaves = 8}).empty());
 }

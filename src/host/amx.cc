@@ -275,9 +275,10 @@ int64_t parts_of(const Lines& lines) {
 
 using MultiplyPanels = void (*)(const char*, const char*, int64_t, PanelProduct&);
 MultiplyPanels panel_kernel(int64_t right_parts, bool both_halves) {
-  constexpr MultiplyPanels kKernels[3][2] = {{multiply_panels<1, false>, multiply_panels<1, true>},
-                                             {multiply_panels<2, false>, multiply_panels<2, true>},
-                                             {multiply_panels<3, false>, multiply_panels<3, true>}};
+  constexpr MultiplyPanels kKernels[3][2] = {
+      {multiply_panels<1, false>, multiply_panels<1, true>},
+      {multiply_panels<2, false>, multiply_panels<2, true>},
+      {multiply_panels<3, false>, multiply_panels<3, true>}};
   return kKernels[right_parts - 1][both_halves ? 1 : 0];
 }
 
@@ -305,8 +306,8 @@ void multiply_tile(const PackedTile& tile, int64_t count, const char* left_panel
         panel_kernel(right.parts(), rows > kSide)(
             left_panels + i / kPanel * left_bytes + panel_bytes(depth), right_panel, steps,
             product);
-        add_to(product, rows, cols, tile.product->c + i * right.count() + j * kPanel, right.count(),
-               tile.product->accumulate || depth > 0, 1.0F);
+        add_to(product, rows, cols, tile.product->c + i * right.count() + j * kPanel,
+               right.count(), tile.product->accumulate || depth > 0, 1.0F);
       }
     }
   }
@@ -349,8 +350,8 @@ void multiply(const Lines& left, const Lines& right, float* c, int64_t c_stride,
         pack_panel(part_of(left_block, i, 0), true, left_panels + i / kPanel * bytes);
       for (int64_t j = 0; j < right.count; j += kPanel) {
         for (int64_t i = 0; i < rows; i += kPanel) {
-          multiply_panels<kParts, true>(left_panels + i / kPanel * bytes,
-                                        right_panels + j / kPanel * bytes, steps, product);
+          multiply_panels<kParts, true>(left_panels + i / kPanel * bytes, right_panels + j / kPanel * bytes,
+                          steps, product);
           add_to(product, std::min(kPanel, rows - i), std::min(kPanel, right.count - j),
                  c + (first + i) * c_stride + j, c_stride, accumulate || depth > 0, scale);
         }

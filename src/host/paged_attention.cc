@@ -35,8 +35,8 @@ void gather_keys(const PagedHead& h, bool exact, int64_t begin, int64_t end, flo
   const KvPageLayout& l = h.kv->layout();
   const int64_t width = end - begin;
   for (int64_t page = begin / l.tokens; page * l.tokens < end; ++page) {
-    const float* from =
-        exact ? h.kv->exact_keys(page, h.layer, h.head) : h.kv->keys(page, h.layer, h.head);
+    const float* from = exact ? h.kv->exact_keys(page, h.layer, h.head)
+                              : h.kv->keys(page, h.layer, h.head);
     const int64_t count = std::min(l.tokens, end - page * l.tokens);
     for (int64_t d = 0; d < l.head_dim; ++d)
       std::memcpy(keys + d * width + page * l.tokens - begin, from + d * l.tokens, bytes_of(count));
@@ -127,18 +127,10 @@ template <typename Body>
 void for_heads(int64_t group, const Body& body) {
   for (int64_t g = 0; g < group; g += 4) {
     switch (std::min<int64_t>(4, group - g)) {
-      case 1:
-        body.template operator()<1>(g);
-        break;
-      case 2:
-        body.template operator()<2>(g);
-        break;
-      case 3:
-        body.template operator()<3>(g);
-        break;
-      default:
-        body.template operator()<4>(g);
-        break;
+      case 1: body.template operator()<1>(g); break;
+      case 2: body.template operator()<2>(g); break;
+      case 3: body.template operator()<3>(g); break;
+      default: body.template operator()<4>(g); break;
     }
   }
 }
@@ -224,8 +216,8 @@ void attend_position(const PagedHead& h, int64_t position, const float* q, float
   for (int64_t g = 0; g < h.group; ++g) softmax(h, visible, scores + g * stride);
   std::fill_n(out, h.group * l.head_dim, 0.0F);
   for (int64_t page = 0; page < pages; ++page)
-    add_page(h, std::min(l.tokens, visible - page * l.tokens), h.kv->values(page, h.layer, h.head),
-             scores + page * l.tokens, stride, out);
+    add_page(h, std::min(l.tokens, visible - page * l.tokens),
+             h.kv->values(page, h.layer, h.head), scores + page * l.tokens, stride, out);
 }
 
 }  // namespace dovetail::host

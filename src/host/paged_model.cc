@@ -20,7 +20,8 @@ constexpr int64_t kRopePositions = 2048;
 void embed(const HostModel& model, std::span<const int32_t> ids, float* hidden) {
   const int64_t h = model.shape().hidden_size;
   for (size_t i = 0; i < ids.size(); ++i) {
-    std::memcpy(hidden + static_cast<int64_t>(i) * h, model.embedding().values.data() + ids[i] * h,
+    std::memcpy(hidden + static_cast<int64_t>(i) * h,
+                model.embedding().values.data() + ids[i] * h,
                 static_cast<size_t>(h) * sizeof(float));
   }
 }
@@ -162,7 +163,8 @@ void PagedModel::attend(const Rows& rows, int64_t layer, const LayerNumerics& nu
   parallel_for(std::ssize(tasks), [&](int64_t index, int64_t worker) {
     const Task& task = tasks[static_cast<size_t>(index)];
     const Segment& segment = rows.segments[static_cast<size_t>(task.segment)];
-    const PagedHead head{segment.kv, layer, task.head, group, s.q_size(), &numerics, tile_unit_};
+    const PagedHead head{segment.kv,  layer,      task.head, group,
+                         s.q_size(), &numerics, tile_unit_};
     const int64_t row = rows.first[static_cast<size_t>(task.segment)] + task.begin;
     const int64_t position = segment.kv->length() - std::ssize(segment.ids) + task.begin;
     const int64_t at = row * s.q_size() + task.head * group * s.head_dim;
@@ -216,7 +218,8 @@ model::Matrix PagedModel::feed(std::span<const Segment> segments) {
   const Buffer hidden = make_buffer(rows.count * h);
   for (size_t i = 0; i < segments.size(); ++i)
     embed(model_, segments[i].ids, hidden.get() + rows.first[i] * h);
-  for (int64_t layer = 0; layer < shape().num_layers; ++layer) run_layer(rows, layer, hidden.get());
+  for (int64_t layer = 0; layer < shape().num_layers; ++layer)
+    run_layer(rows, layer, hidden.get());
   model::Matrix result{wanted, h, std::vector<float>(static_cast<size_t>(wanted * h))};
   float* to = result.values.data();
   for (size_t i = 0; i < segments.size(); ++i) {
@@ -232,8 +235,9 @@ model::Matrix PagedModel::feed(std::span<const Segment> segments) {
 model::Matrix PagedModel::logits(const model::Matrix& hidden) const {
   model::Matrix x = hidden;
   treat_input(model_.numerics().head, x.rows, x.cols, x.values.data());
-  model::Matrix result{x.rows, shape().vocab_size,
-                       std::vector<float>(static_cast<size_t>(x.rows * shape().vocab_size))};
+  model::Matrix result{
+      x.rows, shape().vocab_size,
+      std::vector<float>(static_cast<size_t>(x.rows * shape().vocab_size))};
   if (x.rows == 0) return result;
   const RowProduct product{&head_, result.values.data(), false};
   row_products(x.rows, x.values.data(), {&product, 1});

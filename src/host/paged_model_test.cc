@@ -23,8 +23,8 @@ struct Case {
 };
 
 HostModel make_model(const Case& with) {
-  auto model =
-      HostModel::create(std::make_shared<const model::Weights>(make_tiny_weights(with.model, 11)));
+  auto model = HostModel::create(
+      std::make_shared<const model::Weights>(make_tiny_weights(with.model, 11)));
   EXPECT_TRUE(model.has_value()) << model.error().message;
   LayerNumerics layer;
   for (InputNumerics& input : layer.linear) input.format = with.activations;
@@ -71,7 +71,8 @@ TEST_P(PagedModelTest, LogitsAreThoseOfTheSlowModel) {
   PagedModel paged(model, uses_tile_unit());
   const std::vector<int32_t> ids(ids_.begin(), ids_.begin() + 70);
   const std::vector<float> logits = logits_in_pieces(paged, ids, 33);
-  const SlowRun slow = slow_forward(make_tiny_weights(with().model, 11), model.numerics(), ids);
+  const SlowRun slow =
+      slow_forward(make_tiny_weights(with().model, 11), model.numerics(), ids);
   // Where activations are rounded, the last digits decide between neighbouring codes.
   const double tolerance = with().activations == formats::ActivationFormat::kBf16 ? 2e-5 : 0.2;
   const auto vocab = static_cast<size_t>(with().model.vocab);
@@ -128,8 +129,8 @@ TEST_P(PagedModelTest, GeneratedTokensAreTheSameInAnyCompany) {
     for (int64_t step = 0; step < 80; ++step) {
       for (int64_t i = 0; i <= others; ++i)
         segments[static_cast<size_t>(i)] = {&kvs[static_cast<size_t>(i)],
-                                            part(ids_, prompt + step + i, prompt + step + i + 1), 1,
-                                            true};
+                                            part(ids_, prompt + step + i, prompt + step + i + 1),
+                                            1, true};
       const model::Matrix logits = paged.logits(paged.feed(segments));
       all.insert(all.end(), logits.values.begin(), logits.values.begin() + logits.cols);
     }
@@ -155,12 +156,13 @@ constexpr TinyModel kWide{.num_layers = 3,
                           .bias = true};
 INSTANTIATE_TEST_SUITE_P(
     Kinds, PagedModelTest,
-    testing::Combine(testing::Values(Case{"plain", {}}, Case{"wide", kWide},
-                                     Case{"rounded", kWide, formats::KvFormat::kInt8,
-                                          formats::ActivationFormat::kInt8Token},
-                                     Case{"per_channel", {}, formats::KvFormat::kInt4C32},
-                                     Case{"long_groups", kWide, formats::KvFormat::kInt4C64}),
-                     testing::Bool()),
+    testing::Combine(
+        testing::Values(Case{"plain", {}}, Case{"wide", kWide},
+                        Case{"rounded", kWide, formats::KvFormat::kInt8,
+                             formats::ActivationFormat::kInt8Token},
+                        Case{"per_channel", {}, formats::KvFormat::kInt4C32},
+                        Case{"long_groups", kWide, formats::KvFormat::kInt4C64}),
+        testing::Bool()),
     [](const auto& with) {
       return std::string(std::get<0>(with.param).name) +
              (std::get<1>(with.param) ? "_tiles" : "_vectors");

@@ -31,7 +31,8 @@ void row_products(int64_t rows, const float* x, std::span<const RowProduct> prod
     for (const RowProduct& product : products) {
       const model::Matrix& w = product.weights->matrix();
       DOVETAIL_CHECK(w.cols == k);
-      few.push_back({w.rows, w.values.data(), product.y + first * w.rows, product.accumulate});
+      few.push_back(
+          {w.rows, w.values.data(), product.y + first * w.rows, product.accumulate});
     }
     few_rows_matmul(std::min(kPortableRows, rows - first), k, x + first * k, few);
   }
@@ -39,7 +40,8 @@ void row_products(int64_t rows, const float* x, std::span<const RowProduct> prod
 
 void row_product(int64_t rows, const float* x, const amx::Lines& right, float* y, bool tile_unit) {
   const int64_t k = right.depth;
-  if (tile_unit) return amx::multiply({x, rows, k, k, 1}, right, y, right.count, false, 1.0F);
+  if (tile_unit)
+    return amx::multiply({x, rows, k, k, 1}, right, y, right.count, false, 1.0F);
   std::vector<float> w(static_cast<size_t>(right.count * k));
   for (int64_t i = 0; i < right.count; ++i) {
     for (int64_t d = 0; d < k; ++d)

@@ -15,8 +15,9 @@ import sys
 import types
 
 # Behind an answer that the model is to continue. Ends in a space, so that a template which trims
-# contents is told from one that keeps them.
-MARK = "DOVETAIL_ANSWER_GOES_ON "
+# contents is told from one that keeps them. The word is transformers' own: a template that writes the
+# content twice leaves it in the text.
+MARK = "CONTINUE_FINAL_MESSAGE_TAG "
 
 
 class TooLong(Exception):
