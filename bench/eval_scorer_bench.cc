@@ -44,7 +44,8 @@ void report(benchmark::State& state, const model::ModelShape& shape, int64_t que
             int64_t tokens, int64_t fed) {
   const auto count = static_cast<double>(state.iterations());
   using benchmark::Counter;
-  state.counters["questions/s"] = Counter(count * static_cast<double>(questions), Counter::kIsRate);
+  state.counters["questions/s"] =
+      Counter(count * static_cast<double>(questions), Counter::kIsRate);
   state.counters["tokens/s"] = Counter(count * static_cast<double>(tokens), Counter::kIsRate);
   const double flops =
       2.0 * static_cast<double>(fed) * static_cast<double>(shape.num_block_linear_weights());
