@@ -21,9 +21,9 @@ void add_chat_options(CLI::App& command, ChatOptions& options);
 
 // How prompts are to be written; what a record says of it.
 struct Chat {
-  eval::ChatParams params;
-  std::string origin;
-  std::shared_ptr<model::ChatTemplate> chat_template;  // null: plain text
+  eval::ChatParams params = {};
+  std::string origin = {};
+  std::shared_ptr<model::ChatTemplate> chat_template = {};  // null: plain text
 };
 
 // Errors: those of the template; kInvalidArgument if the model has none and one is asked for.

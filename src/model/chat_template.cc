@@ -134,8 +134,8 @@ bool is_date(const std::string& text) {
 }
 
 struct Answer {
-  std::string text;
-  std::string error;         // "" if the text counts
+  std::string text = {};
+  std::string error = {};    // "" if the text counts
   bool of_template = false;  // the template (or Jinja) refused, as against a broken limit
 };
 

@@ -18,9 +18,10 @@
 namespace dovetail::model {
 
 struct ChatTemplateText {
-  std::string text;                                   // Jinja source
-  std::map<std::string, std::string> special_tokens;  // "bos_token" -> "<s>"; what templates name
-  std::string origin;                                 // file and key, for messages and records
+  std::string text = {};  // Jinja source
+  std::map<std::string, std::string> special_tokens =
+      {};                   // "bos_token" -> "<s>"; what templates name
+  std::string origin = {};  // file and key, for messages and records
 };
 
 // The template of a GGUF file (tokenizer.chat_template), of a model folder or of the folder that a
@@ -44,7 +45,7 @@ struct ChatTemplateParams {
 };
 
 struct ChatTemplateStats {
-  std::string engine;  // "jinja2 3.1.2"
+  std::string engine = {};  // "jinja2 3.1.2"
   int64_t renderings = 0;
   int64_t system_dropped = 0;  // renderings in which the template took no system message
 };
