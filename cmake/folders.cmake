@@ -5,7 +5,7 @@
 
 set(DOVETAIL_TORCH_FOLDERS host compress eval study)
 # Verbs that run models or write studies, left out of app/ as well; the reference names them all.
-set(DOVETAIL_TORCH_VERBS "app/(cmd_(eval|eval_benchmarks|optimize|init|docs)|reference_pages)\\.cc$")
+set(DOVETAIL_TORCH_VERBS "app/(cmd_(eval|eval_benchmarks|optimize|init|docs)|chat_options|reference_pages)\\.cc$")
 set(DOVETAIL_EXTRA_LIBS_base PkgConfig::TOMLPLUSPLUS OpenSSL::Crypto)
 set(DOVETAIL_EXTRA_LIBS_record PkgConfig::SQLITE)
 set(DOVETAIL_EXTRA_LIBS_model PkgConfig::PCRE2 PkgConfig::ICU)
@@ -47,6 +47,16 @@ function(dovetail_add_folder name deps)
   endif()
 endfunction()
 
+# Puts a program for another interpreter into the library as a string literal.
+function(dovetail_embed_chat_template_process)
+  set(program ${CMAKE_SOURCE_DIR}/src/model/chat_template_process.py)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${program})
+  file(READ ${program} DOVETAIL_CHAT_TEMPLATE_PROCESS)
+  configure_file(${CMAKE_SOURCE_DIR}/src/model/chat_template_process.cc.in
+                 ${CMAKE_BINARY_DIR}/chat_template_process.cc @ONLY)
+  target_sources(dovetail_model PRIVATE ${CMAKE_BINARY_DIR}/chat_template_process.cc)
+endfunction()
+
 function(dovetail_add_benches)
   file(GLOB benches CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*_bench.cc)
   foreach(path IN LISTS benches)
@@ -83,6 +93,9 @@ function(dovetail_add_folders)
     endif()
     if(IS_DIRECTORY ${CMAKE_SOURCE_DIR}/src/${name})
       dovetail_add_folder(${name} "${deps}")
+      if(name STREQUAL model)
+        dovetail_embed_chat_template_process()
+      endif()
       if(name STREQUAL report)
         dovetail_embed_page()
       endif()

@@ -25,6 +25,7 @@ product_packages=(
   node-d3                                                # charts of the report page, bundled into it
   bubblewrap libseccomp-dev libpython3-dev               # the sandbox of generated code
   libyaml-cpp-dev                                        # lm-eval's descriptions of tasks
+  python3-jinja2                                         # chat templates
   python3 python3-pip                                    # fetching models from package registries
 )
 test_packages=(

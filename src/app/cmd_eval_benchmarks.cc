@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "app/chat_options.h"
 #include "app/command.h"
 #include "app/eval_benchmarks.h"
 #include "base/paths.h"
@@ -39,6 +40,7 @@ struct BenchmarkOptions {
   std::string mode = "lm_eval";
   int64_t max_length = 0;
   bool fresh = false;
+  ChatOptions chat;
   bool json = false;
 };
 
@@ -76,9 +78,10 @@ Result<LoadedScorer> load_scorer(const BenchmarkOptions& options, const std::str
   return loaded;
 }
 
-eval::TaskParams task_params(const BenchmarkOptions& options) {
-  eval::TaskParams params{.mode = options.mode == "fixed" ? eval::ScoringMode::kFixed
-                                                          : eval::ScoringMode::kLmEval};
+eval::TaskParams task_params(const BenchmarkOptions& options, const Chat& chat) {
+  eval::TaskParams params{
+      .mode = options.mode == "fixed" ? eval::ScoringMode::kFixed : eval::ScoringMode::kLmEval,
+      .chat = chat.params};
   if (options.has_fewshot) params.num_fewshot = options.num_fewshot;
   if (options.limit > 0) params.limit = options.limit;
   return params;
@@ -109,10 +112,10 @@ Result<std::vector<eval::Task>> make_humaneval(const eval::BenchmarkFiles& files
   return std::vector<eval::Task>{std::move(task)};
 }
 
-Result<std::vector<eval::Task>> make_tasks(const BenchmarkOptions& options) {
+Result<std::vector<eval::Task>> make_tasks(const BenchmarkOptions& options, const Chat& chat) {
   DOVETAIL_TRY(const eval::BenchmarkFiles files,
                eval::BenchmarkFiles::open(eval::benchmark_folder()));
-  const eval::TaskParams params = task_params(options);
+  const eval::TaskParams params = task_params(options, chat);
   if (options.benchmark == "mmlu") return eval::mmlu_tasks(files, params);
   if (options.benchmark == "wikitext") {
     DOVETAIL_TRY(const std::vector<std::string> pages, files.wikitext_pages());
@@ -207,7 +210,8 @@ void print_evaluation(const BenchmarkOptions& options, const eval::Evaluation& e
 }
 
 Status run_benchmark(const BenchmarkOptions& options) {
-  DOVETAIL_TRY(const std::vector<eval::Task> tasks, make_tasks(options));
+  DOVETAIL_TRY(const Chat chat, open_chat(options.chat, options.model));
+  DOVETAIL_TRY(const std::vector<eval::Task> tasks, make_tasks(options, chat));
   DOVETAIL_TRY(const std::string path, model::resolve_model(options.model));
   DOVETAIL_TRY(const model::Tokenizer tokenizer, model::load_tokenizer(path));
   DOVETAIL_TRY(const LoadedScorer loaded, load_scorer(options, path));
@@ -227,6 +231,7 @@ Status run_benchmark(const BenchmarkOptions& options) {
     json["model"] = options.model;
     json["tier"] = "executed";
     json["answers_remembered"] = loaded.cached != nullptr ? loaded.cached->stats().found : 0;
+    json["chat"] = chat_to_json(options.chat, chat);
     print_json(json);
     return {};
   }
@@ -274,6 +279,7 @@ void add_benchmark_commands(CLI::App& eval, Action& action) {
         ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
     command->add_flag("--fresh", options->fresh,
                       "ask again what was answered before by the same weights and numerics");
+    add_chat_options(*command, options->chat);
     command->add_flag("--json", options->json, "print the record");
     command->callback([options, fewshot, &action] {
       options->has_fewshot = fewshot->count() > 0;

@@ -21,7 +21,7 @@ std::string where(const Task& task, const Question& question) {
 // What is known of a question once it is scored.
 struct Outcome {
   Answer answer;
-  Verdict verdict;
+  Judgement verdict;
   bool truncated = false;
 };
 
@@ -293,7 +293,7 @@ Result<Evaluation> evaluate(const std::vector<Task>& tasks, const model::Tokeniz
   for (const Task& task : tasks) {
     TaskRunner runner(task, tokenizer, scorer);
     Tally tally;
-    std::vector<Verdict> verdicts;
+    std::vector<Judgement> verdicts;
     for (int64_t at = 0; at < std::ssize(task.questions); at += params.batch_questions) {
       const int64_t count = std::min(params.batch_questions, std::ssize(task.questions) - at);
       const auto batch =

@@ -196,7 +196,7 @@ TEST(Evaluate, ErrorsOfJudgesNameTheQuestion) {
   DOVETAIL_SKIP_WITHOUT(model::test_data("tokenizers/smollm2"));
   const std::vector<Gsm8kRow> rows = {{.question = "q", .answer = "#### 18"}};
   Task task = gsm8k_task(rows, rows, {.num_fewshot = 0}).value();
-  task.judge = [](const Question&, const std::string&) -> Result<Verdict> {
+  task.judge = [](const Question&, const std::string&) -> Result<Judgement> {
     return unavailable("no sandbox");
   };
   ScriptedScorer scorer;

@@ -41,8 +41,8 @@ class Gsm8kJudge {
     return Gsm8kJudge(mode, {std::move(strict), std::move(flexible)}, std::move(exact_match));
   }
 
-  Result<Verdict> operator()(const Question& question, const std::string& generation) const {
-    Verdict verdict;
+  Result<Judgement> operator()(const Question& question, const std::string& generation) const {
+    Judgement verdict;
     for (const RegexFilter& filter : parts_->filters) {
       Reading reading{.filter = filter.name()};
       DOVETAIL_TRY(reading.text, filter.apply(generation));

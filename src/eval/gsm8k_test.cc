@@ -9,7 +9,7 @@ namespace {
 const std::vector<Gsm8kRow> kRows = {{.question = "q", .answer = "2 * 500 = 1,000\n#### 1,000"},
                                      {.question = "r", .answer = "#### 18"}};
 
-Verdict judged(const Task& task, const std::string& generation, size_t question = 0) {
+Judgement judged(const Task& task, const std::string& generation, size_t question = 0) {
   return task.judge(task.questions[question], generation).value();
 }
 
@@ -18,7 +18,7 @@ TEST(Gsm8k, ModesReadDifferently) {
   const Task fixed = gsm8k_cot_task(kRows, kRows, {.mode = ScoringMode::kFixed}).value();
   EXPECT_EQ(lm_eval.questions[0].target, "1,000");
   // lm-eval's pattern wants one more character behind the number and takes it from the number.
-  const Verdict cut = judged(lm_eval, " The answer is 1000");
+  const Judgement cut = judged(lm_eval, " The answer is 1000");
   EXPECT_EQ(cut.readings[0].text, "100");
   EXPECT_FALSE(cut.correct);
   EXPECT_TRUE(cut.readings[1].correct);
@@ -35,7 +35,7 @@ TEST(Gsm8k, ReadsItsOwnAnswers) {
   for (const ScoringMode mode : {ScoringMode::kLmEval, ScoringMode::kFixed}) {
     const Task task = gsm8k_task(kRows, kRows, {.mode = mode, .num_fewshot = 1}).value();
     for (size_t i = 0; i < kRows.size(); ++i) {
-      const Verdict verdict = judged(task, kRows[i].answer, i);
+      const Judgement verdict = judged(task, kRows[i].answer, i);
       EXPECT_TRUE(verdict.correct);
       EXPECT_TRUE(verdict.readings[1].correct);
     }
@@ -79,7 +79,7 @@ TEST(Gsm8k, ReferencesAreRight) {
     EXPECT_EQ(sha256_hex(task.questions[0].prompt),
               "32680f263ba83280e98a8a24ceefed10a722a4cdcd9f4d78e93c45d43143ca66");
     for (size_t i = 0; i < test.size(); ++i) {
-      const Verdict verdict = judged(task, " " + test[i].answer, i);
+      const Judgement verdict = judged(task, " " + test[i].answer, i);
       EXPECT_TRUE(verdict.correct && verdict.readings[1].correct) << i << " " << test[i].answer;
     }
   }

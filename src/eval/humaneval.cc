@@ -51,12 +51,12 @@ Result<Task> humaneval_task(const std::vector<HumanEvalRow>& rows, HumanEvalForm
     task.questions.push_back(std::move(question));
   }
   task.judge = [rows, form, judge](const Question& question,
-                                   const std::string& generation) -> Result<Verdict> {
+                                   const std::string& generation) -> Result<Judgement> {
     const HumanEvalRow& row = rows[static_cast<size_t>(question.doc_id)];
     const std::string candidate = humaneval_candidate(row, form, generation);
     DOVETAIL_TRY(const bool passed, judge(humaneval_program(row, candidate)));
-    return Verdict{.correct = passed,
-                   .readings = {{.filter = "create_test", .text = candidate, .correct = passed}}};
+    return Judgement{.correct = passed,
+                     .readings = {{.filter = "create_test", .text = candidate, .correct = passed}}};
   };
   return task;
 }

@@ -48,8 +48,8 @@ bool all_of(const std::vector<bool>& followed) {
   return std::find(followed.begin(), followed.end(), false) == followed.end();
 }
 
-Verdict verdict_of(const IfevalRow& row, const IfevalJudgement& judgement) {
-  Verdict verdict{.correct = all_of(judgement.strict)};
+Judgement verdict_of(const IfevalRow& row, const IfevalJudgement& judgement) {
+  Judgement verdict{.correct = all_of(judgement.strict)};
   Json ids = Json::array();
   for (const IfevalInstruction& instruction : row.instructions) ids.push_back(instruction.id);
   verdict.fields = {{"key", row.key},
@@ -64,11 +64,11 @@ Verdict verdict_of(const IfevalRow& row, const IfevalJudgement& judgement) {
 }
 
 // lm-eval's four metrics, and how far langdetect's seed decides them.
-Json summary_of(const std::vector<Verdict>& verdicts) {
+Json summary_of(const std::vector<Judgement>& verdicts) {
   std::vector<bool> prompt_strict, prompt_loose, strict, loose;
   double flips = 0;
   int64_t num_language = 0;
-  for (const Verdict& verdict : verdicts) {
+  for (const Judgement& verdict : verdicts) {
     prompt_strict.push_back(verdict.correct);
     prompt_loose.push_back(verdict.fields["prompt_level_loose_acc"] == 1.0);
     for (const Json& one : verdict.fields["inst_level_strict_acc"]) strict.push_back(one);
@@ -164,8 +164,8 @@ Result<Task> ifeval_task(const std::vector<IfevalRow>& rows,
     DOVETAIL_TRY(question.prompt, build_prompt({.question = row.prompt}, params.chat));
     task.questions.push_back(std::move(question));
   }
-  task.judge = [rows, tools, mode = params.mode](const Question& question,
-                                                 const std::string& generation) -> Result<Verdict> {
+  task.judge = [rows, tools, mode = params.mode](
+                   const Question& question, const std::string& generation) -> Result<Judgement> {
     const IfevalRow& row = rows[static_cast<size_t>(question.doc_id)];
     DOVETAIL_TRY(const IfevalJudgement judgement, judge_ifeval(row, generation, *tools, mode));
     return verdict_of(row, judgement);

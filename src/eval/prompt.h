@@ -8,13 +8,11 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/chat_template.h"
 
 namespace dovetail::eval {
 
-struct Message {
-  std::string role;  // "system", "user", "assistant"
-  std::string content;
-};
+using Message = model::ChatMessage;
 
 // What a model's chat template makes of a conversation. add_generation_prompt: the answer is to
 // begin; false: the last message is the beginning of the answer and is left open.

@@ -14,9 +14,9 @@ namespace {
 
 using Ranked = std::vector<std::pair<std::string, int64_t>>;  // digest of the id, index
 
-Status check_ids(const std::vector<Question>& questions) {
+Status check_ids(const std::vector<SplitQuestion>& questions) {
   std::set<std::string> seen;
-  for (const Question& question : questions) {
+  for (const SplitQuestion& question : questions) {
     if (!seen.insert(question.id).second) {
       return invalid_argument(
           fmt::format("question '{}' occurs twice, want every id once", question.id));
@@ -25,13 +25,13 @@ Status check_ids(const std::vector<Question>& questions) {
   return {};
 }
 
-std::string rank(const Question& question, uint64_t seed) {
+std::string rank(const SplitQuestion& question, uint64_t seed) {
   return sha256_hex(fmt::format("{}\n{}", seed, question.id));
 }
 
 }  // namespace
 
-Result<QuestionHalves> split_questions(const std::vector<Question>& questions, uint64_t seed) {
+Result<QuestionHalves> split_questions(const std::vector<SplitQuestion>& questions, uint64_t seed) {
   if (questions.size() < 2) {
     return invalid_argument(fmt::format("split: {} questions, want at least 2", questions.size()));
   }
@@ -54,7 +54,8 @@ Result<QuestionHalves> split_questions(const std::vector<Question>& questions, u
   return halves;
 }
 
-Result<std::vector<int64_t>> asking_order(const std::vector<Question>& questions, uint64_t seed) {
+Result<std::vector<int64_t>> asking_order(const std::vector<SplitQuestion>& questions,
+                                          uint64_t seed) {
   DOVETAIL_TRY_STATUS(check_ids(questions));
   Ranked ranked;
   for (size_t i = 0; i < questions.size(); ++i) {

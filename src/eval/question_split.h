@@ -9,7 +9,7 @@
 
 namespace dovetail::eval {
 
-struct Question {
+struct SplitQuestion {
   std::string id;       // unique, for example "anatomy/17"
   std::string stratum;  // for example the subject; may be empty
 };
@@ -23,12 +23,12 @@ struct QuestionHalves {
 // the order of the list; of a stratum with an odd number the one left over goes to each half in
 // turn. A candidate picked for its score on one half has no such luck on the other. Errors:
 // kInvalidArgument (fewer than 2 questions, an id that occurs twice).
-[[nodiscard]] Result<QuestionHalves> split_questions(const std::vector<Question>& questions,
+[[nodiscard]] Result<QuestionHalves> split_questions(const std::vector<SplitQuestion>& questions,
                                                      uint64_t seed);
 
 // A random order by id and seed: what is asked first is a sample without replacement, as verdicts
 // from a part of the questions want it. Errors: kInvalidArgument (an id that occurs twice).
-[[nodiscard]] Result<std::vector<int64_t>> asking_order(const std::vector<Question>& questions,
+[[nodiscard]] Result<std::vector<int64_t>> asking_order(const std::vector<SplitQuestion>& questions,
                                                         uint64_t seed);
 
 }  // namespace dovetail::eval

@@ -12,8 +12,8 @@ namespace dovetail::eval {
 namespace {
 
 // Strata of 1, 2, 3, ... questions.
-std::vector<Question> some_questions() {
-  std::vector<Question> questions;
+std::vector<SplitQuestion> some_questions() {
+  std::vector<SplitQuestion> questions;
   for (int stratum = 1; stratum <= 12; ++stratum) {
     for (int i = 0; i < stratum; ++i) {
       questions.push_back(
@@ -23,7 +23,7 @@ std::vector<Question> some_questions() {
   return questions;
 }
 
-std::set<std::string> ids_of(const std::vector<Question>& questions,
+std::set<std::string> ids_of(const std::vector<SplitQuestion>& questions,
                              const std::vector<int64_t>& indices) {
   std::set<std::string> ids;
   for (const int64_t index : indices) ids.insert(questions[static_cast<size_t>(index)].id);
@@ -31,7 +31,7 @@ std::set<std::string> ids_of(const std::vector<Question>& questions,
 }
 
 TEST(SplitQuestions, HalvesEveryStratum) {
-  const std::vector<Question> questions = some_questions();
+  const std::vector<SplitQuestion> questions = some_questions();
   const auto halves = split_questions(questions, 3);
   ASSERT_TRUE(halves.has_value());
   EXPECT_EQ(halves->selection.size(), questions.size() / 2);
@@ -47,8 +47,8 @@ TEST(SplitQuestions, HalvesEveryStratum) {
 }
 
 TEST(SplitQuestions, DependsOnIdAndSeedAlone) {
-  const std::vector<Question> questions = some_questions();
-  std::vector<Question> reversed = questions;
+  const std::vector<SplitQuestion> questions = some_questions();
+  std::vector<SplitQuestion> reversed = questions;
   std::ranges::reverse(reversed);
   const auto one = ids_of(questions, split_questions(questions, 3)->selection);
   EXPECT_EQ(one, ids_of(reversed, split_questions(reversed, 3)->selection));
@@ -64,7 +64,7 @@ TEST(SplitQuestions, RejectsWhatCannotBeHalved) {
 }
 
 TEST(AskingOrder, IsAPermutationOfItsSeed) {
-  const std::vector<Question> questions = some_questions();
+  const std::vector<SplitQuestion> questions = some_questions();
   auto order = asking_order(questions, 1);
   ASSERT_TRUE(order.has_value());
   EXPECT_EQ(*order, *asking_order(questions, 1));

@@ -47,7 +47,7 @@ struct Reading {
   bool correct = false;
 };
 
-struct Verdict {
+struct Judgement {
   bool correct = false;                // by the first filter
   std::vector<Reading> readings = {};  // kGeneration
   Json fields = {};                    // what else the question's row says
@@ -65,9 +65,9 @@ struct Task {
   int64_t max_new_tokens = 0;             // kGeneration
   std::vector<Question> questions = {};
   // kGeneration: what an answer is worth. Errors end the evaluation.
-  std::function<Result<Verdict>(const Question&, const std::string& generation)> judge = {};
+  std::function<Result<Judgement>(const Question&, const std::string& generation)> judge = {};
   // What else the task's record says, from the verdicts of all questions in order.
-  std::function<Json(const std::vector<Verdict>&)> summarize = {};
+  std::function<Json(const std::vector<Judgement>&)> summarize = {};
 };
 
 struct TaskParams {

@@ -9,6 +9,7 @@
 #include "base/config.h"
 #include "base/paths.h"
 #include "model/bounded_json.h"
+#include "model/chat_template.h"
 #include "model/gguf.h"
 #include "model/pre_tokenizer.h"
 #include "model/tokenizer_parts.h"
@@ -30,19 +31,8 @@ const PreTokenizerFacts& facts_of(const TokenizerParts& parts) {
 
 // A broken template is the source's business: what is no text is left out.
 std::string chat_template_of(const std::string& path) {
-  if (looks_like_gguf(path)) {
-    const auto file = open_gguf(path);
-    if (!file.has_value()) return {};
-    const auto text = file->find_text("tokenizer.chat_template");
-    return text.has_value() && text->has_value() ? std::string(**text) : std::string();
-  }
-  const fs::path folder = fs::is_directory(path) ? fs::path(path) : fs::path(path).parent_path();
-  const auto jinja = read_text_file((folder / "chat_template.jinja").string(), kMaxJsonFileBytes);
-  if (jinja.has_value()) return *jinja;
-  const auto config = read_bounded_json((folder / "tokenizer_config.json").string());
-  if (!config.has_value() || !config->is_object()) return {};
-  const nlohmann::json text = config->value("chat_template", nlohmann::json());
-  return text.is_string() ? text.get<std::string>() : std::string();
+  const auto found = find_chat_template(path);
+  return found.has_value() && found->has_value() ? (*found)->text : std::string();
 }
 
 // One Split a pattern, then bytes to their stand-ins.
