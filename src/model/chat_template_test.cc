@@ -121,7 +121,7 @@ TEST(ChatTemplateHostile, EndsInAnError) {
       "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_NE(error_of(loops, tight).find("no answer within 1 s"), std::string::npos);
-  EXPECT_NE(error_of("{{ 9 ** 9 ** 9 ** 9 }}", tight).find("no answer within"), std::string::npos);
+  EXPECT_NE(error_of("{{ 9 ** (9 ** (9 ** 9)) }}", tight).find("no answer within"), std::string::npos);
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(60));
   EXPECT_NE(error_of("{{ 'x' * 10 ** 10 }}").find("MemoryError"), std::string::npos);
   EXPECT_NE(error_of("{% for a in range(9999) %}{{ 'x' * 99 }}{% endfor %}", tight)
@@ -135,7 +135,9 @@ TEST(ChatTemplateHostile, EndsInAnError) {
         "{{ raise_exception.__globals__['sys'] }}", "{{ messages.append(1) }}",
         "{{ namespace(__class__=1) }}", "{{ (''|attr('format')).__self__.__class__ }}",
         "{{ cycler.__init__.__globals__.os }}", "{% include '/etc/passwd' %}"}) {
-    EXPECT_TRUE(error_of(escape).starts_with("t: ")) << escape << ": " << error_of(escape);
+    // Jinja gives what may not be reached as undefined: an error where it is used, or no text.
+    const std::string error = error_of(escape);
+    EXPECT_TRUE(error.starts_with("t: ") || error == "rendered ") << escape << ": " << error;
   }
 }
 
