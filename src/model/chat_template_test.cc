@@ -121,7 +121,8 @@ TEST(ChatTemplateHostile, EndsInAnError) {
       "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_NE(error_of(loops, tight).find("no answer within 1 s"), std::string::npos);
-  EXPECT_NE(error_of("{{ 9 ** (9 ** (9 ** 9)) }}", tight).find("no answer within"), std::string::npos);
+  EXPECT_NE(error_of("{{ 9 ** (9 ** (9 ** 9)) }}", tight).find("no answer within"),
+            std::string::npos);
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(60));
   EXPECT_NE(error_of("{{ 'x' * 10 ** 10 }}").find("MemoryError"), std::string::npos);
   EXPECT_NE(error_of("{% for a in range(9999) %}{{ 'x' * 99 }}{% endfor %}", tight)
