@@ -4,6 +4,7 @@
 
 #include "base/paths.h"
 #include "fuzz_target.h"
+#include "silicon/check_chip.h"
 #include "silicon/constants.h"
 #include "silicon/estimate.h"
 
