@@ -46,8 +46,8 @@ struct BenchmarkOptions {
 
 struct LoadedScorer {
   std::unique_ptr<eval::Scorer> host;
-  std::optional<eval::ResultJournal> journal;
-  std::unique_ptr<eval::CachedScorer> cached;  // before the other two
+  std::unique_ptr<eval::ResultJournal> journal;
+  std::unique_ptr<eval::CachedScorer> cached;  // before the other two, which keep their addresses
 
   [[nodiscard]] eval::Scorer& scorer() const { return cached != nullptr ? *cached : *host; }
 };
@@ -70,10 +70,11 @@ Result<LoadedScorer> load_scorer(const BenchmarkOptions& options, const std::str
   LoadedScorer loaded;
   DOVETAIL_TRY(loaded.host, eval::make_host_scorer(model, options.max_length));
   if (options.fresh) return loaded;
-  DOVETAIL_TRY(loaded.journal,
+  DOVETAIL_TRY(eval::ResultJournal journal,
                eval::ResultJournal::open(
                    cache_folder() + "/answers",
                    eval::host_scorer_identity(digest, treatment, host::amx::available())));
+  loaded.journal = std::make_unique<eval::ResultJournal>(std::move(journal));
   loaded.cached = std::make_unique<eval::CachedScorer>(*loaded.host, *loaded.journal);
   return loaded;
 }

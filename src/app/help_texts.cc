@@ -13,6 +13,27 @@ constexpr std::string_view kShell = "Shell and documentation";
 
 constexpr std::string_view kExits = "0 done, 1 the work failed, 2 the input is wrong";
 
+// All benchmarks take the same arguments.
+HelpText benchmark(std::string_view verb, std::string_view purpose,
+                   std::vector<ExampleText> examples) {
+  return {.verb = verb,
+          .group = "Measures",
+          .purpose = purpose,
+          .notes =
+              "Questions come from local files (docs/evaluation.md), with the prompts, filters and "
+              "scores of lm-eval 0.4.13. Answers are remembered by weights and numerics.",
+          .exits = kExits,
+          .values = {{"model", "MODEL"},
+                     {"--limit", "N"},
+                     {"--num-fewshot", "K"},
+                     {"--samples", "FILE"},
+                     {"--mode", "lm_eval|fixed"},
+                     {"--max-length", "TOKENS"},
+                     {"--system-instruction", "SENTENCE"},
+                     {"--chat-date", "YYYY-MM-DD"}},
+          .examples = std::move(examples)};
+}
+
 std::vector<HelpText> make_texts() {
   return {
       {.verb = "",
@@ -196,7 +217,7 @@ std::vector<HelpText> make_texts() {
                     {"the same for a script", "calibrate published --json"}}},
       {.verb = "eval",
        .group = kLook,
-       .purpose = "Runs a model on a text: how much a treatment hurts, or perplexity.",
+       .purpose = "Runs a model: how much a treatment hurts, perplexity, benchmarks.",
        .exits = kExits,
        .examples = {{"KL of 4-bit weights against the model as it is",
                      "eval kl smollm2-135m --treatment int4_g32 --text README.md --windows 2"}}},
@@ -237,6 +258,28 @@ std::vector<HelpText> make_texts() {
                      "eval ppl smollm2-135m --text README.md --windows 2"},
                     {"with shorter windows",
                      "eval ppl smollm2-135m --text README.md --context 512"}}},
+      benchmark("eval mmlu", "MMLU: 57 subjects, four choices, the most likely letter counts.",
+                {{"one question of each subject", "eval mmlu smollm2-135m --limit 1"},
+                 {"with five examples before each, rows for a script",
+                  "eval mmlu smollm2-135m --limit 1 --num-fewshot 5 --samples mmlu.jsonl --json"}}),
+      benchmark(
+          "eval gsm8k", "GSM8K: grade-school mathematics, five examples before each question.",
+          {{"one question without examples", "eval gsm8k smollm2-135m --limit 1 --num-fewshot 0"}}),
+      benchmark("eval gsm8k_cot",
+                "GSM8K with eight fixed examples; first: dovetail pull gsm8k_cot.",
+                {{"one question", "eval gsm8k_cot smollm2-135m --limit 1"}}),
+      benchmark("eval humaneval",
+                "HumanEval: functions to finish, run in a sandbox with their tests.",
+                {{"the first two problems", "eval humaneval smollm2-135m --limit 2"}}),
+      benchmark("eval humaneval_instruct", "HumanEval asked for in words.",
+                {{"the first problem, in the model's chat template",
+                  "eval humaneval_instruct smollm2-135m --limit 1 --apply-chat-template"}}),
+      benchmark("eval ifeval",
+                "IFEval: instructions that a program can judge; first: dovetail pull ifeval.",
+                {{"the first prompt", "eval ifeval smollm2-135m --limit 1"}}),
+      benchmark("eval wikitext", "WikiText-2: perplexity a word and a byte of whole pages.",
+                {{"the first page in windows of 512 tokens",
+                  "eval wikitext smollm2-135m --limit 1 --max-length 512"}}),
       {.verb = "completion",
        .group = kShell,
        .purpose = "Prints a completion script for a shell.",

@@ -21,6 +21,9 @@ from test_terminal import BINARY, ROOT, on_terminal  # noqa: E402
 
 MODEL = "smollm2-135m"
 NEEDS_MODEL = re.compile(r"dovetail (optimize|compress|verify|eval|explain|report|pull \S|cost .*smollm2|inspect smollm2)")
+# Benchmarks generate for minutes, so their examples are parsed (app_test), and these three run.
+BENCHMARK = re.compile(r"dovetail eval (mmlu|gsm8k|gsm8k_cot|humaneval|humaneval_instruct|ifeval|wikitext)\b")
+QUICK_BENCHMARK = re.compile(r"dovetail eval (mmlu|gsm8k|wikitext) \S+ --limit 1( --num-fewshot 0| --max-length 512)?$")
 PROGRAM = re.compile(r"^(build/)?dovetail\b")
 
 
@@ -137,7 +140,7 @@ class Examples(unittest.TestCase):
     def test_there_are_examples_of_every_verb(self):
         commands = "\n".join(example_commands())
         for verb in ("init", "pull", "optimize", "compress", "verify", "explain", "report", "inspect", "cost", "eval kl",
-                     "eval ppl", "completion"):
+                     "eval ppl", "eval mmlu", "eval gsm8k", "eval humaneval", "eval ifeval", "eval wikitext", "completion"):
             self.assertIn(f"dovetail {verb}", commands)
 
     def test_every_example_runs(self):
@@ -145,7 +148,17 @@ class Examples(unittest.TestCase):
         self.run_all([line for line in example_commands() if not NEEDS_MODEL.match(line)])
         if not WORKSPACE.has_model:
             self.skipTest(f"{MODEL} was not pulled: run build/dovetail pull {MODEL}")
-        self.run_all([line for line in example_commands() if NEEDS_MODEL.match(line)])
+        self.run_all([line for line in example_commands()
+                      if NEEDS_MODEL.match(line) and not BENCHMARK.match(line)])
+
+    def test_examples_of_benchmarks_run(self):
+        data = pathlib.Path(os.environ.get("DOVETAIL_DATA") or ROOT / ".." / "shared" / "data").resolve()
+        if not (data / "eval").is_dir() or not WORKSPACE.has_model:
+            self.skipTest(f"{data}/eval or {MODEL} is not here")
+        WORKSPACE.environment["DOVETAIL_DATA"] = str(data)
+        quick = [line for line in example_commands() if QUICK_BENCHMARK.match(line)]
+        self.assertEqual(len(quick), 3, quick)
+        self.run_all(quick)
 
 
 class ManPage(unittest.TestCase):
