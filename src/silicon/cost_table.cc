@@ -40,77 +40,65 @@ void keep_better(const T& latency, const T& energy, T& best_latency, T& best_ene
 // Cost of one op for every treatment, the best mapping so far: (row, treatment).
 enum CostRow : uint8_t { kLatency, kEnergy, kResidentLatency, kResidentEnergy, kNumCostRows };
 
-// What a linear costs on one unit of one chip under any mapping: a row per quantity.
-enum FixedRow : uint8_t {
-  kFixedNs,     // outside the overlap of load and work
-  kStreamedNs,  // before the first sum: first weights from DRAM, first rows quantised
-  kResidentNs,  // the same from shared SRAM
-  kVectorNs,
-  kTurnNs,  // of the DRAM bus, for what is written
-  kFixedPj,
-  kBlockPj,  // per block of tokens
-  kNumFixedRows,
+// What a linear costs on one unit of one chip under one treatment, whatever its mapping.
+struct LinearRun {
+  double fixed_ns = 0;     // outside the overlap of load and work
+  double streamed_ns = 0;  // before the first sum: first weights from DRAM, first rows quantised
+  double resident_ns = 0;  // the same from shared SRAM
+  double vector_ns = 0;
+  double dram_ns_per_byte = 0;
+  double turn_ns = 0;  // of the DRAM bus, for what is written
+  double decode_ns_per_row = 0;
+  double fixed_pj = 0;
+  double block_pj = 0;  // per block of tokens
 };
 
-void fill_fixed(const ChipWork& impl, const LinearWork& work, const UnitMappings& unit,
-                const ChipRates& r, bool spilled, std::vector<double>& fixed) {
-  const double dram_ns = spilled ? r.dram_spill_ns_per_byte : r.dram_stream_ns_per_byte;
-  const double turn_ns = spilled ? r.dram_turn_ns_per_byte : 0;
-  const size_t count = work.treatments;
-  fixed.resize(kNumFixedRows * count);
-  const double* rows = unit.rows.data();
-  for (size_t t = 0; t < count; ++t) {
-    const auto of_unit = [&](UnitRow row) { return rows[row * count + t]; };
-    const auto at = [&](FixedRow row) -> double& { return fixed[row * count + t]; };
-    const double first_quantize_ns = of_unit(kFirstQuantizeCycles) * r.vector_ns_per_cycle;
-    const double first_bytes = of_unit(kFirstWeightBytes);
-    const double quantized = work.at(kQuantizeBytes, t);  // read at bf16, written
-    const double written =
-        2 * work.m * work.n + (quantized > 0 ? quantized - 2 * work.m * work.k : 0);
-    at(kTurnNs) = written * turn_ns;
-    at(kFixedNs) =
-        impl.constants.op_overhead_ns + of_unit(kLastConvertCycles) * r.vector_ns_per_cycle;
-    at(kStreamedNs) = first_quantize_ns + first_bytes * dram_ns;
-    at(kResidentNs) = first_quantize_ns + first_bytes * r.sram_ns_per_byte;
-    at(kVectorNs) = std::max(work.at(kVectorCycles, t) * r.vector_ns_per_cycle,
-                             work.at(kTurned, t) * r.hadamard_ns_per_element);
-    at(kFixedPj) = of_unit(kMacUm2) * r.mac_pj_per_um2 + of_unit(kScaledSums) * r.granule_pj +
-                   work.at(kVectorCycles, t) * r.vector_pj_per_cycle +
-                   work.at(kTurnAdds, t) * r.hadamard_pj_per_add +
-                   of_unit(kActivationBufferBytes) * r.activation_buffer_pj_per_byte;
-    at(kBlockPj) = of_unit(kBlockBufferBytes) * r.weight_buffer_pj_per_byte +
-                   of_unit(kBlockDecodedValues) * r.decode_pj_per_value;
-  }
+LinearRun linear_run(const ChipWork& impl, const LinearWork& work, const UnitMappings& unit,
+                     const ChipRates& r, bool spilled, size_t t) {
+  const auto of_unit = [&](UnitRow row) { return unit.rows[row * work.treatments + t]; };
+  LinearRun run;
+  run.dram_ns_per_byte = spilled ? r.dram_spill_ns_per_byte : r.dram_stream_ns_per_byte;
+  const double first_quantize_ns = of_unit(kFirstQuantizeCycles) * r.vector_ns_per_cycle;
+  const double first_bytes = of_unit(kFirstWeightBytes);
+  const double quantized = work.at(kQuantizeBytes, t);  // read at bf16, written
+  const double written =
+      2 * work.m * work.n + (quantized > 0 ? quantized - 2 * work.m * work.k : 0);
+  run.turn_ns = spilled ? written * r.dram_turn_ns_per_byte : 0;
+  run.fixed_ns =
+      impl.constants.op_overhead_ns + of_unit(kLastConvertCycles) * r.vector_ns_per_cycle;
+  run.streamed_ns = first_quantize_ns + first_bytes * run.dram_ns_per_byte;
+  run.resident_ns = first_quantize_ns + first_bytes * r.sram_ns_per_byte;
+  run.vector_ns = std::max(work.at(kVectorCycles, t) * r.vector_ns_per_cycle,
+                           work.at(kTurned, t) * r.hadamard_ns_per_element);
+  run.decode_ns_per_row = work.k * r.decode_ns_per_value;
+  run.fixed_pj = of_unit(kMacUm2) * r.mac_pj_per_um2 + of_unit(kScaledSums) * r.granule_pj +
+                 work.at(kVectorCycles, t) * r.vector_pj_per_cycle +
+                 work.at(kTurnAdds, t) * r.hadamard_pj_per_add +
+                 of_unit(kActivationBufferBytes) * r.activation_buffer_pj_per_byte;
+  run.block_pj = of_unit(kBlockBufferBytes) * r.weight_buffer_pj_per_byte +
+                 of_unit(kBlockDecodedValues) * r.decode_pj_per_value;
+  return run;
 }
 
-// What one treatment costs before its mapping is chosen.
-struct LinearRun {
-  double fixed_ns = 0, start_ns = 0, vector_ns = 0;
-  double fixed_pj = 0, block_pj = 0;
-  double values_per_row = 0;  // of weights, for the decoder
-  double dram_ns = 0;
-  double turn_ns = 0;  // of the DRAM bus, for what is written
-};
-
-void price_list(const MappingList& list, const LinearRun& run, const ChipRates& r,
+void price_list(const MappingList& list, const LinearRun& run, double start_ns, const ChipRates& r,
                 double& best_latency, double& best_energy) {
   using Lanes = MappingGroup::Lanes;
   const double dram_pj = r.dram_pj_per_byte + r.noc_pj_per_byte;
   const double sram_pj = r.sram_pj_per_byte + r.noc_pj_per_byte;
-  const double decode_ns = run.values_per_row * r.decode_ns_per_value;
   const Lanes vector_ns = Lanes{} + run.vector_ns;
   Lanes latency_ns = Lanes{} + static_cast<double>(kIllegal);
   Lanes energy_pj = latency_ns;
   for (size_t i = 0; i < list.count; ++i) {
     const MappingGroup& group = list.groups[i];
-    const Lanes work_ns = larger<Lanes>(larger<Lanes>(group.decoded_rows * decode_ns,
+    const Lanes work_ns = larger<Lanes>(larger<Lanes>(group.decoded_rows * run.decode_ns_per_row,
                                                       group.compute_cycles * r.cycle_ns),
                                         vector_ns) +
-                          run.start_ns;
+                          start_ns;
     const Lanes latency =
-        run.fixed_ns + larger<Lanes>(larger<Lanes>(group.dram_bytes * run.dram_ns + run.turn_ns,
-                                                   group.sram_bytes * r.sram_ns_per_byte),
-                                     work_ns);
+        run.fixed_ns +
+        larger<Lanes>(larger<Lanes>(group.dram_bytes * run.dram_ns_per_byte + run.turn_ns,
+                                    group.sram_bytes * r.sram_ns_per_byte),
+                      work_ns);
     const Lanes energy = run.fixed_pj + group.m_blocks * run.block_pj + group.dram_bytes * dram_pj +
                          group.sram_bytes * sram_pj + latency * r.leakage_mw;
     keep_better(latency, energy, latency_ns, energy_pj);
@@ -126,28 +114,21 @@ void price_linears(const ChipWork& impl, const MappingSets& sets, const ChipRate
                    double working, CostTable& table) {
   const size_t count = impl.menu.linear.size();
   thread_local std::vector<double> best;
-  thread_local std::vector<double> fixed;
   for (size_t i = 0; i < impl.linears.size(); ++i) {
     const LinearWork& work = impl.linears[i];
     const LinearMappings& mappings = sets.linears[i];
     const bool spilled = 2 * work.m * (work.k + work.n) > working;
-    const double dram_ns = spilled ? r.dram_spill_ns_per_byte : r.dram_stream_ns_per_byte;
     best.assign(kNumCostRows * count, kIllegal);
-    const auto price = [&](const std::vector<MappingList>& lists, FixedRow start, CostRow latency,
-                           CostRow energy) {
-      for (size_t t = 0; t < lists.size(); ++t) {
-        if (lists[t].count == 0) continue;
-        const auto at = [&](FixedRow row) { return fixed[row * count + t]; };
-        price_list(lists[t],
-                   {at(kFixedNs), at(start), at(kVectorNs), at(kFixedPj), at(kBlockPj), work.k,
-                    dram_ns, at(kTurnNs)},
-                   r, best[latency * count + t], best[energy * count + t]);
-      }
-    };
     for (const UnitMappings& unit : mappings.units) {
-      fill_fixed(impl, work, unit, r, spilled, fixed);
-      price(unit.streamed, kStreamedNs, kLatency, kEnergy);
-      price(unit.resident, kResidentNs, kResidentLatency, kResidentEnergy);
+      for (size_t t = 0; t < count; ++t) {
+        if (unit.streamed[t].count == 0) continue;
+        const auto at = [&](CostRow row) -> double& { return best[row * count + t]; };
+        const LinearRun run = linear_run(impl, work, unit, r, spilled, t);
+        price_list(unit.streamed[t], run, run.streamed_ns, r, at(kLatency), at(kEnergy));
+        if (unit.resident.empty()) continue;
+        price_list(unit.resident[t], run, run.resident_ns, r, at(kResidentLatency),
+                   at(kResidentEnergy));
+      }
     }
     SiteCosts& site = table.sites[static_cast<size_t>(work.site)];
     const auto add = [&](std::vector<float>& latencies, std::vector<float>& energies,

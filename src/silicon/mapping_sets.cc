@@ -54,8 +54,7 @@ class LinearMapper {
     }
     for (size_t u = 0; u < chip_.units.size(); ++u) {
       UnitMappings unit;
-      for (const PairUse& use : uses[u]) unit.legal.push_back(use.legal);
-      if (std::find(unit.legal.begin(), unit.legal.end(), true) == unit.legal.end()) continue;
+      if (std::ranges::none_of(uses[u], &PairUse::legal)) continue;
       unit.rows.assign(kNumUnitRows * work.treatments, 0.0);
       for (size_t t = 0; t < work.treatments; ++t) {
         if (uses[u][t].legal) put_unit(unit.rows, work, chip_.units[u], uses[u][t], t);

@@ -56,7 +56,6 @@ enum UnitRow : uint8_t {
 };
 
 struct UnitMappings {
-  std::vector<bool> legal;   // per treatment
   std::vector<double> rows;  // (UnitRow, treatment)
   // Per treatment; none where it is not legal.
   std::vector<MappingList> streamed;  // weights from DRAM
