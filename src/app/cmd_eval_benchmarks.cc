@@ -10,22 +10,17 @@
 #include "app/chat_options.h"
 #include "app/command.h"
 #include "app/eval_benchmarks.h"
-#include "base/paths.h"
-#include "checkpoint/manifest.h"
+#include "app/model_scorer.h"
 #include "eval/benchmark_data.h"
-#include "eval/cached_scorer.h"
 #include "eval/evaluate.h"
 #include "eval/gsm8k.h"
-#include "eval/host_scorer.h"
 #include "eval/humaneval.h"
 #include "eval/ifeval.h"
 #include "eval/mmlu.h"
 #include "eval/sandbox.h"
 #include "eval/wikitext.h"
-#include "host/amx.h"
 #include "model/file_set.h"
 #include "model/zoo.h"
-#include "recipe/site.h"
 
 namespace dovetail::app {
 namespace {
@@ -43,41 +38,6 @@ struct BenchmarkOptions {
   ChatOptions chat;
   bool json = false;
 };
-
-struct LoadedScorer {
-  std::unique_ptr<eval::Scorer> host;
-  std::unique_ptr<eval::ResultJournal> journal;
-  std::unique_ptr<eval::CachedScorer> cached;  // before the other two, which keep their addresses
-
-  [[nodiscard]] eval::Scorer& scorer() const { return cached != nullptr ? *cached : *host; }
-};
-
-// A checkpoint runs with the numerics that it says.
-Result<LoadedScorer> load_scorer(const BenchmarkOptions& options, const std::string& path) {
-  DOVETAIL_TRY(model::Weights weights, model::load_weights(path));
-  const model::ModelShape shape = weights.shape;
-  const std::string digest = options.fresh ? "" : model::weights_digest(weights);
-  DOVETAIL_TRY(host::HostModel model,
-               host::HostModel::create(std::make_shared<const model::Weights>(std::move(weights))));
-  std::string treatment;
-  DOVETAIL_TRY(const auto manifest, checkpoint::find_manifest(path));
-  if (manifest.has_value()) {
-    DOVETAIL_TRY(const recipe::Recipe recipe,
-                 recipe::parse_recipe(shape, manifest->recipe_toml, path));
-    DOVETAIL_TRY_STATUS(model.set_numerics(host::numerics_of(recipe)));
-    treatment = recipe::recipe_to_toml(recipe);
-  }
-  LoadedScorer loaded;
-  DOVETAIL_TRY(loaded.host, eval::make_host_scorer(model, options.max_length));
-  if (options.fresh) return loaded;
-  DOVETAIL_TRY(eval::ResultJournal journal,
-               eval::ResultJournal::open(
-                   cache_folder() + "/answers",
-                   eval::host_scorer_identity(digest, treatment, host::amx::available())));
-  loaded.journal = std::make_unique<eval::ResultJournal>(std::move(journal));
-  loaded.cached = std::make_unique<eval::CachedScorer>(*loaded.host, *loaded.journal);
-  return loaded;
-}
 
 eval::TaskParams task_params(const BenchmarkOptions& options, const Chat& chat) {
   eval::TaskParams params{
@@ -215,7 +175,8 @@ Status run_benchmark(const BenchmarkOptions& options) {
   DOVETAIL_TRY(const std::vector<eval::Task> tasks, make_tasks(options, chat));
   DOVETAIL_TRY(const std::string path, model::resolve_model(options.model));
   DOVETAIL_TRY(const model::Tokenizer tokenizer, model::load_tokenizer(path));
-  DOVETAIL_TRY(const LoadedScorer loaded, load_scorer(options, path));
+  DOVETAIL_TRY(const ModelScorer loaded,
+               load_scorer(path, {.max_length = options.max_length, .fresh = options.fresh}));
   eval::EvaluateParams params{.progress = terminal_progress()};
   std::unique_ptr<SampleFile> samples;
   if (!options.samples.empty()) {
