@@ -59,7 +59,7 @@ def rate(options, model, tokenizer, batch_size):
 
 
 def ours(options):
-    command = [options.binary, "eval", options.task, options.model, "--json", "--limit", str(options.limit)]
+    command = [options.binary, "eval", options.task, options.model, "--json", "--fresh", "--limit", str(options.limit)]
     if options.num_fewshot is not None:
         command += ["--num-fewshot", str(options.num_fewshot)]
     environment = dict(os.environ, DOVETAIL_THREADS=str(options.threads))

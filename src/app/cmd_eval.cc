@@ -311,6 +311,7 @@ void add_eval_command(CLI::App& app, Action& action) {
       [ppl_options, &action] { action = [ppl_options] { return run_ppl(*ppl_options); }; });
 
   add_benchmark_commands(*eval, action);
+  add_eval_compare_command(*eval, action);
 }
 
 }  // namespace dovetail::app

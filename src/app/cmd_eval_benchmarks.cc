@@ -11,15 +11,8 @@
 #include "app/command.h"
 #include "app/eval_benchmarks.h"
 #include "app/model_scorer.h"
-#include "eval/benchmark_data.h"
+#include "eval/benchmarks.h"
 #include "eval/evaluate.h"
-#include "eval/gsm8k.h"
-#include "eval/humaneval.h"
-#include "eval/ifeval.h"
-#include "eval/mmlu.h"
-#include "eval/sandbox.h"
-#include "eval/wikitext.h"
-#include "model/file_set.h"
 #include "model/zoo.h"
 
 namespace dovetail::app {
@@ -28,7 +21,8 @@ namespace {
 struct BenchmarkOptions {
   std::string benchmark;
   std::string model;
-  int64_t limit = 0;  // 0: all
+  int64_t limit = 0;         // 0: all
+  int64_t sample_seed = -1;  // below 0: the first questions
   int64_t num_fewshot = 0;
   bool has_fewshot = false;
   std::string samples;
@@ -45,62 +39,8 @@ eval::TaskParams task_params(const BenchmarkOptions& options, const Chat& chat) 
       .chat = chat.params};
   if (options.has_fewshot) params.num_fewshot = options.num_fewshot;
   if (options.limit > 0) params.limit = options.limit;
+  if (options.sample_seed >= 0) params.sample_seed = static_cast<uint64_t>(options.sample_seed);
   return params;
-}
-
-Result<std::vector<eval::Task>> make_ifeval(const eval::BenchmarkFiles& files,
-                                            const eval::TaskParams& params) {
-  DOVETAIL_TRY(const std::vector<eval::IfevalRow> rows, files.ifeval());
-  DOVETAIL_TRY(const auto checker_files, model::read_file_set("ifeval"));
-  DOVETAIL_TRY(eval::IfevalTools tools, eval::IfevalTools::create(checker_files));
-  DOVETAIL_TRY(
-      eval::Task task,
-      eval::ifeval_task(rows, std::make_shared<const eval::IfevalTools>(std::move(tools)), params));
-  return std::vector<eval::Task>{std::move(task)};
-}
-
-// Generated programs run in the sandbox or not at all.
-Result<std::vector<eval::Task>> make_humaneval(const eval::BenchmarkFiles& files,
-                                               eval::HumanEvalForm form,
-                                               const eval::TaskParams& params) {
-  DOVETAIL_TRY(const std::vector<eval::HumanEvalRow> rows, files.humaneval());
-  DOVETAIL_TRY(const eval::Sandbox sandbox, eval::Sandbox::create());
-  const auto judge = [sandbox](const std::string& program) -> Result<bool> {
-    DOVETAIL_TRY(const std::vector<eval::ProgramResult> results, sandbox.run({program}));
-    return results.front().outcome == eval::ProgramOutcome::kPassed;
-  };
-  DOVETAIL_TRY(eval::Task task, eval::humaneval_task(rows, form, judge, params));
-  return std::vector<eval::Task>{std::move(task)};
-}
-
-Result<std::vector<eval::Task>> make_tasks(const BenchmarkOptions& options, const Chat& chat) {
-  DOVETAIL_TRY(const eval::BenchmarkFiles files,
-               eval::BenchmarkFiles::open(eval::benchmark_folder()));
-  const eval::TaskParams params = task_params(options, chat);
-  if (options.benchmark == "mmlu") return eval::mmlu_tasks(files, params);
-  if (options.benchmark == "wikitext") {
-    DOVETAIL_TRY(const std::vector<std::string> pages, files.wikitext_pages());
-    DOVETAIL_TRY(eval::Task task, eval::wikitext_task(pages, params));
-    return std::vector<eval::Task>{std::move(task)};
-  }
-  if (options.benchmark == "ifeval") return make_ifeval(files, params);
-  if (options.benchmark == "humaneval") {
-    return make_humaneval(files, eval::HumanEvalForm::kPlain, params);
-  }
-  if (options.benchmark == "humaneval_instruct") {
-    return make_humaneval(files, eval::HumanEvalForm::kInstruct, params);
-  }
-  DOVETAIL_TRY(const std::vector<eval::Gsm8kRow> test, files.gsm8k("test"));
-  if (options.benchmark == "gsm8k_cot") {
-    DOVETAIL_TRY(const auto description, model::read_file_set("gsm8k_cot"));
-    DOVETAIL_TRY(const std::vector<eval::Gsm8kRow> shots,
-                 eval::parse_gsm8k_cot_shots(description.at("gsm8k-cot.yaml"), "gsm8k-cot.yaml"));
-    DOVETAIL_TRY(eval::Task task, eval::gsm8k_cot_task(test, shots, params));
-    return std::vector<eval::Task>{std::move(task)};
-  }
-  DOVETAIL_TRY(const std::vector<eval::Gsm8kRow> train, files.gsm8k("train"));
-  DOVETAIL_TRY(eval::Task task, eval::gsm8k_task(test, train, params));
-  return std::vector<eval::Task>{std::move(task)};
 }
 
 // One JSON object a line, each written out before the next question is asked.
@@ -172,7 +112,8 @@ void print_evaluation(const BenchmarkOptions& options, const eval::Evaluation& e
 
 Status run_benchmark(const BenchmarkOptions& options) {
   DOVETAIL_TRY(const Chat chat, open_chat(options.chat, options.model));
-  DOVETAIL_TRY(const std::vector<eval::Task> tasks, make_tasks(options, chat));
+  DOVETAIL_TRY(const std::vector<eval::Task> tasks,
+               eval::make_benchmark(options.benchmark, task_params(options, chat)));
   DOVETAIL_TRY(const std::string path, model::resolve_model(options.model));
   DOVETAIL_TRY(const model::Tokenizer tokenizer, model::load_tokenizer(path));
   DOVETAIL_TRY(const ModelScorer loaded,
@@ -192,6 +133,7 @@ Status run_benchmark(const BenchmarkOptions& options) {
     json["benchmark"] = options.benchmark;
     json["model"] = options.model;
     json["tier"] = "executed";
+    json["sample_seed"] = options.sample_seed >= 0 ? Json(options.sample_seed) : Json();
     json["answers_remembered"] = loaded.cached != nullptr ? loaded.cached->stats().found : 0;
     json["chat"] = chat_to_json(options.chat, chat);
     print_json(json);
@@ -222,9 +164,14 @@ void add_benchmark_commands(CLI::App& eval, Action& action) {
     options->benchmark = name;
     CLI::App* command = eval.add_subcommand(name, help);
     command->add_option("model", options->model, "zoo name, GGUF file or model folder")->required();
+    CLI::Option* limit = command->add_option("--limit", options->limit,
+                                             "the first questions of each subject or task only");
+    limit->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
     command
-        ->add_option("--limit", options->limit, "the first questions of each subject or task only")
-        ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
+        ->add_option("--sample-seed", options->sample_seed,
+                     "--limit takes a random sample by this seed instead of the first")
+        ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
+        ->needs(limit);
     CLI::Option* fewshot =
         command->add_option("--num-fewshot", options->num_fewshot, "examples before each question")
             ->check(CLI::Range(int64_t{0}, int64_t{64}));

@@ -6,5 +6,6 @@
 namespace dovetail::app {
 
 void add_benchmark_commands(CLI::App& eval, Action& action);
+void add_eval_compare_command(CLI::App& eval, Action& action);
 
 }  // namespace dovetail::app

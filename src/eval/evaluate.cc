@@ -253,6 +253,15 @@ Result<int64_t> check_tasks(const std::vector<Task>& tasks, const EvaluateParams
   return questions;
 }
 
+// "mmlu_anatomy, 41.2 % right [36.0, 46.6] of 320"
+std::string words_so_far(const std::string& task, int64_t num_right, int64_t asked) {
+  if (asked == 0) return task;
+  const ScoreInterval interval = score_interval(num_right, asked);
+  return fmt::format("{}, {:.1f} % right [{:.1f}, {:.1f}] of {}", task,
+                     100 * static_cast<double>(num_right) / static_cast<double>(asked),
+                     100 * interval.lower_frac, 100 * interval.upper_frac, asked);
+}
+
 struct PageTotals {
   double nats = 0;
   PageSize size;
@@ -290,6 +299,7 @@ Result<Evaluation> evaluate(const std::vector<Task>& tasks, const model::Tokeniz
       .mode = tasks[0].mode, .metric = tasks[0].metric, .num_fewshot = tasks[0].num_fewshot};
   PageTotals pages;
   int64_t done = 0;
+  int64_t num_right = 0;
   for (const Task& task : tasks) {
     TaskRunner runner(task, tokenizer, scorer);
     Tally tally;
@@ -298,13 +308,16 @@ Result<Evaluation> evaluate(const std::vector<Task>& tasks, const model::Tokeniz
       const int64_t count = std::min(params.batch_questions, std::ssize(task.questions) - at);
       const auto batch =
           std::span(task.questions).subspan(static_cast<size_t>(at), static_cast<size_t>(count));
+      const bool is_judged = task.kind != RequestKind::kRolling;
+      const std::string what = words_so_far(task.name, num_right, is_judged ? done : 0);
       DOVETAIL_TRY(const std::vector<Outcome> outcomes,
-                   runner.run(batch, part_of(params.progress, task.name, done, count, all)));
+                   runner.run(batch, part_of(params.progress, what, done, count, all)));
       for (size_t i = 0; i < outcomes.size(); ++i) {
         tally.add(outcomes[i]);
+        num_right += outcomes[i].verdict.correct ? 1 : 0;
         if (task.summarize) verdicts.push_back(outcomes[i].verdict);
         evaluation.num_truncated += outcomes[i].truncated ? 1 : 0;
-        if (task.kind == RequestKind::kRolling) {
+        if (!is_judged) {
           DOVETAIL_TRY_STATUS(add_page(task, batch[i], outcomes[i], pages));
         }
         if (params.take_sample) {

@@ -26,6 +26,16 @@ Score score_of(const std::vector<bool>& correct) {
   return score;
 }
 
+ScoreInterval score_interval(int64_t num_right, int64_t num_questions) {
+  constexpr double kZ = 1.959963984540054;  // normal quantile of 0.975
+  const auto n = static_cast<double>(num_questions);
+  const double p = static_cast<double>(num_right) / n;
+  const double shrink = 1 + kZ * kZ / n;
+  const double center = (p + kZ * kZ / (2 * n)) / shrink;
+  const double half = kZ * std::sqrt(p * (1 - p) / n + kZ * kZ / (4 * n * n)) / shrink;
+  return {std::max(0.0, center - half), std::min(1.0, center + half)};
+}
+
 Json score_to_json(const Score& score) {
   Json json{{"score_frac", score.score_frac}, {"stderr_frac", nullptr}};
   if (score.stderr_frac.has_value()) json["stderr_frac"] = *score.stderr_frac;

@@ -19,6 +19,15 @@ struct Score {
 // Mean and its standard error by the sample's deviation (n - 1). At least one answer.
 [[nodiscard]] Score score_of(const std::vector<bool>& correct);
 
+// Wilson's interval of a score, two-sided 95 %; never of width zero.
+// Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22,
+//   1927. 0 <= num_right <= num_questions, of at least one.
+struct ScoreInterval {
+  double lower_frac = 0;
+  double upper_frac = 0;
+};
+[[nodiscard]] ScoreInterval score_interval(int64_t num_right, int64_t num_questions);
+
 // score_frac, stderr_frac (null if unknown), num_questions
 [[nodiscard]] Json score_to_json(const Score& score);
 

@@ -76,5 +76,21 @@ TEST(PassAtK, RejectsBadCounts) {
             "pass@6 of 5 samples with 1 passed: want 1 <= k <= samples, 0 <= passed <= samples");
 }
 
+// Limits where |p - truth| is 1.96 standard errors of the truth: the interval inverts that test.
+TEST(ScoreInterval, InvertsTheScoreTest) {
+  for (const auto& [right, asked] :
+       {std::pair<int64_t, int64_t>{0, 10}, {3, 10}, {10, 10}, {82, 164}, {1, 1}}) {
+    const ScoreInterval interval = score_interval(right, asked);
+    const double p = static_cast<double>(right) / static_cast<double>(asked);
+    EXPECT_LE(interval.lower_frac, p + 1e-12);
+    EXPECT_GE(interval.upper_frac, p - 1e-12);
+    for (const double truth : {interval.lower_frac, interval.upper_frac}) {
+      if (truth < 1e-9 || truth > 1 - 1e-9) continue;
+      const double error = std::sqrt(truth * (1 - truth) / static_cast<double>(asked));
+      EXPECT_NEAR(std::abs(p - truth) / error, 1.959963984540054, 1e-9) << right << "/" << asked;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace dovetail::eval

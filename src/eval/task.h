@@ -74,6 +74,8 @@ struct TaskParams {
   ScoringMode mode = ScoringMode::kLmEval;
   std::optional<int64_t> num_fewshot = {};  // nothing: the task's own number
   std::optional<int64_t> limit = {};  // the first so many of each subject or task, in file order
+  // Instead of the first: a random sample of `limit` (benchmarks.h), by seed.
+  std::optional<uint64_t> sample_seed = {};
   ChatParams chat = {};
 };
 
