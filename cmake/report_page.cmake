@@ -14,7 +14,8 @@ endif()
 # In the order in which the page runs them.
 set(DOVETAIL_PAGE_SCRIPTS
   words.js elements.js record_data.js selection.js plot.js front_picture.js baseline_picture.js
-  recipe_picture.js chip_pictures.js cost_pictures.js prediction_picture.js worth_pictures.js
+  recipe_picture.js chip_pictures.js cost_pictures.js prediction_picture.js accuracy_picture.js
+  worth_pictures.js
   target_picture.js assumption_tables.js page.js)
 
 function(dovetail_embed_page)

@@ -34,12 +34,12 @@ std::string score_words(const eval::Score& score) {
 // What would decide it, or what the verdict rests on.
 std::string standing(const eval::Verdict& verdict) {
   if (verdict.decision != eval::Decision::kUndecided) {
-    return verdict.is_exact ? "all questions were asked"
-                            : fmt::format("p = {:.2g}, {}",
-                                          verdict.decision == eval::Decision::kPass
-                                              ? verdict.p_pass
-                                              : verdict.p_fail,
-                                          verdict.method);
+    return verdict.is_exact
+               ? "all questions were asked"
+               : fmt::format(
+                     "p = {:.2g}, {}",
+                     verdict.decision == eval::Decision::kPass ? verdict.p_pass : verdict.p_fail,
+                     verdict.method);
   }
   if (!verdict.questions_to_decide.has_value()) return "no number of questions would decide it";
   return fmt::format("about {} questions would decide it", *verdict.questions_to_decide);
@@ -75,8 +75,8 @@ void print_comparison(const CompareOptions& options, const eval::Comparison& com
                          score_words(comparison.baseline), score_words(comparison.candidate),
                          100 * verdict.difference_frac, percent(comparison.difference)));
   if (comparison.clustered_difference.has_value()) {
-    print_line(fmt::format("  95 % with tasks as clusters {}",
-                           percent(*comparison.clustered_difference)));
+    print_line(
+        fmt::format("  95 % with tasks as clusters {}", percent(*comparison.clustered_difference)));
   }
   print_line(fmt::format("  {} questions: {} lost, {} gained; McNemar p {:.3g} (mid-p {:.3g})",
                          counts.total(), counts.lost, counts.gained, comparison.mcnemar.p_exact,

@@ -22,6 +22,7 @@ void add_chip_command(CLI::App& app, Action& action);
 void add_cost_command(CLI::App& app, Action& action);
 void add_calibrate_command(CLI::App& app, Action& action);
 void add_explain_command(CLI::App& app, Action& action);
+void add_targets_command(CLI::App& app, Action& action);
 void add_report_command(CLI::App& app, Action& action);
 void add_completion_command(CLI::App& app, Action& action);
 // Left out without libtorch:

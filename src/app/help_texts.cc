@@ -115,6 +115,21 @@ std::vector<HelpText> make_texts() {
                      "explain out/quickstart latency@0.15"},
                     {"why not fewest bytes first",
                      "explain out/quickstart latency@0.15/size_first"}}},
+      {.verb = "targets",
+       .group = kAsk,
+       .purpose = "Works backward from accuracy: the largest loss at which a study's accuracy "
+                  "targets still hold, and what each site may spend of it.",
+       .notes = "Needs a study with [[accuracy]] in its file, run to its end. The map from KL to "
+                "accuracy, what it assumes and how sure it is: docs/verdicts.md.",
+       .exits = kExits,
+       .values = {{"study", "STUDY_FOLDER"},
+                  {"--benchmark", "NAME"},
+                  {"--margin", "FRACTION"},
+                  {"--confidence", "FRACTION"},
+                  {"--sites", "N"}},
+       .examples = {{"all targets of a study", "targets out/accuracy_0.5b"},
+                    {"if only one point of MMLU may be lost",
+                     "targets out/accuracy_0.5b --benchmark mmlu --margin 0.01 --json"}}},
       {.verb = "report",
        .group = kAsk,
        .purpose = "Writes the page and the targets of a finished study again, or what changed "

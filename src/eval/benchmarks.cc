@@ -126,8 +126,8 @@ const std::vector<std::string>& benchmark_names() {
 Result<std::vector<Task>> make_benchmark(const std::string& name, const TaskParams& params) {
   const auto* const found = std::ranges::find(kBenchmarks, name, &Benchmark::name);
   if (found == kBenchmarks.end()) {
-    return invalid_argument(fmt::format("benchmark = {}, want one of {}", name,
-                                        fmt::join(benchmark_names(), ", ")));
+    return invalid_argument(
+        fmt::format("benchmark = {}, want one of {}", name, fmt::join(benchmark_names(), ", ")));
   }
   DOVETAIL_TRY(const BenchmarkFiles files, BenchmarkFiles::open(benchmark_folder()));
   if (!params.sample_seed.has_value() || !params.limit.has_value()) {

@@ -75,8 +75,7 @@ TEST(Benchmarks, ASampledQuestionHasTheExamplesThatItHasInTheWhole) {
   ASSERT_TRUE(whole.has_value() && sample.has_value());
   ASSERT_EQ(num_questions(*sample), 20);
   for (const Question& question : (*sample)[0].questions) {
-    EXPECT_EQ(question.prompt,
-              (*whole)[0].questions[static_cast<size_t>(question.doc_id)].prompt);
+    EXPECT_EQ(question.prompt, (*whole)[0].questions[static_cast<size_t>(question.doc_id)].prompt);
   }
 }
 

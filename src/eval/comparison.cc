@@ -17,9 +17,13 @@ constexpr int64_t kMaxPowerQuestions = 2500;
 
 using Key = std::pair<std::string, int64_t>;
 
-Key key_of(const SampleRow& row) { return {row.task, row.doc_id}; }
+Key key_of(const SampleRow& row) {
+  return {row.task, row.doc_id};
+}
 
-std::string words(const Key& key) { return fmt::format("{}, question {}", key.first, key.second); }
+std::string words(const Key& key) {
+  return fmt::format("{}, question {}", key.first, key.second);
+}
 
 Result<std::map<Key, const SampleRow*>> by_key(const std::vector<SampleRow>& rows,
                                                const char* whose) {
@@ -39,8 +43,9 @@ Status check_alike(const SampleRow& baseline, const SampleRow& candidate) {
     return invalid_argument(fmt::format("{}: the prompts differ (prompt_sha256)", name));
   }
   if (baseline.mode != candidate.mode) {
-    return invalid_argument(fmt::format("{}: mode = {} and {}; scores of two modes are not compared",
-                                        name, baseline.mode, candidate.mode));
+    return invalid_argument(
+        fmt::format("{}: mode = {} and {}; scores of two modes are not compared", name,
+                    baseline.mode, candidate.mode));
   }
   if (baseline.num_fewshot != candidate.num_fewshot) {
     return invalid_argument(fmt::format("{}: num_fewshot = {} and {}, want the same", name,
@@ -124,8 +129,7 @@ void list_flips(const Pairs& pairs, const TaskNumbers& numbers, Comparison& comp
   for (size_t i = 0; i < pairs.size(); ++i) {
     const auto& [baseline, candidate] = pairs[i];
     count(*baseline, *candidate, comparison.counts);
-    count(*baseline, *candidate,
-          comparison.tasks[static_cast<size_t>(numbers.of_row[i])].counts);
+    count(*baseline, *candidate, comparison.tasks[static_cast<size_t>(numbers.of_row[i])].counts);
     if (baseline->correct == candidate->correct) continue;
     Flip flip{.task = baseline->task, .doc_id = baseline->doc_id, .gained = candidate->correct};
     if (has_choices(*baseline)) {

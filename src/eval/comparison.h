@@ -61,7 +61,7 @@ struct Comparison {
   Score candidate;
   PairedCounts counts;
   McNemarTest mcnemar;
-  Interval difference;                              // Tango's, 95 %, independent questions
+  Interval difference;                                // Tango's, 95 %, independent questions
   std::optional<Interval> clustered_difference = {};  // by task, 95 %; of two tasks or more
   Verdict verdict;
   std::vector<Power> power = {};      // of the exact test at these rates, for more and fewer

@@ -82,9 +82,9 @@ TEST(Comparison, VerdictsAreOfTheKindThatWasAskedFor) {
   EXPECT_EQ(sample->verdict.decision, Decision::kUndecided);
   ASSERT_EQ(sample->power.size(), 4U);
   EXPECT_EQ(sample->power[2].num_questions, 300);
-  const auto part =
-      compare_rows(two.baseline, two.candidate,
-                   {.kind = VerdictKind::kBenchmark, .margin_frac = 0.04, .benchmark_questions = 299});
+  const auto part = compare_rows(
+      two.baseline, two.candidate,
+      {.kind = VerdictKind::kBenchmark, .margin_frac = 0.04, .benchmark_questions = 299});
   EXPECT_FALSE(part.has_value());
 }
 
@@ -129,8 +129,9 @@ TEST(Comparison, RowsThatDoNotBelongTogetherAreRefused) {
             std::string::npos);
   EXPECT_NE(message([](auto& rows) { rows.pop_back(); }).find("the candidate was not asked it"),
             std::string::npos);
-  EXPECT_NE(message([](auto& rows) { rows.push_back(row("c", 1, true)); })
-                .find("the baseline was not asked it"),
+  EXPECT_NE(message([](auto& rows) {
+              rows.push_back(row("c", 1, true));
+            }).find("the baseline was not asked it"),
             std::string::npos);
   EXPECT_NE(message([](auto& rows) { rows.push_back(rows[0]); }).find("occurs twice"),
             std::string::npos);

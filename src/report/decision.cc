@@ -312,6 +312,55 @@ Sentence robustness_sentence(const Json& scenario) {
           found.regret_frac > 0.03 || found.num_unfit > 0 ? "open" : "partly"};
 }
 
+// "mmlu passes (-0.4 points of 1,140 questions, 3 allowed)".
+std::string target_words(const Json& target, const Json& verdict) {
+  const double lost = number_at(verdict, "counts.lost");
+  const double gained = number_at(verdict, "counts.gained");
+  const double asked = number_at(verdict, "num_asked", 1);
+  const std::string limit =
+      number_at(target, "floor_frac") > 0
+          ? fmt::format("at least {:.1f} % wanted", 100 * number_at(target, "floor_frac"))
+          : fmt::format("{:.2g} may be lost", 100 * number_at(target, "margin_frac"));
+  return fmt::format("{} {:+.2f} points on {} questions, {} ({}: {})", text_at(target, "benchmark"),
+                     100 * (gained - lost) / asked, show_count(asked), limit,
+                     text_at(target, "verdict"), text_at(verdict, "decision"));
+}
+
+const Json* judged_answer(const Json& record, int64_t scenario) {
+  for (const Json& answer : list_at(record["accuracy"], "answers")) {
+    if (number_at(answer, "scenario", -1) == static_cast<double>(scenario)) return &answer;
+  }
+  return nullptr;
+}
+
+Sentence accuracy_sentence(const Json& record, int64_t scenario) {
+  constexpr const char* kTopic = "Accuracy";
+  const Json& targets = list_at(record["accuracy"], "targets");
+  std::string unrun;
+  for (const Json& target : targets) {
+    if (target.contains("why_not")) {
+      unrun += fmt::format(" {} could not be run: {}.", text_at(target, "benchmark"),
+                           text_at(target, "why_not"));
+    }
+  }
+  const Json* answer = judged_answer(record, scenario);
+  if (answer == nullptr) {
+    return {kTopic, "This answer was not asked any benchmark." + unrun, "open"};
+  }
+  std::string parts;
+  for (const Json& verdict : list_at(*answer, "targets")) {
+    const auto index = static_cast<size_t>(number_at(verdict, "target"));
+    if (index >= targets.size()) continue;
+    parts += fmt::format("{}{}", parts.empty() ? "" : "; ", target_words(targets[index], verdict));
+  }
+  const std::string decision = text_at(*answer, "decision");
+  const std::string says = decision == "pass"   ? "It keeps every accuracy target"
+                           : decision == "fail" ? "It misses an accuracy target"
+                                                : "Whether it keeps its accuracy is undecided";
+  return {kTopic, fmt::format("{}: {}.{}", says, parts, unrun),
+          decision == "pass" ? "sure" : "open"};
+}
+
 Sentence nothing_fits(const Json& record) {
   const Json& scenarios = record["scenarios"];
   return {"Nothing fits",
@@ -330,6 +379,23 @@ std::string_view standing_words(std::string_view standing) {
   return standing == "partly" ? "sure in part" : "not established";
 }
 
+namespace {
+
+// Of the study's first objective with an accuracy that holds; -1 without one.
+int64_t accurate_scenario(const Json& record, const std::string& objective) {
+  if (!record.contains("accuracy")) return -1;
+  for (const Json& found : list_at(record["accuracy"], "recommended")) {
+    if (text_at(found, "objective") != objective || !has_number(found, "scenario")) continue;
+    const double scenario = number_at(found, "scenario");
+    if (scenario >= 0 && scenario < static_cast<double>(record["scenarios"].size())) {
+      return static_cast<int64_t>(scenario);
+    }
+  }
+  return -1;
+}
+
+}  // namespace
+
 int64_t headline_scenario(const Json& record) {
   const Json& scenarios = record["scenarios"];
   std::vector<int64_t> feasible;
@@ -339,6 +405,7 @@ int64_t headline_scenario(const Json& record) {
   if (feasible.empty()) return -1;
   const auto at = [&](int64_t i) -> const Json& { return scenarios[static_cast<size_t>(i)]; };
   const std::string objective = text_at(at(feasible.front()), "objective");
+  if (const int64_t accurate = accurate_scenario(record, objective); accurate >= 0) return accurate;
   std::erase_if(feasible, [&](int64_t i) { return text_at(at(i), "objective") != objective; });
   std::ranges::stable_sort(feasible, {},
                            [&](int64_t i) { return number_at(at(i), "kl_cap_nats"); });
@@ -349,8 +416,13 @@ std::vector<Sentence> decide(const Json& record) {
   const int64_t headline = headline_scenario(record);
   if (headline < 0) return {nothing_fits(record)};
   const Json& scenario = record["scenarios"][static_cast<size_t>(headline)];
-  return {build_sentence(record, scenario), together_sentence(record, scenario),
-          loss_sentence(record, scenario), worth_sentence(scenario), robustness_sentence(scenario)};
+  std::vector<Sentence> sentences = {
+      build_sentence(record, scenario), together_sentence(record, scenario),
+      loss_sentence(record, scenario), worth_sentence(scenario), robustness_sentence(scenario)};
+  if (record.contains("accuracy")) {
+    sentences.insert(sentences.begin() + 3, accuracy_sentence(record, headline));
+  }
+  return sentences;
 }
 
 }  // namespace dovetail::report

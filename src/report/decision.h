@@ -22,10 +22,12 @@ struct Sentence {
 [[nodiscard]] std::string_view standing_words(std::string_view standing);
 
 // The scenario that the page opens with and the summary names: of the study's first objective the
-// feasible one with the middle cap, else any feasible one; -1 if none is.
+// one that keeps its accuracy targets, else the feasible one with the middle cap, else any feasible
+// one; -1 if none is.
 [[nodiscard]] int64_t headline_scenario(const Json& record);
 
-// Five sentences; fewer if nothing is feasible. `record` has passed check_record.
+// Five sentences, six with accuracy targets; fewer if nothing is feasible. `record` has passed
+// check_record.
 [[nodiscard]] std::vector<Sentence> decide(const Json& record);
 
 }  // namespace dovetail::report

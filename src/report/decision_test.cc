@@ -115,6 +115,58 @@ TEST(Decide, NothingFitsIsOneSentence) {
   EXPECT_NE(decision[0].text.find("area rejected 12 chips"), std::string::npos);
 }
 
+// Two scenarios of one objective; the second keeps its accuracy.
+Json record_with_accuracy(const char* decision) {
+  Json record = page_test_record();
+  Json scenario = record["scenarios"][0];
+  record["scenarios"] = Json::array({scenario, scenario});
+  record["scenarios"][1]["kl_cap_nats"] = 0.4;
+  record["accuracy"] = {{"targets",
+                         {{{"benchmark", "mmlu"},
+                           {"margin_frac", 0.03},
+                           {"floor_frac", 0.0},
+                           {"verdict", "population"}},
+                          {{"benchmark", "gsm8k"},
+                           {"margin_frac", 0.05},
+                           {"why_not", "gsm8k/test.jsonl: no such file"}}}},
+                        {"answers",
+                         {{{"scenario", 1},
+                           {"objective", "latency"},
+                           {"kl_cap_nats", 0.4},
+                           {"decision", decision},
+                           {"targets",
+                            {{{"target", 0},
+                              {"decision", decision},
+                              {"num_asked", 1140},
+                              {"baseline", {{"score_frac", 0.41}}},
+                              {"candidate", {{"score_frac", 0.4}}},
+                              {"counts", {{"lost", 40}, {"gained", 28}}}}}}}}},
+                        {"recommended", {{{"objective", "latency"}, {"scenario", 1}}}}};
+  return record;
+}
+
+TEST(Decide, AnAccuracyThatIsKeptLeadsThePage) {
+  const Json record = record_with_accuracy("pass");
+  EXPECT_EQ(headline_scenario(record), 1);
+  const std::vector<Sentence> decision = decide(record);
+  ASSERT_EQ(decision.size(), 6U);
+  EXPECT_EQ(decision[3].topic, "Accuracy");
+  EXPECT_EQ(decision[3].standing, "sure");
+  EXPECT_EQ(decision[3].text,
+            "It keeps every accuracy target: mmlu -1.05 points on 1,140 questions, 3 may be lost "
+            "(population: pass). gsm8k could not be run: gsm8k/test.jsonl: no such file.");
+}
+
+TEST(Decide, WhatIsUndecidedOrWasNotAskedIsOpen) {
+  Json record = record_with_accuracy("undecided");
+  EXPECT_EQ(decide(record)[3].standing, "open");
+  EXPECT_NE(decide(record)[3].text.find("undecided"), std::string::npos);
+  record["accuracy"]["recommended"][0]["scenario"] = nullptr;
+  EXPECT_EQ(headline_scenario(record), 0);
+  EXPECT_NE(decide(record)[3].text.find("was not asked any benchmark"), std::string::npos);
+  EXPECT_EQ(decide(record)[3].standing, "open");
+}
+
 TEST(HeadlineScenario, TakesTheMiddleCapOfTheFirstObjective) {
   Json record = page_test_record();
   Json scenario = record["scenarios"][0];

@@ -70,6 +70,33 @@ void add_recommendation(const Json& scenario, std::vector<std::string>& lines) {
   }
 }
 
+void add_accuracy(const Json& record, std::vector<std::string>& lines) {
+  if (!record.contains("accuracy")) return;
+  const Json& accuracy = record["accuracy"];
+  const Json& targets = list_at(accuracy, "targets");
+  for (const Json& target : targets) {
+    if (!target.contains("why_not")) continue;
+    lines.push_back(fmt::format("accuracy: {} could not be run: {}", text_at(target, "benchmark"),
+                                text_at(target, "why_not")));
+  }
+  for (const Json& answer : list_at(accuracy, "answers")) {
+    std::string parts;
+    for (const Json& verdict : list_at(answer, "targets")) {
+      const auto index = static_cast<size_t>(number_at(verdict, "target"));
+      if (index >= targets.size()) continue;
+      parts += fmt::format(", {} {} {:.2f} % (released {:.2f}), -{:.0f} +{:.0f} of {:.0f}",
+                           text_at(targets[index], "benchmark"), text_at(verdict, "decision"),
+                           100 * number_at(verdict, "candidate.score_frac"),
+                           100 * number_at(verdict, "baseline.score_frac"),
+                           number_at(verdict, "counts.lost"), number_at(verdict, "counts.gained"),
+                           number_at(verdict, "num_asked"));
+    }
+    lines.push_back(
+        fmt::format("accuracy: {} KL <= {:g} {}{}", objective_words(text_at(answer, "objective")),
+                    number_at(answer, "kl_cap_nats"), text_at(answer, "decision"), parts));
+  }
+}
+
 }  // namespace
 
 Result<std::string> summarize(const Json& record) {
@@ -85,6 +112,7 @@ Result<std::string> summarize(const Json& record) {
           number_at(record, "additivity.bias_ratio"), number_at(record, "additivity.num_recipes")));
     }
     for (const Json& scenario : record["scenarios"]) lines.push_back(scenario_line(scenario));
+    add_accuracy(record, lines);
     const int64_t headline = headline_scenario(record);
     if (headline >= 0) {
       add_recommendation(record["scenarios"][static_cast<size_t>(headline)], lines);

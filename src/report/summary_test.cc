@@ -17,6 +17,32 @@ TEST(Summarize, NamesChipLossAndClosestBaseline) {
   EXPECT_NE(summary->find("area rejected 12 chips"), std::string::npos);
 }
 
+TEST(Summarize, AccuracyIsOneLineAnAnswer) {
+  Json record = page_test_record();
+  record["accuracy"] = {
+      {"targets", {{{"benchmark", "mmlu"}}, {{"benchmark", "ifeval"}, {"why_not", "no files"}}}},
+      {"answers",
+       {{{"scenario", 0},
+         {"objective", "latency"},
+         {"kl_cap_nats", 0.1},
+         {"decision", "undecided"},
+         {"targets",
+          {{{"target", 0},
+            {"decision", "undecided"},
+            {"num_asked", 200},
+            {"baseline", {{"score_frac", 0.41}}},
+            {"candidate", {{"score_frac", 0.4}}},
+            {"counts", {{"lost", 12}, {"gained", 10}}}}}}}}},
+      {"recommended", Json::array()}};
+  const auto summary = summarize(record);
+  ASSERT_TRUE(summary.has_value());
+  EXPECT_NE(summary->find("accuracy: request latency KL <= 0.1 undecided, mmlu undecided 40.00 % "
+                          "(released 41.00), -12 +10 of 200"),
+            std::string::npos)
+      << *summary;
+  EXPECT_NE(summary->find("accuracy: ifeval could not be run: no files"), std::string::npos);
+}
+
 TEST(Summarize, SaysWhenTheSearchWasNotExact) {
   Json record = page_test_record();
   record["search"] = {

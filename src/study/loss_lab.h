@@ -18,6 +18,7 @@
 #include "compress/loss_profile.h"
 #include "compress/treat.h"
 #include "eval/kl.h"
+#include "eval/task.h"
 #include "eval/text.h"
 #include "host/host_model.h"
 #include "recipe/site.h"
@@ -58,6 +59,13 @@ class LossLab {
                                                    const host::AlignedSums& sums);
   // KL of a recipe on the selection or certification text.
   [[nodiscard]] Result<eval::KlStats> measure(const recipe::Recipe& recipe, eval::TextPart part);
+  // The rows (docs/evaluation.md) of the questions that the model under a recipe answered, in their
+  // order; all bf16: the model as released. Each answer is kept in the user's cache as soon as it
+  // is there. what: names the questions in progress.
+  [[nodiscard]] Result<Json> ask(const recipe::Recipe& recipe, const std::vector<eval::Task>& tasks,
+                                 const std::string& what, const ProgressSink& progress);
+  // What the answers depend on beside the questions.
+  [[nodiscard]] Result<Json> answers_key(const recipe::Recipe& recipe);
   // "kl/<key>", "profile/<key>": the rows of the study's database that hold these results.
   [[nodiscard]] Result<std::string> measurement_row(const recipe::Recipe& recipe,
                                                     eval::TextPart part);

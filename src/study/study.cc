@@ -13,6 +13,7 @@
 #include "report/targets.h"
 #include "silicon/check_chip.h"
 #include "silicon/constants.h"
+#include "study/accuracy.h"
 #include "study/list_progress.h"
 #include "study/point_json.h"
 #include "study/products.h"
@@ -94,6 +95,7 @@ Json identity(const StudyState& state, const Prediction& prediction) {
   for (const LossBias& own : prediction.bias) bias.push_back(own.ratio);
   Json config = to_json(state.config);
   config.erase("question");
+  config.erase("accuracy");  // judged after the search, which does not know it
   Json models = Json::array();
   for (const ProductState& product : state.products) {
     models.push_back({{"shape", product.shape.name}, {"weights", product.lab->digest()}});
@@ -243,7 +245,19 @@ Result<std::vector<Json>> search_ahead(const StudyStates& states, const Predicti
 struct Searched {
   std::vector<Json> sweeps;  // under each global choice; none for a frozen chip
   Json scenarios = Json::array();
+  Json accuracy = {};  // null without targets
 };
+
+Result<Json> accuracy_of(const StudyStates& states, const std::vector<ScenarioQuestion>& questions,
+                         const ProgressSink& progress) {
+  if (states.front().config.accuracy.empty()) return Json();
+  std::vector<ScenarioAnswer> answers;
+  for (const ScenarioQuestion& question : questions) {
+    DOVETAIL_TRY(ScenarioAnswer answer, answer_scenario(states, question, progress));
+    answers.push_back(std::move(answer));
+  }
+  return judge_accuracy(states, answers, progress);
+}
 
 Result<Searched> search_and_confirm(const StudyStates& states, const Prediction& prediction,
                                     const ProgressSink& progress) {
@@ -257,6 +271,7 @@ Result<Searched> search_and_confirm(const StudyStates& states, const Prediction&
     scenario["row"] = record::row_name("scenario", question.key);
     searched.scenarios.push_back(std::move(scenario));
   }
+  DOVETAIL_TRY(searched.accuracy, accuracy_of(states, questions, progress));
   return searched;
 }
 
@@ -325,6 +340,7 @@ Result<Json> make_record(const StudyStates& states, const Prediction& prediction
   record["search"] = Json::object();
   record["front"] = Json::array();
   record["scenarios"] = searched.scenarios;
+  if (!searched.accuracy.is_null()) record["accuracy"] = searched.accuracy;
   record["constants"] = constants_to_json(state.technology);
   record["rows"] = {{"study", record::row_name("study", Json(config.name))}};
   if (!searched.sweeps.empty()) add_sweeps(states, prediction, searched.sweeps, record);

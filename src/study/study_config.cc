@@ -64,11 +64,43 @@ Status check_rotations(const StudyConfig& config) {
                   rotations.size(), config.products.size(), choices, kMaxGlobalChoices));
 }
 
+// One limit, on a product that exists, of a kind that the verdict can be of.
+Status check_target(const StudyConfig& config, const AccuracyTarget& target) {
+  const std::string where = fmt::format("accuracy, benchmark = \"{}\"", target.benchmark);
+  const int limits = (target.margin_frac > 0 ? 1 : 0) + (target.margin_questions > 0 ? 1 : 0) +
+                     (target.floor_frac > 0 ? 1 : 0);
+  if (limits != 1) {
+    return invalid_argument(fmt::format(
+        "{}: {} of margin_frac, margin_questions and floor_frac are set, want one", where, limits));
+  }
+  if (target.verdict == "benchmark" && target.questions_per_task > 0) {
+    return invalid_argument(
+        fmt::format("{}: questions_per_task = {} with verdict = \"benchmark\", "
+                    "which asks all questions",
+                    where, target.questions_per_task));
+  }
+  if (target.verdict == "population" && target.margin_questions > 0) {
+    return invalid_argument(
+        fmt::format("{}: margin_questions = {} counts the questions of a benchmark, want verdict = "
+                    "\"benchmark\", or margin_frac",
+                    where, target.margin_questions));
+  }
+  if (target.product.empty() && config.products.size() == 1) return {};
+  std::vector<std::string> names;
+  for (const ProductConfig& product : config.products) names.push_back(product.name);
+  if (std::ranges::find(names, target.product) != names.end()) return {};
+  return invalid_argument(fmt::format("{}: product = \"{}\", want one of {}", where, target.product,
+                                      fmt::join(names, ", ")));
+}
+
 }  // namespace
 
 Status check_study(const StudyConfig& config) {
   DOVETAIL_TRY_STATUS(check_name(config.name));
   DOVETAIL_TRY_STATUS(check_products(config));
+  for (const AccuracyTarget& target : config.accuracy) {
+    DOVETAIL_TRY_STATUS(check_target(config, target));
+  }
   if (config.kl_caps_nats.empty()) {
     return invalid_argument("kl_caps_nats is empty, want at least one cap");
   }

@@ -88,12 +88,68 @@ struct MenuConfig {
   }
 };
 
+// An accuracy that a recommendation must keep, relative to the model as released or absolute: one
+// of the three limits. Wants the benchmark's files (docs/evaluation.md); a study without them says
+// so.
+struct AccuracyTarget {
+  std::string benchmark;
+  std::string product;
+  double margin_frac = 0;
+  int64_t margin_questions = 0;
+  double floor_frac = 0;
+  std::string verdict = "population";
+  double alpha = 0.05;
+  int64_t questions_per_task = 0;
+  int64_t num_fewshot = -1;
+  std::string mode = "lm_eval";
+  int64_t explained_flips = 0;
+  template <typename V, typename S>
+  static void visit(V& v, S& s) {
+    v.text("benchmark", s.benchmark,
+           {.choices = {"mmlu", "gsm8k", "gsm8k_cot", "humaneval", "humaneval_instruct", "ifeval"},
+            .required = true,
+            .help = "benchmark, as a verb of dovetail eval"});
+    v.text("product", s.product, {.help = "product that it is about; absent: the only one"});
+    v.number("margin_frac", s.margin_frac,
+             {.min = 0, .max = 0.999, .help = "how far below the released model it may score"});
+    v.number("margin_questions", s.margin_questions,
+             {.min = 0,
+              .max = 1e6,
+              .help = "the same as a number of questions of a benchmark verdict: 5 of 164"});
+    v.number("floor_frac", s.floor_frac,
+             {.min = 0, .max = 0.999, .help = "absolute: the score that it must reach"});
+    v.text(
+        "verdict", s.verdict,
+        {.choices = {"population", "benchmark"},
+         .help = "population: about questions like these, from a random sample; benchmark: about "
+                 "all questions of the benchmark"});
+    v.number("alpha", s.alpha,
+             {.min = 1e-6, .max = 0.499, .help = "chance of a wrong pass, and of a wrong fail"});
+    v.number("questions_per_task", s.questions_per_task,
+             {.min = 0,
+              .max = 1e6,
+              .help = "questions that may be asked of each subject or task, drawn at random; 0: "
+                      "all. A benchmark verdict asks all"});
+    v.number(
+        "num_fewshot", s.num_fewshot,
+        {.min = -1, .max = 64, .help = "examples before each question; -1: the benchmark's own"});
+    v.text("mode", s.mode,
+           {.choices = {"lm_eval", "fixed"}, .help = "scoring, as of dovetail eval --mode"});
+    v.number("explained_flips", s.explained_flips,
+             {.min = 0,
+              .max = 64,
+              .help = "lost questions of the recommendation that are asked again with one group of "
+                      "layers restored at a time"});
+  }
+};
+
 struct StudyConfig {
   std::string name;
   std::string question;
   std::vector<std::string> objectives;
   std::vector<double> kl_caps_nats;
   std::vector<ProductConfig> products;
+  std::vector<AccuracyTarget> accuracy;
   TextConfig text;
   MenuConfig menu;
   search::Budget budget;
@@ -121,6 +177,8 @@ struct StudyConfig {
                .required = true,
                .help = "largest KL(reference || compressed), nats per token"});
     v.list("products", s.products, {.required = true, .help = "models with their workloads"});
+    v.list("accuracy", s.accuracy,
+           {.help = "benchmark scores that the recommendation must keep, judged after the search"});
     v.group("text", s.text, {.help = "text for profiling, selection, certification"});
     v.group("menu", s.menu, {.help = "treatments that may be chosen"});
     v.group("budget", s.budget, {.required = true, .help = "limits of the silicon"});

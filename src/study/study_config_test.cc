@@ -91,6 +91,26 @@ TEST_F(StudyConfigTest, TheNameIsAFolderThatStaysBelowOut) {
   }
 }
 
+TEST_F(StudyConfigTest, AnAccuracyTargetHasOneLimitThatItsVerdictKnows) {
+  const auto error = [&](const std::string& target) {
+    return error_of(std::string(kGood) + "[[accuracy]]\nbenchmark = \"mmlu\"\n" + target + kSpace);
+  };
+  EXPECT_EQ(error("margin_frac = 0.03\nquestions_per_task = 20\n"), "no error");
+  EXPECT_EQ(error("margin_questions = 5\nverdict = \"benchmark\"\n"), "no error");
+  EXPECT_EQ(error("floor_frac = 0.4\n"), "no error");
+  const std::string where = "accuracy, benchmark = \"mmlu\": ";
+  EXPECT_EQ(error(""),
+            where + "0 of margin_frac, margin_questions and floor_frac are set, want one");
+  EXPECT_EQ(error("margin_frac = 0.1\nfloor_frac = 0.2\n"),
+            where + "2 of margin_frac, margin_questions and floor_frac are set, want one");
+  EXPECT_EQ(
+      error("margin_frac = 0.1\nverdict = \"benchmark\"\nquestions_per_task = 3\n"),
+      where + "questions_per_task = 3 with verdict = \"benchmark\", which asks all questions");
+  EXPECT_EQ(error("margin_questions = 3\n").rfind(where + "margin_questions = 3 counts", 0), 0U);
+  EXPECT_EQ(error("margin_frac = 0.1\nproduct = \"q\"\n").rfind(where + "product = \"q\", want", 0),
+            0U);
+}
+
 TEST_F(StudyConfigTest, ErrorsSayWhatIsWrongAndWhatIsWanted) {
   EXPECT_EQ(error_of(kGood),
             "space is missing, want [space], or chip = \"FILE\" to freeze the chip");

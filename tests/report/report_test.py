@@ -377,6 +377,36 @@ class PhonePage(PageTest):
         self.no_text_on_text()
 
 
+class AccuracyPage(PageTest):
+    options = ("--points", "20", "--accuracy")
+
+    def setUp(self):
+        self.browser.open(self.page)
+
+    def test_verdicts_are_drawn_and_said(self):
+        self.is_silent_and_offline()
+        self.pictures_have_names()
+        sentences = self.js("return [...document.querySelectorAll('.sentences li')].map((li) => li.querySelector('p').textContent)")
+        self.assertEqual(len(sentences), 6)
+        self.assertIn("keeps every accuracy target: mmlu", sentences[3])
+        self.assertIn("gsm8k could not be run", sentences[3])
+        answers = self.record["accuracy"]["answers"]
+        self.assertEqual(self.count("#accuracy-0-figure circle.mark"), len(answers))
+        self.assertEqual(self.count("#accuracy-0-map-figure circle.mark"), len(answers))
+        flipped = [t for t in answers[0]["targets"][0]["tasks"] if t["lost"] + t["gained"] > 0]
+        self.assertEqual(self.count("#accuracy-0-subjects-figure rect.mark"), 2 * min(20, len(flipped)))
+        text = self.text("#accuracy")
+        self.assertIn("30 lost and 26 gained", text)
+        self.assertIn("no such file", text)
+        self.assertIn("no answer keeps every target", text)
+        self.assertIn("rights it", text)
+
+    def test_no_text_cut_or_covered(self):
+        self.no_text_on_text()
+        self.no_text_cut()
+        self.nothing_wider_than(1280)
+
+
 class TwoProductsHeuristicOneInfeasible(PageTest):
     options = ("--points", "60", "--products", "2", "--infeasible", "--heuristic")
 

@@ -305,6 +305,40 @@ class Maker:
         return {"num_recipes": 24, "spearman": 0.987, "r2_log": 0.97, "bias_ratio": 1.3, "bias_spread_ratio": 1.08, "bias_min_ratio": 1.1,
                 "bias_max_ratio": 1.52, "recipes": recipes}
 
+    # The answers of the first objective: one passes, one is undecided; a second target could not be run.
+    def accuracy(self, caps):
+        def interval(middle, half):
+            return {"lower_frac": middle - half, "upper_frac": middle + half, "confidence_frac": 0.95}
+
+        def verdict(decision, lost, gained, kl):
+            tasks, asked = [], 0
+            for i in range(57):
+                here = (lost * (i + 1) // 57 - lost * i // 57, gained * (i + 1) // 57 - gained * i // 57)
+                tasks.append({"task": f"mmlu_subject_of_a_long_name_{i}", "lost": here[0], "gained": here[1], "both_right": 8 - here[0], "both_wrong": 12 - here[1]})
+                asked += 20
+            right = sum(t["both_right"] + t["lost"] for t in tasks)
+            difference = (gained - lost) / asked
+            return {"target": 0, "decision": decision, "certified_kl_nats": kl, "num_asked": asked, "stopped_early": False,
+                    "verdict": {"decision": decision, "method": "exact unconditional test", "kind": "population", "questions_to_decide": 2600 if decision == "undecided" else None},
+                    "baseline": {"score_frac": right / asked, "stderr_frac": 0.014, "num_questions": asked},
+                    "candidate": {"score_frac": right / asked + difference, "stderr_frac": 0.014, "num_questions": asked},
+                    "counts": {"lost": lost, "gained": gained, "both_right": right - lost, "both_wrong": asked - right - gained},
+                    "mcnemar_p_exact": 0.4, "mcnemar_p_mid": 0.35, "difference": interval(difference, 0.012), "difference_clustered_by_task": interval(difference, 0.015),
+                    "power": [{"num_questions": asked, "pass_frac": 0.9, "fail_frac": 0.01}], "tasks": tasks, "flips": []}
+        answers = [{"scenario": 0, "objective": "latency", "kl_cap_nats": caps[0], "decision": "pass", "targets": [verdict("pass", 30, 26, 0.05)]},
+                   {"scenario": 1, "objective": "latency", "kl_cap_nats": caps[1], "decision": "undecided", "targets": [verdict("undecided", 62, 40, 0.14)]}]
+        points = [{"kl_nats": a["targets"][0]["certified_kl_nats"], "difference_frac": (a["targets"][0]["counts"]["gained"] - a["targets"][0]["counts"]["lost"]) / 1140,
+                   "stderr_frac": 0.007} for a in answers]
+        score = {"score_frac": 0.4, "stderr_frac": 0.0145, "num_questions": 1140}
+        flips = [{"task": "mmlu_subject_of_a_long_name_3", "doc_id": 7, "baseline_margin_nats": 0.4, "candidate_margin_nats": -0.02, "righted_by": ["layers 0-7", "head"]},
+                 {"task": "mmlu_subject_of_a_long_name_9", "doc_id": 1, "baseline_margin_nats": 0.1, "candidate_margin_nats": -0.3, "righted_by": []}]
+        return {"targets": [{"benchmark": "mmlu", "product": "chat", "margin_frac": 0.03, "floor_frac": 0, "verdict": "population", "num_questions": 1140, "baseline": score,
+                             "points": points, "map": {"slope_frac_per_nat": -0.12, "stderr_frac_per_nat": 0.05, "misfit": 1, "num_points": 2, "largest_kl_nats": 0.14}},
+                            {"benchmark": "gsm8k", "product": "chat", "margin_frac": 0.05, "floor_frac": 0, "verdict": "population", "why_not": "gsm8k/test.jsonl: no such file"}],
+                "answers": answers,
+                "recommended": [{"objective": "latency", "scenario": 0, "explained": [{"target": 0, "groups": ["layers 0-7", "layers 8-15", "head"], "flips": flips}]},
+                                {"objective": "latency_area", "scenario": None, "why_not": "the answer with the smallest loss is undecided"}]}
+
     def record(self):
         options = self.options
         caps = options.caps
@@ -358,6 +392,8 @@ class Maker:
             "run": {"prepare_s": 1.5, "validate_s": 20.0, "sweep_s": 9.0, "scenarios_s": 60.0, "threads": 2, "version": "0.1.0"}}
         if options.frozen:
             del record["space"]
+        if options.accuracy:
+            record["accuracy"] = self.accuracy(caps)
         return record
 
 
@@ -372,6 +408,7 @@ def parse(arguments=None):
     parser.add_argument("--frozen", action="store_true", help="one given chip: no front, no baselines, no space")
     parser.add_argument("--unmeasured", action="store_true", help="no weights: losses are borrowed, nothing was measured")
     parser.add_argument("--heuristic", action="store_true", help="the space was too large to enumerate")
+    parser.add_argument("--accuracy", action="store_true", help="with targets of benchmarks")
     return parser.parse_args(arguments)
 
 

@@ -1,7 +1,7 @@
 // Puts the page together: unpacks the record, draws every section, keeps navigation and theme.
 
 const SECTIONS = [["decision", "Decision"], ["front", "Front"], ["baselines", "Baselines"], ["recipe", "Recipe"], ["chip", "Chip"], ["cost", "Cost"],
-  ["prediction", "Prediction"], ["worth", "Worth"], ["robustness", "Robustness"], ["targets", "Targets"], ["assumptions", "Assumptions"]];
+  ["prediction", "Prediction"], ["accuracy", "Accuracy"], ["worth", "Worth"], ["robustness", "Robustness"], ["targets", "Targets"], ["assumptions", "Assumptions"]];
 
 // One strip of large figures: of the chip, then of each product on it.
 function figureStrip(title, cells) {
@@ -134,6 +134,7 @@ function drawAll(selection) {
     pictures.push(...baselineSection(selection));
   }
   pictures.push(...predictionSection(selection));
+  pictures.push(...accuracySection(selection));
   add(WorthPicture, null, selection);
   add(TornadoPicture, null, selection);
   add(TargetPicture, null, selection);
