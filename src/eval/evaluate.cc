@@ -93,6 +93,7 @@ class TaskRunner {
     DOVETAIL_TRY(const auto results, loglikelihoods(questions, requests, owners, progress));
     for (size_t i = 0; i < results.size(); ++i) {
       outcomes[owners[i]].answer.loglikelihoods.push_back(results[i].nats);
+      outcomes[owners[i]].answer.is_greedy.push_back(results[i].is_greedy);
     }
     for (size_t i = 0; i < questions.size(); ++i) {
       outcomes[i].verdict.correct = is_best(outcomes[i].answer.loglikelihoods, questions[i].gold);
@@ -171,6 +172,37 @@ class TaskRunner {
   Scorer& scorer_;
 };
 
+// The keys of lm-eval's own logs, whose numbers and truths are Python's texts. Its `doc` and
+// `arguments` are left out: they are the benchmark's text, which the hashes name.
+void add_lm_eval_keys(const Task& task, const Question& question, const Outcome& outcome,
+                      Json& row) {
+  Json resps = Json::array();
+  Json filtered = Json::array();
+  const Answer& answer = outcome.answer;
+  for (size_t i = 0; i < answer.loglikelihoods.size() && task.kind == RequestKind::kChoice; ++i) {
+    const Json pair = {fmt::format("{}", answer.loglikelihoods[i]),
+                       answer.is_greedy[i] ? "True" : "False"};
+    resps.push_back(Json::array({pair}));
+    filtered.push_back(pair);
+  }
+  if (task.kind == RequestKind::kRolling) {
+    resps.push_back(Json::array({fmt::format("{}", answer.loglikelihoods[0])}));
+    filtered.push_back(fmt::format("{}", answer.loglikelihoods[0]));
+  }
+  std::string filter = "none";
+  if (task.kind == RequestKind::kGeneration) {
+    resps.push_back(Json::array({answer.generation}));
+    const std::vector<Reading>& readings = outcome.verdict.readings;
+    filtered.push_back(readings.empty() ? answer.generation : readings.front().text);
+    if (!readings.empty()) filter = readings.front().filter;
+  }
+  row["resps"] = std::move(resps);
+  row["filtered_resps"] = std::move(filtered);
+  row["filter"] = filter;
+  row["metrics"] = {task.metric};
+  row["prompt_hash"] = sha256_hex(question.prompt);
+}
+
 Json sample_row(const Task& task, const Question& question, const Outcome& outcome) {
   Json row{{"task", task.name},
            {"doc_id", question.doc_id},
@@ -192,6 +224,7 @@ Json sample_row(const Task& task, const Question& question, const Outcome& outco
                                   {"filtered_resps", Json::array({reading.text})},
                                   {task.metric, reading.correct ? 1.0 : 0.0}});
   }
+  add_lm_eval_keys(task, question, outcome, row);
   if (outcome.verdict.fields.is_object()) row.update(outcome.verdict.fields);
   if (outcome.truncated) row["truncated"] = true;
   return row;

@@ -98,6 +98,11 @@ TEST(Evaluate, ScoresChoicesAndGroups) {
   EXPECT_EQ(rows[2]["target"], 0);
   EXPECT_EQ(rows[2]["prompt_sha256"], sha256_hex(tasks[0].questions[2].prompt));
   EXPECT_EQ(rows[2]["loglikelihoods"], (std::vector<double>{-2, -2, -0.5, -2}));
+  EXPECT_EQ(rows[2]["prompt_hash"], rows[2]["prompt_sha256"]);
+  EXPECT_EQ(rows[2]["resps"][2], Json::parse(R"([["-0.5", "False"]])"));
+  EXPECT_EQ(rows[2]["filtered_resps"][0], Json::parse(R"(["-2", "False"])"));
+  EXPECT_EQ(rows[2]["filter"], "none");
+  EXPECT_EQ(rows[2]["metrics"], Json::array({"acc"}));
   EXPECT_TRUE(std::is_sorted(progress.begin(), progress.end()));
   EXPECT_DOUBLE_EQ(progress.back(), 1);
   const Json json = evaluation_to_json(*evaluation);
@@ -180,6 +185,9 @@ TEST(Evaluate, CutsGenerationsAndReadsThem) {
   EXPECT_EQ(row["correct"], true);
   EXPECT_EQ(row["filters"][0]["filter"], "strict-match");
   EXPECT_EQ(row["filters"][0]["filtered_resps"], Json::array({"18"}));
+  EXPECT_EQ(row["filter"], "strict-match");
+  EXPECT_EQ(row["filtered_resps"], Json::array({"18"}));
+  EXPECT_EQ(row["resps"][0][0], row["generation"]);
   EXPECT_EQ(scorer.prompts[0], smollm2().encode(tasks[0].questions[0].prompt));
   scorer.generation = {smollm2().eos_id(), 5};  // an empty generation is wrong, not an error
   EXPECT_EQ(evaluate(tasks, smollm2(), scorer, params)->overall.score_frac, 0);

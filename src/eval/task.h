@@ -37,6 +37,7 @@ struct Question {
 struct Answer {
   std::vector<double> loglikelihoods =
       {};                       // [nats] kChoice: of each continuation; kRolling: of the text
+  std::vector<bool> is_greedy = {};  // kChoice: each token of the continuation was the likeliest
   std::string generation = {};  // kGeneration: cut at the first stop string
 };
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """lm-eval 0.4.13 with transformers in FP32 beside `dovetail eval`, question by question.
 
-    check_lm_eval.py BINARY MODEL_GGUF TOKENIZER_JSON TASK LIMIT [--num-fewshot K] [--max-length N]
+    check_lm_eval.py BINARY MODEL_GGUF TOKENIZER_JSON TASK LIMIT [--num-fewshot K] [--max-length N] [--apply-chat-template]
 
 Prints what differs, and both rates; fails if a prompt differs, a log-likelihood by more than 1e-3 a token, or an
 outcome anywhere but at a near-tie, which is listed with its margin."""
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 
+import gguf
 from local_lm_eval import task_manager, use_local_files
 import lm_eval
 import torch
@@ -33,6 +34,9 @@ def load(options):
     for name in names:
         setattr(tokenizer, f"{name}_token", tokenizer.convert_ids_to_tokens(ids[name]))
     tokenizer.pad_token = tokenizer.eos_token
+    if options.apply_chat_template:
+        field = gguf.GGUFReader(path).get_field("tokenizer.chat_template")
+        tokenizer.chat_template = bytes(field.parts[field.data[0]]).decode()
     return HFLM(pretrained=model, tokenizer=tokenizer, max_length=options.max_length, batch_size=1, device="cpu")
 
 
@@ -41,6 +45,8 @@ def ours(options, scratch):
                "--limit", str(options.limit)]
     if options.num_fewshot is not None:
         command += ["--num-fewshot", str(options.num_fewshot)]
+    if options.apply_chat_template:
+        command += ["--apply-chat-template"]
     if options.max_length:
         command += ["--max-length", str(options.max_length)]
     record = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
@@ -77,6 +83,7 @@ def main():
     parser.add_argument("limit", type=int)
     parser.add_argument("--num-fewshot", type=int)
     parser.add_argument("--max-length", type=int)
+    parser.add_argument("--apply-chat-template", action="store_true")
     options = parser.parse_args()
     use_local_files()
     torch.set_num_threads(2)
@@ -86,7 +93,7 @@ def main():
     start = time.monotonic()
     results = lm_eval.simple_evaluate(model=model, tasks=[options.task], num_fewshot=options.num_fewshot,
                                       limit=options.limit, task_manager=task_manager(), bootstrap_iters=0,
-                                      confirm_run_unsafe_code=True)
+                                      apply_chat_template=options.apply_chat_template, confirm_run_unsafe_code=True)
     seconds = time.monotonic() - start
     worst, equal, compared = 0.0, 0, 0
     for task, samples in results["samples"].items():

@@ -43,7 +43,7 @@ class VerdictPicture {
   constructor(parent, target, index, answers) {
     Object.assign(this, { target, answers });
     this.figure = new Figure(parent, { title: `${target.benchmark}: answers against the released model`, id: `accuracy-${index}-figure`, tiers: ["measured"] });
-    this.plot = new Plot(this.figure.body, { height: 56 + 46 * Math.max(1, answers.length), margin: { top: 26, left: 12, bottom: 40 }, label: `Differences of ${count(answers.length, "answer")} from the released model`, draw: (area) => this.draw(area) });
+    this.plot = new Plot(this.figure.body, { height: 84 + 46 * Math.max(1, answers.length), margin: { top: 26, left: 12, bottom: 40 }, label: `Differences of ${count(answers.length, "answer")} from the released model`, draw: (area) => this.draw(area) });
     this.figure.body.append(legend([["pass", "var(--good)", "round"], ["undecided", "var(--warn)", "round"], ["fail", "var(--bad)", "round"], ["bar: 95 % interval of the difference, questions taken as independent", "var(--soft)", "dashed"]]));
     this.refresh();
   }
@@ -84,7 +84,7 @@ class VerdictPicture {
     svg.append("line").attr("class", "dash").attr("x1", x(limit)).attr("x2", x(limit)).attr("y1", -6).attr("y2", height).style("stroke", "var(--bad)");
     svg.append("text").attr("x", x(limit)).attr("y", -10).attr("text-anchor", x(limit) > width / 2 ? "end" : "start").text(`limit ${digits(100 * limit)}`);
     const row = svg.selectAll("g.row").data(this.answers).join("g").attr("transform", (_, i) => `translate(0,${i * 46 + 14})`);
-    row.append("text").attr("y", 4).text((r) => fit(`${this.name(r)}: ${r.decision}`, width));
+    row.append("text").attr("y", 4).style("paint-order", "stroke").style("stroke", "var(--paper)").style("stroke-width", 5).text((r) => fit(`${this.name(r)}: ${r.decision}`, width));
     row.append("line").attr("x1", (r) => x(r.difference.lower_frac)).attr("x2", (r) => x(r.difference.upper_frac)).attr("y1", 20).attr("y2", 20).style("stroke", (r) => DECISION_COLOURS[r.decision]).style("stroke-width", 2);
     row.append("circle").attr("class", "mark").attr("r", 6).attr("cx", (r) => x(this.difference(r))).attr("cy", 20).style("fill", (r) => DECISION_COLOURS[r.decision]);
     hover(row, (r) => [capital(this.name(r)), `${r.decision}: ${digits(100 * this.difference(r))} points on ${digits(r.num_asked, 5)} questions`, `${r.counts.lost} lost, ${r.counts.gained} gained`, r.verdict.method && `by ${r.verdict.method}`]);
