@@ -248,7 +248,7 @@ std::string scenario_html(const Json& scenario, bool space) {
     return fmt::format("<section><h2>{}</h2><p class=\"plain\">No point fits: {}</p></section>\n",
                        title, escape(text_at(scenario, "why_not")));
   }
-  const Json& answer = scenario["answer"];
+  const Json answer = scenario.value("answer", Json::object());
   return fmt::format("<section><h2>{}</h2><p class=\"lead\">{}; {}, {}, {:.4g} mm².</p>\n", title,
                      escape(chip_words(scenario)), show_ns(number_at(answer, "latency_ns")),
                      show_pj(number_at(answer, "energy_pj")), number_at(answer, "area_mm2")) +

@@ -72,7 +72,7 @@ TEST(RoadmapText, SaysEveryRowOnce) {
   const auto text = roadmap_text(sample());
   ASSERT_TRUE(text.has_value()) << text.error().message;
   EXPECT_TRUE(has(*text, "latency within 0.15 nats")) << *text;
-  EXPECT_TRUE(has(*text, "   62 %       0.04     12.0 %           3 %     3.40 %  established")) << *text;
+  EXPECT_TRUE(has(*text, "   62 %       0.04    12.0 %           3 %     3.40 %  established")) << *text;
   EXPECT_TRUE(has(*text, "int5 x int8 (its own, through the decoder); 0.25 mm² of its own; 0.5 MiB in SRAM")) << *text;
   EXPECT_TRUE(has(*text, "wrong if: KL above 0.2 nats")) << *text;
   EXPECT_TRUE(has(*text, "a:int8_token: needs")) << *text;

@@ -44,18 +44,13 @@ bool Asker::predicted_only() const {
 }
 
 double Asker::spread_of(const Technique& technique) const {
-  // A point that differs from the answer in the technique's treatments alone.
-  double spread = spread_between(*tables_, point_, point_);
+  Point turned = point_;
+  if (technique.kind == TechniqueKind::kRotation)
+    for (recipe::Rotation& rotation : turned.rotations) rotation = technique.rotation;
+  double spread = spread_between(*tables_, point_, turned);
   for (size_t t = 0; t < technique.linear.size(); ++t) {
-    if (technique.linear[t] == 0) continue;
-    Point other = point_;
-    for (std::vector<int32_t>& sites : other.treatments) sites[0] = static_cast<int32_t>(t);
-    spread = std::max(spread, spread_between(*tables_, point_, other));
-  }
-  if (technique.kind == TechniqueKind::kRotation) {
-    Point other = point_;
-    for (recipe::Rotation& rotation : other.rotations) rotation = technique.rotation;
-    spread = std::max(spread, spread_between(*tables_, point_, other));
+    if (technique.linear[t] != 0)
+      spread = std::max(spread, algorithm_spread(*tables_, tables_->menu.linear[t]));
   }
   return spread;
 }

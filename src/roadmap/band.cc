@@ -18,9 +18,7 @@ std::string algorithm_class(const recipe::LinearTreatment& treatment) {
 
 double spread_of(const Tables& tables, recipe::SiteKind kind, int32_t treatment) {
   if (kind == recipe::SiteKind::kKv) return 1;
-  const auto& linear = tables.menu.linear.at(static_cast<size_t>(treatment));
-  const auto found = tables.algorithm_bands.find(algorithm_class(linear));
-  return found == tables.algorithm_bands.end() ? 1 : found->second.spread_ratio;
+  return algorithm_spread(tables, tables.menu.linear.at(static_cast<size_t>(treatment)));
 }
 
 const search::LossTable& losses_of(const Tables& tables, const Point& point, size_t p) {
@@ -28,6 +26,11 @@ const search::LossTable& losses_of(const Tables& tables, const Point& point, siz
 }
 
 }  // namespace
+
+double algorithm_spread(const Tables& tables, const recipe::LinearTreatment& treatment) {
+  const auto found = tables.algorithm_bands.find(algorithm_class(treatment));
+  return found == tables.algorithm_bands.end() ? 1 : found->second.spread_ratio;
+}
 
 double spread_between(const Tables& tables, const Point& one, const Point& other) {
   double spread = 1;

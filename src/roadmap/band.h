@@ -10,6 +10,10 @@ namespace dovetail::roadmap {
 // where the study did not test its prediction.
 [[nodiscard]] double spread_between(const Tables& tables, const Point& one, const Point& other);
 
+// The same of the algorithm of one treatment of linears; 1 where the study did not test it.
+[[nodiscard]] double algorithm_spread(const Tables& tables,
+                                      const recipe::LinearTreatment& treatment);
+
 // Largest share over products and both points of the predicted loss that lies at sites whose
 // treatment differs, 0..1; 1 under different rotations. What both points share cancels.
 [[nodiscard]] double changed_share(const Tables& tables, const Point& one, const Point& other);

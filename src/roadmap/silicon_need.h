@@ -11,16 +11,16 @@
 namespace dovetail::roadmap {
 
 struct PairNeed {
-  chip::NativePair pair;
+  chip::NativePair pair = {};
   bool own = false;      // nothing else of the answer uses it
   bool decoded = false;  // packed codes reach it through the decoder
 };
 
 struct SiliconNeed {
-  std::vector<PairNeed> pairs;    // that execute its sites, in the chip's order
+  std::vector<PairNeed> pairs = {};    // that execute its sites, in the chip's order
   bool hadamard = false;          // the online Hadamard unit
   double resident_bytes = 0;      // of its sites, kept in shared SRAM
-  std::optional<chip::Chip> chip_without;  // without its own pairs; absent if none, or no pair is left
+  std::optional<chip::Chip> chip_without = {};  // without its own pairs; absent if none, or no pair is left
   double own_area_mm2 = 0;        // that those pairs take: the chip's area less that of chip_without
 };
 

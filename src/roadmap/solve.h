@@ -14,10 +14,10 @@ namespace dovetail::roadmap {
 // One recipe on one chip for each product, with what it costs.
 struct Point {
   bool feasible = false;  // false: no recipe keeps the caps; nothing else holds then
-  chip::Chip chip;
-  std::vector<recipe::Rotation> rotations;       // per product
-  std::vector<std::vector<int32_t>> treatments;  // per product and site
-  std::vector<std::vector<float>> resident_frac;
+  chip::Chip chip = {};
+  std::vector<recipe::Rotation> rotations = {};       // per product
+  std::vector<std::vector<int32_t>> treatments = {};  // per product and site
+  std::vector<std::vector<float>> resident_frac = {};
   double metric = 0;     // ns or pJ, weighted over products
   double objective = 0;  // metric times area, price or 1
   double gap_frac = 0;   // a cheaper answer, if any, saves less than this
@@ -28,9 +28,9 @@ struct Point {
 };
 
 struct Question {
-  search::Objective objective;
-  std::vector<recipe::Rotation> rotations;  // per product
-  std::vector<double> max_loss;             // per product, predicted nats
+  search::Objective objective = {};
+  std::vector<recipe::Rotation> rotations = {};  // per product
+  std::vector<double> max_loss = {};             // per product, predicted nats
   const Technique* left_out = nullptr;      // no site may use it
   // What the technique adds to a site's loss counts this much (treatment_without says what it adds
   // to).

@@ -22,14 +22,14 @@ namespace dovetail::roadmap {
 
 // One product under one rotation.
 struct RotatedProduct {
-  search::LossTable losses;
-  std::shared_ptr<const silicon::CostModel> costs;  // of the rotated shape
+  search::LossTable losses = {};
+  std::shared_ptr<const silicon::CostModel> costs = {};  // of the rotated shape
 };
 
 struct TableProduct {
-  std::string name;
+  std::string name = {};
   double weight = 1;
-  std::map<recipe::Rotation, RotatedProduct> by_rotation;  // those of the menu
+  std::map<recipe::Rotation, RotatedProduct> by_rotation = {};  // those of the menu
 };
 
 // How predictions of whole recipes came out when they were measured.
@@ -40,38 +40,38 @@ struct PredictionBand {
 
 struct AnswerProduct {
   recipe::Rotation rotation = recipe::Rotation::kNone;
-  std::vector<int32_t> treatments;  // menu index per site
-  std::vector<float> resident_frac;
+  std::vector<int32_t> treatments = {};  // menu index per site
+  std::vector<float> resident_frac = {};
   double predicted_nats = 0;
   double loss_nats = 0;   // measured on the selection text, or expected where there are no weights
   bool measured = false;
-  std::optional<double> certified_nats;
+  std::optional<double> certified_nats = {};
   double certified_stderr_nats = 0;
 };
 
 struct Answer {
-  search::Scenario scenario;  // max_loss: of the study, measured nats
-  std::string why_not;        // not empty: infeasible, and what follows is empty
-  chip::Chip chip;
-  std::vector<AnswerProduct> products;
+  search::Scenario scenario = {};  // max_loss: of the study, measured nats
+  std::string why_not = {};        // not empty: infeasible, and what follows is empty
+  chip::Chip chip = {};
+  std::vector<AnswerProduct> products = {};
   double objective = 0;
   double gap_frac = 0;
   double elasticity = 0;  // -d log cost / d log loss
 };
 
 struct Tables {
-  std::string name;
-  std::string question;
-  silicon::Technology technology;
-  recipe::Menu menu;
-  std::vector<recipe::Rotation> rotations;
-  std::vector<TableProduct> products;
-  search::Budget budget;
-  std::optional<search::Space> space;  // absent: the chip was frozen
+  std::string name = {};
+  std::string question = {};
+  silicon::Technology technology = {};
+  recipe::Menu menu = {};
+  std::vector<recipe::Rotation> rotations = {};
+  std::vector<TableProduct> products = {};
+  search::Budget budget = {};
+  std::optional<search::Space> space = {};  // absent: the chip was frozen
   bool exact_search = true;
-  std::map<recipe::Rotation, PredictionBand> bands;  // empty: the study did not test its prediction
-  std::map<std::string, PredictionBand> algorithm_bands;  // by algorithm, as "gptq"
-  std::vector<Answer> answers;                            // one per scenario
+  std::map<recipe::Rotation, PredictionBand> bands = {};  // empty: the study did not test its prediction
+  std::map<std::string, PredictionBand> algorithm_bands = {};  // by algorithm, as "gptq"
+  std::vector<Answer> answers = {};                            // one per scenario
 };
 
 // Reads technology and shapes of models from data_folder(). Errors: kInvalidArgument (a record of another

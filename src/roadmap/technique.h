@@ -24,9 +24,9 @@ enum class TechniqueKind : uint8_t {
 
 struct Technique {
   TechniqueKind kind = TechniqueKind::kWeightFormat;
-  std::string name;
-  std::vector<uint8_t> linear;  // per entry of menu.linear: 1 if it uses the technique
-  std::vector<uint8_t> kv;      // the same of menu.kv
+  std::string name = {};
+  std::vector<uint8_t> linear = {};  // per entry of menu.linear: 1 if it uses the technique
+  std::vector<uint8_t> kv = {};      // the same of menu.kv
   recipe::Rotation rotation = recipe::Rotation::kNone;  // kRotation alone
 
   [[nodiscard]] bool uses(recipe::SiteKind kind_of_site, int32_t treatment) const {
