@@ -91,7 +91,8 @@ Result<Point> answer_point(const Tables& tables, const Answer& answer) {
 }
 
 Result<Point> solve_on(const Tables& tables, const chip::Chip& chip, const Question& question) {
-  search::Candidate joined{.chip = chip};
+  search::Candidate joined;
+  joined.chip = chip;
   double lower = 0;
   double factor = 1;
   for (size_t p = 0; p < tables.products.size(); ++p) {
