@@ -274,7 +274,8 @@ std::string unpriced_html(const Json& roadmap) {
 // How the columns are meant; the numbers of the prediction are the study's own.
 std::string meaning_html(const Json& roadmap) {
   std::string bands;
-  for (const auto& [rotation, band] : roadmap.value("prediction", Json::object()).items()) {
+  const Json prediction = roadmap.value("prediction", Json::object());
+  for (const auto& [rotation, band] : prediction.items()) {
     bands += fmt::format(" Rotation {}: measured over predicted loss ×{:.3g}, spread ×{:.3g}.",
                          escape(rotation), number_at(band, "bias_ratio"),
                          number_at(band, "spread_ratio"));

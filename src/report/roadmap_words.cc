@@ -65,6 +65,8 @@ std::string place_words(const Json& row) {
                      : fmt::format("enters where {} {:.2g} of what is predicted",
                                    rotation ? "losses are" : "it adds", frac);
   }
+  if (flag_at(row, "same_cost_without", false))
+    return "at equal loss an answer without it costs the same, within the gap of solving";
   if (row.contains("without") && !flag_at(row["without"], "feasible", false)) {
     return flag_at(row.value("equal_loss", Json::object()), "feasible", false)
                ? "no answer without it leaves its nats unspent on this chip"

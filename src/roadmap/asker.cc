@@ -13,7 +13,6 @@ namespace {
 
 // The sums of a recipe's losses differ in their last bits from the cap that they became.
 constexpr double kRoundingRoom = 1 + 1e-9;
-constexpr double kSolverGapFrac = 1e-3;
 constexpr int kEntrySteps = 8;
 
 double bias_of(const Tables& tables, recipe::Rotation rotation) {
@@ -55,13 +54,8 @@ double Asker::spread_of(const Technique& technique) const {
   return spread;
 }
 
-Result<bool> Asker::executes(const Technique& technique) const {
-  for (size_t p = 0; p < point_.treatments.size(); ++p) {
-    DOVETAIL_TRY(const bool one,
-                 roadmap::executes(*tables_, answer_->chip, product(p), technique));
-    if (one) return true;
-  }
-  return false;
+Result<Technique> Asker::executed_part(const Technique& technique) const {
+  return roadmap::executed_part(*tables_, answer_->chip, point_.rotations, technique);
 }
 
 std::vector<double> Asker::added_nats(const Technique& technique) const {

@@ -32,7 +32,7 @@ class Asker {
   // Geometric standard deviation of measured over predicted loss, of the answer's rotations and of
   // the technique's algorithms.
   [[nodiscard]] double spread_of(const Technique& technique) const;
-  [[nodiscard]] Result<bool> executes(const Technique& technique) const;
+  [[nodiscard]] Result<Technique> executed_part(const Technique& technique) const;
 
   // Per product, predicted: its sites' loss less what is left of it without the technique.
   [[nodiscard]] std::vector<double> added_nats(const Technique& technique) const;

@@ -112,7 +112,8 @@ Result<std::vector<std::string>> falsifiers_of_used(const Asker& asker, const Ro
   std::vector<std::string> sentences;
   DOVETAIL_TRY(const std::optional<double> factor,
                asker.equal_cost_factor(row.technique, row.silicon));
-  if (factor.has_value()) add_loss(asker, row, *factor, sentences);
+  // Already at this loss: the row says so itself.
+  if (factor.has_value() && *factor > 1) add_loss(asker, row, *factor, sentences);
   if (row.equal_loss.has_value()) add_cost(asker, row, sentences);
   add_area(asker, row, sentences);
   return sentences;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -123,7 +124,26 @@ Status rank_not_used(const Asker& asker, Row& row) {
   return {};
 }
 
-Result<Row> make_row(const Asker& asker, const Technique& technique) {
+bool is_empty(const Technique& technique) {
+  const auto any = [](const std::vector<uint8_t>& list) {
+    return std::ranges::any_of(list, [](uint8_t uses) { return uses != 0; });
+  };
+  return technique.kind != TechniqueKind::kRotation && !any(technique.linear) && !any(technique.kv);
+}
+
+// Techniques of which the chip executes the same treatments are one technique here: the first.
+class Seen {
+ public:
+  bool add(const Technique& executed) {
+    if (executed.kind == TechniqueKind::kRotation || is_empty(executed)) return true;
+    return seen_.insert({executed.linear, executed.kv}).second;
+  }
+
+ private:
+  std::set<std::pair<std::vector<uint8_t>, std::vector<uint8_t>>> seen_;
+};
+
+Result<Row> make_row(const Asker& asker, const Technique& technique, bool executed) {
   Row row{.technique = technique, .share_frac = share_of(asker, technique)};
   const bool rotation = technique.kind == TechniqueKind::kRotation;
   if (row.share_frac > 0) {
@@ -131,8 +151,7 @@ Result<Row> make_row(const Asker& asker, const Technique& technique) {
     DOVETAIL_TRY_STATUS(rotation ? rank_used_rotation(asker, row) : rank_used(asker, row));
     return row;
   }
-  DOVETAIL_TRY(const bool executed, asker.executes(technique));
-  if (!rotation && !executed) {
+  if (!executed) {
     row.place = Place::kNotOnChip;
     row.confidence = asker.predicted_only() ? kPredictedOnly : kNotEstablished;
     return row;
@@ -161,10 +180,13 @@ Result<ScenarioRoadmap> rank_techniques(const Tables& tables, const Answer& answ
   if (!answer.why_not.empty()) return ranked;
   DOVETAIL_TRY(const Asker asker, Asker::open(tables, answer));
   const std::vector<Technique> techniques = techniques_of(tables.menu, tables.rotations);
+  Seen seen;
   for (size_t i = 0; i < techniques.size(); ++i) {
     report_progress(progress, "leaving out " + techniques[i].name,
                     static_cast<double>(i) / static_cast<double>(techniques.size()));
-    DOVETAIL_TRY(Row row, make_row(asker, techniques[i]));
+    DOVETAIL_TRY(const Technique executed, asker.executed_part(techniques[i]));
+    if (!seen.add(executed)) continue;
+    DOVETAIL_TRY(Row row, make_row(asker, techniques[i], !is_empty(executed)));
     if (params.space && tables.space.has_value() && row.place == Place::kUsed &&
         techniques[i].kind != TechniqueKind::kRotation) {
       DOVETAIL_TRY(Point anywhere, asker.without_in_space(techniques[i], progress));

@@ -50,6 +50,8 @@ Json row_to_json(const Tables& tables, const Row& row, bool space) {
     if (row.technique.kind != TechniqueKind::kRotation)
       json["without"] = alternative_to_json(row.without, has_band);
     json["equal_loss"] = alternative_to_json(row.equal_loss, has_band);
+    json["same_cost_without"] =
+        row.equal_loss.has_value() && row.equal_loss->saved.value <= kSolverGapFrac;
     if (space && row.technique.kind != TechniqueKind::kRotation)
       json["space"] = alternative_to_json(row.space, has_band);
     json["silicon"] = need_to_json(row.silicon);

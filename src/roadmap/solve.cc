@@ -8,8 +8,6 @@
 namespace dovetail::roadmap {
 namespace {
 
-constexpr double kMaxGapFrac = 1e-3;
-
 const RotatedProduct& product_of(const Tables& tables, const Question& question, size_t p) {
   return tables.products[p].by_rotation.at(question.rotations[p]);
 }
@@ -104,7 +102,7 @@ Result<Point> solve_on(const Tables& tables, const chip::Chip& chip, const Quest
     if (has_empty_site(product.losses)) return Point{};
     DOVETAIL_TRY(search::Candidate one,
                  search::solve_on_chip({product}, chip, {question.objective, question.max_loss[p]},
-                                       kMaxGapFrac));
+                                       kSolverGapFrac));
     if (!std::isfinite(one.objective)) return Point{};
     factor = one.objective / one.metric;
     joined.metric += one.metric;
@@ -139,22 +137,29 @@ Result<Point> solve_in_space(const Tables& tables, const Question& question,
   return to_point(tables, question, result.scenarios[0].best);
 }
 
-Result<bool> executes(const Tables& tables, const chip::Chip& chip, const RotatedProduct& product,
-                      const Technique& technique) {
-  silicon::CostTable table;
-  DOVETAIL_TRY_STATUS(product.costs->fill_table(chip, table));
-  for (int64_t s = 0; s < product.losses.num_sites(); ++s) {
-    const recipe::SiteKind kind = search::site_kind(product.losses, s);
-    const std::vector<double>& losses = product.losses.loss[static_cast<size_t>(s)];
-    for (int64_t t = 0; t < tables.menu.size(kind); ++t) {
-      const auto at = static_cast<size_t>(t);
-      if (technique.uses(kind, static_cast<int32_t>(t)) && std::isfinite(losses[at]) &&
-          table.sites[static_cast<size_t>(kind)].latency_ns[at] < silicon::kIllegal) {
-        return true;
+Result<Technique> executed_part(const Tables& tables, const chip::Chip& chip,
+                                const std::vector<recipe::Rotation>& rotations,
+                                const Technique& technique) {
+  Technique part = technique;
+  part.linear.assign(part.linear.size(), 0);
+  part.kv.assign(part.kv.size(), 0);
+  for (size_t p = 0; p < tables.products.size(); ++p) {
+    const RotatedProduct& product = tables.products[p].by_rotation.at(rotations[p]);
+    silicon::CostTable table;
+    DOVETAIL_TRY_STATUS(product.costs->fill_table(chip, table));
+    for (int64_t s = 0; s < product.losses.num_sites(); ++s) {
+      const recipe::SiteKind kind = search::site_kind(product.losses, s);
+      const std::vector<double>& losses = product.losses.loss[static_cast<size_t>(s)];
+      auto& list = kind == recipe::SiteKind::kKv ? part.kv : part.linear;
+      for (size_t t = 0; t < list.size(); ++t) {
+        if (technique.uses(kind, static_cast<int32_t>(t)) && std::isfinite(losses[t]) &&
+            table.sites[static_cast<size_t>(kind)].latency_ns[t] < silicon::kIllegal) {
+          list[t] = 1;
+        }
       }
     }
   }
-  return false;
+  return part;
 }
 
 }  // namespace dovetail::roadmap

@@ -11,6 +11,9 @@
 
 namespace dovetail::roadmap {
 
+// What answers are closed to.
+inline constexpr double kSolverGapFrac = 1e-3;
+
 // One recipe on one chip for each product, with what it costs.
 struct Point {
   bool feasible = false;  // false: no recipe keeps the caps; nothing else holds then
@@ -50,8 +53,10 @@ struct Question {
 [[nodiscard]] Result<Point> solve_in_space(const Tables& tables, const Question& question,
                                            const ProgressSink& progress);
 
-// Whether the chip executes any treatment of the technique at a site kind of the product.
-[[nodiscard]] Result<bool> executes(const Tables& tables, const chip::Chip& chip,
-                                    const RotatedProduct& product, const Technique& technique);
+// The technique's treatments that the chip executes at any site of any product, under the rotations
+// of `rotations`.
+[[nodiscard]] Result<Technique> executed_part(const Tables& tables, const chip::Chip& chip,
+                                              const std::vector<recipe::Rotation>& rotations,
+                                              const Technique& technique);
 
 }  // namespace dovetail::roadmap
