@@ -51,8 +51,8 @@ Status run_roadmap(const RoadmapOptions& options) {
 
 void add_roadmap_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<RoadmapOptions>();
-  CLI::App* command = app.add_subcommand(
-      "roadmap", "rank a study's compression techniques by cost saved per nat");
+  CLI::App* command =
+      app.add_subcommand("roadmap", "rank a study's compression techniques by cost saved per nat");
   command
       ->add_option("study", options->study,
                    "folder of a study, as out/quickstart, or a record (optimize --json)")

@@ -26,16 +26,18 @@ Status check_roadmap(const Json& roadmap) {
       fmt::format("roadmap: roadmap_version = {}, want {}", version, kRoadmapVersion));
 }
 
-bool is_used(const Json& row) { return text_at(row, "place") == "used"; }
+bool is_used(const Json& row) {
+  return text_at(row, "place") == "used";
+}
 
 bool is_feasible(const Json& row, const char* alternative) {
   return row.contains(alternative) && flag_at(row[alternative], "feasible", false);
 }
 
 std::string saved_words(const Json& row, const char* alternative) {
-  return is_feasible(row, alternative)
-             ? show_share(number_at(row[alternative], "saved_frac"))
-             : row.contains(alternative) ? "needed" : "–";
+  return is_feasible(row, alternative) ? show_share(number_at(row[alternative], "saved_frac"))
+         : row.contains(alternative)   ? "needed"
+                                       : "–";
 }
 
 std::string per_nat_words(const Json& row) {
@@ -49,16 +51,17 @@ std::string added_words(const Json& row) {
 }
 
 std::string chip_words(const Json& scenario) {
-  return scenario.contains("answer") ? describe_chip(scenario["answer"].value("chip", Json::object()))
-                                     : "";
+  return scenario.contains("answer")
+             ? describe_chip(scenario["answer"].value("chip", Json::object()))
+             : "";
 }
 
 // --- terminal ---
 
 std::string text_rows(const Json& scenario) {
-  std::string text = fmt::format("  {:<24}{:>7} {:>10} {:>9} {:>13} {:>10}  {}\n", "technique",
-                                 "share", "adds nats", "saves", "per 0.01 nat", "equal loss",
-                                 "confidence");
+  std::string text =
+      fmt::format("  {:<24}{:>7} {:>10} {:>9} {:>13} {:>10}  {}\n", "technique", "share",
+                  "adds nats", "saves", "per 0.01 nat", "equal loss", "confidence");
   for (const Json& row : list_at(scenario, "rows")) {
     if (!is_used(row)) continue;
     text += fmt::format("  {:<24}{:>7} {:>10} {:>9} {:>13} {:>10}  {}\n",
@@ -74,7 +77,8 @@ std::string text_reasons(const Json& scenario) {
   std::string text;
   for (const Json& row : list_at(scenario, "rows")) {
     if (!is_used(row)) continue;
-    text += fmt::format("  {}: needs {}\n", one_line(text_at(row, "technique")), silicon_words(row));
+    text +=
+        fmt::format("  {}: needs {}\n", one_line(text_at(row, "technique")), silicon_words(row));
     if (const std::string why = place_words(row); !why.empty()) text += "    " + why + "\n";
     for (const Json& sentence : list_at(row, "falsified_by"))
       text += fmt::format("    wrong if: {}\n", one_line(sentence.get<std::string>()));
@@ -156,9 +160,8 @@ std::string number_cell(const std::string& value, const std::string& band) {
 }
 
 std::string band_of(const Json& row, const char* alternative) {
-  return is_feasible(row, alternative)
-             ? band_words(row[alternative], "saved", "_frac", 100, " %")
-             : "";
+  return is_feasible(row, alternative) ? band_words(row[alternative], "saved", "_frac", 100, " %")
+                                       : "";
 }
 
 std::string confidence_html(const Json& row) {
@@ -189,7 +192,8 @@ std::string used_table(const Json& scenario, bool space) {
   return "<ul class=\"legend\"><li><i class=\"bar-saved\"></i>saved against the answer without it, "
          "its nats unspent</li><li><i class=\"whisker\"></i>band</li><li><i "
          "class=\"worth\"></i>saved at equal loss</li></ul>\n<div class=\"scroll open\" "
-         "tabindex=\"0\" role=\"region\" aria-label=\"Ranking\"><table class=\"ranking\"><thead><tr>"
+         "tabindex=\"0\" role=\"region\" aria-label=\"Ranking\"><table "
+         "class=\"ranking\"><thead><tr>"
          "<th scope=\"col\">technique</th><th scope=\"col\" class=\"number\">share</th><th "
          "scope=\"col\" class=\"number\">adds, nats</th><th scope=\"col\">saved</th><th "
          "scope=\"col\" class=\"number\">saves</th><th scope=\"col\" class=\"number\">per 0.01 "
@@ -210,9 +214,7 @@ std::string reasons_html(const Json& scenario) {
     items += fmt::format(
         "<li><strong>{}</strong><div><p>Needs {}.{}{}</p>{}</div></li>\n",
         escape(text_at(row, "technique")), escape(silicon_words(row)),
-        is_feasible(row, "without")
-            ? " Saves of " + escape(parts_words(row["without"])) + "."
-            : "",
+        is_feasible(row, "without") ? " Saves of " + escape(parts_words(row["without"])) + "." : "",
         place.empty() ? "" : " " + escape(place) + ".",
         wrong.empty() ? "" : "<p class=\"note\">Wrong if</p><ul>" + wrong + "</ul>");
   }
@@ -229,10 +231,10 @@ std::string unused_html(const Json& scenario) {
     std::string wrong;
     for (const Json& sentence : list_at(row, "falsified_by"))
       wrong += escape(sentence.get<std::string>());
-    rows += fmt::format(
-        "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td>{}<td>{}</td></tr>\n",
-        escape(text_at(row, "technique")), escape(text_at(row, "kind")), escape(place_words(row)),
-        confidence_html(row), wrong.empty() ? "–" : wrong);
+    rows +=
+        fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td>{}<td>{}</td></tr>\n",
+                    escape(text_at(row, "technique")), escape(text_at(row, "kind")),
+                    escape(place_words(row)), confidence_html(row), wrong.empty() ? "–" : wrong);
   }
   if (rows.empty()) return "";
   return "<details class=\"rows\"><summary>Not in this answer</summary><div class=\"scroll\" "
@@ -281,11 +283,13 @@ std::string meaning_html(const Json& roadmap) {
                          number_at(band, "spread_ratio"));
   }
   return "<section><h2>How to read it</h2><p>Each technique is taken off the menu and the "
-         "recommended chip's allocation is solved again, with the study's own loss and cost tables. "
+         "recommended chip's allocation is solved again, with the study's own loss and cost "
+         "tables. "
          "<em>Saves</em> compares with the answer that leaves the technique's nats unspent; <em>at "
          "equal loss</em> with the one that spends them on other techniques. Costs are analytical "
          "(T1); nats are predictions scaled by what the recommended recipe measured." +
-         (bands.empty() ? " The study did not test its predictions, so there are no bands." : bands) +
+         (bands.empty() ? " The study did not test its predictions, so there are no bands."
+                        : bands) +
          "</p></section>\n";
 }
 
@@ -310,10 +314,9 @@ Result<std::string> roadmap_html(const Json& roadmap) {
     body += unpriced_html(roadmap) + meaning_html(roadmap);
     const std::string title = escape(text_at(roadmap, "name"));
     const std::string question = escape(text_at(roadmap, "question"));
-    return fill_template(kRoadmapShell, {{"title", title},
-                                         {"question", question},
-                                         {"style", kPageStyle},
-                                         {"body", body}});
+    return fill_template(
+        kRoadmapShell,
+        {{"title", title}, {"question", question}, {"style", kPageStyle}, {"body", body}});
   });
 }
 

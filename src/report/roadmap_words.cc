@@ -58,7 +58,8 @@ std::string place_words(const Json& row) {
     return fmt::format("this chip executes none of it: no pair for {}", fmt::join(wanted, ", "));
   }
   if (place == "not used") {
-    if (!has_number(row, "enters_at_frac")) return "would not make this answer cheaper even if it added no loss";
+    if (!has_number(row, "enters_at_frac"))
+      return "would not make this answer cheaper even if it added no loss";
     const double frac = number_at(row, "enters_at_frac");
     const bool rotation = text_at(row, "kind") == "rotation";
     return frac <= 0 ? "would enter only if it added next to no loss"

@@ -77,9 +77,8 @@ std::vector<double> Asker::added_nats(const Technique& technique) const {
 }
 
 Question Asker::question(double factor) const {
-  Question question{.objective = answer_->scenario.objective,
-                    .rotations = point_.rotations,
-                    .max_loss = {}};
+  Question question{
+      .objective = answer_->scenario.objective, .rotations = point_.rotations, .max_loss = {}};
   for (const AnswerProduct& own : answer_->products)
     question.max_loss.push_back(own.predicted_nats * factor * kRoundingRoom);
   return question;
@@ -126,8 +125,8 @@ Result<Point> Asker::without_rotation(recipe::Rotation rotation, double factor) 
   Point best;
   for (const recipe::Rotation other : tables_->rotations) {
     if (other == rotation) continue;
-    DOVETAIL_TRY(Point point, solve_on(*tables_, answer_->chip,
-                                       rotated_question(rotation, other, factor)));
+    DOVETAIL_TRY(Point point,
+                 solve_on(*tables_, answer_->chip, rotated_question(rotation, other, factor)));
     if (point.feasible && (!best.feasible || point.objective < best.objective))
       best = std::move(point);
   }

@@ -24,7 +24,8 @@ TEST(ConfigFromJson, AWrongValueIsNamedWithItsPlace) {
   json["max_area_mm2"] = -1;
   const auto read = config_from_json<search::Budget>(json, "record: budget");
   ASSERT_FALSE(read.has_value());
-  EXPECT_TRUE(read.error().message.starts_with("record: budget: max_area_mm2")) << read.error().message;
+  EXPECT_TRUE(read.error().message.starts_with("record: budget: max_area_mm2"))
+      << read.error().message;
 }
 
 TEST(ConfigFromJson, NoObjectIsAMissingKey) {

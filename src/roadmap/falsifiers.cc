@@ -93,8 +93,8 @@ Uniform best_uniform(const Asker& asker, const Technique& technique, bool of_kv)
           table.sites[static_cast<size_t>(kind)].latency_ns[t] < silicon::kIllegal;
       sum += executed ? losses.loss[static_cast<size_t>(s)][t]
                       : std::numeric_limits<double>::infinity();
-      const int32_t left = treatment_without(technique, asker.tables().menu, kind,
-                                             static_cast<int32_t>(t));
+      const int32_t left =
+          treatment_without(technique, asker.tables().menu, kind, static_cast<int32_t>(t));
       rest += losses.loss[static_cast<size_t>(s)][static_cast<size_t>(left)];
     }
     if (uses[t] == 0 || sum >= best.predicted_nats) continue;
@@ -137,9 +137,10 @@ std::vector<std::string> falsifiers_of_unused(const Asker& asker, const Row& row
   const double expected = uniform.predicted_nats * bias;
   const double rest = uniform.rest_nats * bias;
   const double threshold = rest + *entry.at_frac * (expected - rest);
-  return {fmt::format("KL of uniform {} below {:.4g} nats on the selection text (expected {:.4g}): "
-                      "{} would then save cost in this answer",
-                      uniform.name, threshold, expected, row.technique.name)};
+  return {
+      fmt::format("KL of uniform {} below {:.4g} nats on the selection text (expected {:.4g}): "
+                  "{} would then save cost in this answer",
+                  uniform.name, threshold, expected, row.technique.name)};
 }
 
 }  // namespace dovetail::roadmap

@@ -25,21 +25,19 @@ void add(Json& rows, const std::string& technique, const char* kind, const char*
 // An integer format of the menu for examples of keys, the narrowest that algorithms may treat.
 std::string example_format(const recipe::Menu& menu) {
   for (const recipe::LinearTreatment& linear : menu.linear)
-    if (linear.weight.element == formats::Element::kInt)
-      return formats::format_name(linear.weight);
+    if (linear.weight.element == formats::Element::kInt) return formats::format_name(linear.weight);
   return "int4_g64";
 }
 
 void add_algorithms(const recipe::Menu& menu, Json& rows) {
   const std::string format = example_format(menu);
-  for (const auto algorithm : {recipe::Algorithm::kImatrix, recipe::Algorithm::kGptq,
-                               recipe::Algorithm::kGptqCd}) {
+  for (const auto algorithm :
+       {recipe::Algorithm::kImatrix, recipe::Algorithm::kGptq, recipe::Algorithm::kGptqCd}) {
     const bool priced = std::ranges::any_of(
         menu.linear, [&](const auto& linear) { return linear.algorithm == algorithm; });
     if (priced) continue;
     const std::string name(recipe::algorithm_name(algorithm));
-    add(rows, name, "algorithm", kNotPriced,
-        fmt::format("menu.weights: \"{}_{}\"", format, name));
+    add(rows, name, "algorithm", kNotPriced, fmt::format("menu.weights: \"{}_{}\"", format, name));
   }
   for (const auto fold : {recipe::Fold::kAwq, recipe::Fold::kSmooth}) {
     const bool priced =
@@ -74,8 +72,8 @@ void add_kv(const recipe::Menu& menu, Json& rows) {
   for (const char* name : {"int8", "int4", "int3", "int2", "fp8", "nvfp4"}) {
     const auto treatment = recipe::parse_kv_treatment(name);
     if (!treatment.has_value() || !chip::check_priced(*treatment).has_value()) continue;
-    const bool priced = std::ranges::any_of(
-        menu.kv, [&](const auto& kv) { return kv.keys == treatment->keys; });
+    const bool priced =
+        std::ranges::any_of(menu.kv, [&](const auto& kv) { return kv.keys == treatment->keys; });
     if (!priced)
       add(rows, fmt::format("kv:{}", name), "kv treatment", kNotPriced,
           fmt::format("menu.kv: \"{}\"", name));
@@ -84,8 +82,7 @@ void add_kv(const recipe::Menu& menu, Json& rows) {
 
 }  // namespace
 
-Json unpriced_techniques(const recipe::Menu& menu,
-                         const std::vector<recipe::Rotation>& rotations) {
+Json unpriced_techniques(const recipe::Menu& menu, const std::vector<recipe::Rotation>& rotations) {
   Json rows = Json::array();
   if (!menu.linear.empty()) {
     add_algorithms(menu, rows);

@@ -23,11 +23,13 @@ bool lists(const std::vector<std::string>& names, const std::string& name) {
 TEST(UnpricedTechniques, WhatTheMenuHoldsIsNotListed) {
   const recipe::Menu menu = search::synthetic::make_menu(
       {"bf16", "int4_g64_gptq+a:int8_token", "nvfp4_awq"}, {"bf16", "int8+q:int8_token"});
-  const auto names = named(unpriced_techniques(menu, {recipe::Rotation::kR1}),
-                           "not priced in this study");
-  for (const char* held : {"gptq", "awq", "int4_g64", "nvfp4", "bf16", "a:int8_token", "kv:int8", "r:r1"})
+  const auto names =
+      named(unpriced_techniques(menu, {recipe::Rotation::kR1}), "not priced in this study");
+  for (const char* held :
+       {"gptq", "awq", "int4_g64", "nvfp4", "bf16", "a:int8_token", "kv:int8", "r:r1"})
     EXPECT_FALSE(lists(names, held)) << held;
-  for (const char* absent : {"imatrix", "gptq_cd", "smooth", "int4_g32", "mxfp4", "a:fp8_token", "kv:int4", "r:r1r2"})
+  for (const char* absent :
+       {"imatrix", "gptq_cd", "smooth", "int4_g32", "mxfp4", "a:fp8_token", "kv:int4", "r:r1r2"})
     EXPECT_TRUE(lists(names, absent)) << absent;
 }
 

@@ -21,11 +21,10 @@ constexpr const char* kPredictedOnly = "predicted only";
 
 Alternative to_alternative(const Asker& asker, Point point) {
   const Point& answer = asker.point();
-  Alternative alternative{
-      .saved = saved_band(asker.tables(), asker.answer(), answer, point),
-      .saved_latency_frac = 1 - answer.latency_ns / point.latency_ns,
-      .saved_energy_frac = 1 - answer.energy_pj / point.energy_pj,
-      .saved_area_frac = 1 - answer.area_mm2 / point.area_mm2};
+  Alternative alternative{.saved = saved_band(asker.tables(), asker.answer(), answer, point),
+                          .saved_latency_frac = 1 - answer.latency_ns / point.latency_ns,
+                          .saved_energy_frac = 1 - answer.energy_pj / point.energy_pj,
+                          .saved_area_frac = 1 - answer.area_mm2 / point.area_mm2};
   alternative.point = std::move(point);
   return alternative;
 }
@@ -108,8 +107,8 @@ Status rank_used(const Asker& asker, Row& row) {
 Status rank_used_rotation(const Asker& asker, Row& row) {
   DOVETAIL_TRY(Point equal, asker.without_rotation(row.technique.rotation));
   row.equal_loss = alternative_of(asker, std::move(equal));
-  row.confidence = row.equal_loss.has_value() ? confidence_of_saving(asker, *row.equal_loss)
-                                              : kNotEstablished;
+  row.confidence =
+      row.equal_loss.has_value() ? confidence_of_saving(asker, *row.equal_loss) : kNotEstablished;
   DOVETAIL_TRY(row.falsified_by, falsifiers_of_used(asker, row));
   return {};
 }
@@ -174,8 +173,7 @@ std::pair<int, double> rank_of(const Row& row) {
 }  // namespace
 
 Result<ScenarioRoadmap> rank_techniques(const Tables& tables, const Answer& answer,
-                                        const RoadmapParams& params,
-                                        const ProgressSink& progress) {
+                                        const RoadmapParams& params, const ProgressSink& progress) {
   ScenarioRoadmap ranked;
   if (!answer.why_not.empty()) return ranked;
   DOVETAIL_TRY(const Asker asker, Asker::open(tables, answer));

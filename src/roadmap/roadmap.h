@@ -6,8 +6,8 @@
 //   saved      1 - cost / cost without                         [share of the cost without]
 //   per nat    saved over the nats that the technique adds
 //   worth      the same as saved at equal loss: the nats may be spent on other techniques
-// Where pairs of the chip serve the technique alone, the chip without them competes as well, so that
-// area is not counted against an answer that does not need it.
+// Where pairs of the chip serve the technique alone, the chip without them competes as well, so
+// that area is not counted against an answer that does not need it.
 #pragma once
 
 #include <optional>
@@ -38,22 +38,22 @@ struct Band {
 // An answer without the technique.
 struct Alternative {
   Point point = {};
-  Band saved = {};                      // share of its objective that the recommendation saves
-  double saved_latency_frac = 0;   // may be below 0: an objective in energy may cost time
+  Band saved = {};                // share of its objective that the recommendation saves
+  double saved_latency_frac = 0;  // may be below 0: an objective in energy may cost time
   double saved_energy_frac = 0;
   double saved_area_frac = 0;
 };
 
 enum class Place : uint8_t {
-  kUsed,         // the answer uses it
-  kNotUsed,      // the chip executes it, the answer does not
-  kNotOnChip,    // the chip executes none of its treatments
+  kUsed,       // the answer uses it
+  kNotUsed,    // the chip executes it, the answer does not
+  kNotOnChip,  // the chip executes none of its treatments
 };
 
 struct Row {
   Technique technique = {};
   Place place = Place::kNotUsed;
-  double share_frac = 0;           // of the linears' weights; of the kv sites
+  double share_frac = 0;                // of the linears' weights; of the kv sites
   std::optional<Band> added_nats = {};  // absent for rotations, which change what all others add
   std::optional<Alternative> without = {};
   std::optional<Alternative> equal_loss = {};

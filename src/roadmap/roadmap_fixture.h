@@ -142,14 +142,14 @@ class RoadmapTest : public ::testing::Test {
 
   static Answer make_answer() {
     const PricedRecipe best = cheapest(kPredicted, nothing);
-    Answer answer{.scenario = {{search::Metric::kLatency, search::Scale::kNone},
-                               kPredicted * kBias},
-                  .why_not = "",
-                  .chip = small_chip(),
-                  .products = {},
-                  .objective = best.cost,
-                  .gap_frac = 0,
-                  .elasticity = 0.3};
+    Answer answer{
+        .scenario = {{search::Metric::kLatency, search::Scale::kNone}, kPredicted * kBias},
+        .why_not = "",
+        .chip = small_chip(),
+        .products = {},
+        .objective = best.cost,
+        .gap_frac = 0,
+        .elasticity = 0.3};
     AnswerProduct product;
     product.treatments = best.choice;
     product.resident_frac.assign(best.choice.size(), 0);

@@ -34,7 +34,9 @@ Json alternative_to_json(const std::optional<Alternative>& alternative, bool has
 }
 
 const char* place_name(Place place) {
-  return place == Place::kUsed ? "used" : place == Place::kNotUsed ? "not used" : "not on this chip";
+  return place == Place::kUsed      ? "used"
+         : place == Place::kNotUsed ? "not used"
+                                    : "not on this chip";
 }
 
 Json row_to_json(const Tables& tables, const Row& row, bool space) {
@@ -88,10 +90,10 @@ Result<Json> answer_to_json(const Tables& tables, const Answer& answer) {
     }
     products.push_back(std::move(product));
   }
-  return Json{{"chip", to_json(answer.chip)},         {"objective_value", answer.objective},
-              {"latency_ns", point.latency_ns},       {"energy_pj", point.energy_pj},
-              {"area_mm2", point.area_mm2},           {"gap_frac", answer.gap_frac},
-              {"elasticity", answer.elasticity},      {"products", std::move(products)}};
+  return Json{{"chip", to_json(answer.chip)},    {"objective_value", answer.objective},
+              {"latency_ns", point.latency_ns},  {"energy_pj", point.energy_pj},
+              {"area_mm2", point.area_mm2},      {"gap_frac", answer.gap_frac},
+              {"elasticity", answer.elasticity}, {"products", std::move(products)}};
 }
 
 }  // namespace
@@ -113,8 +115,7 @@ Result<Json> make_roadmap(const Tables& tables, const RoadmapParams& params,
                      {"rows", Json::array()}};
     if (answer.why_not.empty()) {
       DOVETAIL_TRY(scenario["answer"], answer_to_json(tables, answer));
-      DOVETAIL_TRY(const ScenarioRoadmap ranked,
-                   rank_techniques(tables, answer, params, progress));
+      DOVETAIL_TRY(const ScenarioRoadmap ranked, rank_techniques(tables, answer, params, progress));
       for (const Row& row : ranked.rows)
         scenario["rows"].push_back(row_to_json(tables, row, space));
     }

@@ -119,8 +119,7 @@ TEST_F(Ranking, WhatIsNotUsedEntersWhereTheCheapestRecipeOfAllSaysSo) {
     const auto belongs = techniques_by_name().at(row.technique.name);
     const auto saves_at = [&](double frac) {
       for (const PricedRecipe& recipe : *recipes_) {
-        const double relieved =
-            loss_of(recipe) - (1 - frac) * added(row.technique.name, recipe);
+        const double relieved = loss_of(recipe) - (1 - frac) * added(row.technique.name, recipe);
         if (relieved <= loss_of(best) && recipe.cost < best.cost * (1 - 2e-3)) return true;
       }
       return false;
@@ -174,8 +173,7 @@ TEST_F(Ranking, WithoutWeightsOrTestNothingIsEstablished) {
 TEST_F(Ranking, ConfidenceIsTheBandsLowEnd) {
   for (const Row& row : rows_) {
     if (!row.equal_loss.has_value()) continue;
-    EXPECT_EQ(row.confidence,
-              row.equal_loss->saved.low > 0 ? "established" : "not established");
+    EXPECT_EQ(row.confidence, row.equal_loss->saved.low > 0 ? "established" : "not established");
   }
   Tables wild = *tables_;  // a prediction that may be wrong by a factor of a hundred
   wild.bands[recipe::Rotation::kNone].spread_ratio = 10;

@@ -124,8 +124,7 @@ std::vector<std::string> wanted_pairs(const Tables& tables, const Technique& tec
   }
   for (size_t t = 0; t < tables.menu.kv.size(); ++t) {
     const recipe::KvTreatment& kv = tables.menu.kv[t];
-    if (technique.kv[t] != 0)
-      add(formats::format_name(chip::kv_as_weight(kv.keys)), kv.query);
+    if (technique.kv[t] != 0) add(formats::format_name(chip::kv_as_weight(kv.keys)), kv.query);
   }
   return wanted;
 }

@@ -17,11 +17,12 @@ struct PairNeed {
 };
 
 struct SiliconNeed {
-  std::vector<PairNeed> pairs = {};    // that execute its sites, in the chip's order
-  bool hadamard = false;          // the online Hadamard unit
-  double resident_bytes = 0;      // of its sites, kept in shared SRAM
-  std::optional<chip::Chip> chip_without = {};  // without its own pairs; absent if none, or no pair is left
-  double own_area_mm2 = 0;        // that those pairs take: the chip's area less that of chip_without
+  std::vector<PairNeed> pairs = {};  // that execute its sites, in the chip's order
+  bool hadamard = false;             // the online Hadamard unit
+  double resident_bytes = 0;         // of its sites, kept in shared SRAM
+  std::optional<chip::Chip> chip_without =
+      {};                   // without its own pairs; absent if none, or no pair is left
+  double own_area_mm2 = 0;  // that those pairs take: the chip's area less that of chip_without
 };
 
 // Errors: those of the cost model's limits.

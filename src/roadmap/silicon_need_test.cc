@@ -45,8 +45,7 @@ TEST_F(SiliconNeedTest, ItsOwnPairsAreWorthTheAreaOfTheChipWithoutThem) {
   std::erase_if(bf16_alone.units[0].pairs,
                 [](const chip::NativePair& pair) { return pair.activation == "int8"; });
   const auto& costs = tables_->products[0].by_rotation.at(recipe::Rotation::kNone).costs;
-  const double slow =
-      costs->limits(small_chip())->area_mm2 - costs->limits(bf16_alone)->area_mm2;
+  const double slow = costs->limits(small_chip())->area_mm2 - costs->limits(bf16_alone)->area_mm2;
   EXPECT_GT(slow, 0);
   EXPECT_NEAR(need.own_area_mm2, slow, 1e-9);
 }
@@ -59,8 +58,8 @@ TEST_F(SiliconNeedTest, WithoutItsOnlyPairThereIsNoChip) {
   const auto all = techniques_of(tables.menu, tables.rotations);
   const auto point = answer_point(tables, answer);
   ASSERT_TRUE(point.has_value()) << point.error().message;
-  const auto need =
-      silicon_need(tables, *point, *std::ranges::find(all, std::string("int3_g32"), &Technique::name));
+  const auto need = silicon_need(
+      tables, *point, *std::ranges::find(all, std::string("int3_g32"), &Technique::name));
   ASSERT_TRUE(need.has_value());
   EXPECT_FALSE(need->chip_without.has_value());
 }
@@ -81,8 +80,9 @@ TEST_F(SiliconNeedTest, ResidentBytesAreThoseOfItsSites) {
 
 TEST_F(SiliconNeedTest, WantedPairsAreDistinct) {
   const auto all = techniques_of(tables_->menu, tables_->rotations);
-  EXPECT_EQ(wanted_pairs(*tables_, *std::ranges::find(all, std::string("int4_g32"), &Technique::name)),
-            std::vector<std::string>{"int4_g32 x int8"});
+  EXPECT_EQ(
+      wanted_pairs(*tables_, *std::ranges::find(all, std::string("int4_g32"), &Technique::name)),
+      std::vector<std::string>{"int4_g32 x int8"});
 }
 
 }  // namespace

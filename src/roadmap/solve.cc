@@ -120,9 +120,9 @@ Result<Point> solve_in_space(const Tables& tables, const Question& question,
   std::vector<search::Product> products;
   for (size_t p = 0; p < tables.products.size(); ++p) {
     const RotatedProduct& own = product_of(tables, question, p);
-    search::Product& product = products.emplace_back(tables.products[p].name, own.costs.get(),
-                                                     asked_losses(own.losses, question),
-                                                     tables.products[p].weight);
+    search::Product& product =
+        products.emplace_back(tables.products[p].name, own.costs.get(),
+                              asked_losses(own.losses, question), tables.products[p].weight);
     if (has_empty_site(product.losses)) return Point{};
     // One cap for all: losses as shares of each product's own.
     for (std::vector<double>& row : product.losses.loss)
@@ -131,8 +131,8 @@ Result<Point> solve_in_space(const Tables& tables, const Question& question,
   search::EnumerateParams params{.keep_front = false};
   params.method.method = tables.exact_search ? "exact" : "nsga2";
   DOVETAIL_TRY(const search::EnumerateResult result,
-               search::enumerate(products, *tables.space, tables.budget, {{question.objective, 1.0}},
-                                 params, progress));
+               search::enumerate(products, *tables.space, tables.budget,
+                                 {{question.objective, 1.0}}, params, progress));
   if (!result.scenarios[0].feasible) return Point{};
   return to_point(tables, question, result.scenarios[0].best);
 }

@@ -34,7 +34,7 @@ struct Question {
   search::Objective objective = {};
   std::vector<recipe::Rotation> rotations = {};  // per product
   std::vector<double> max_loss = {};             // per product, predicted nats
-  const Technique* left_out = nullptr;      // no site may use it
+  const Technique* left_out = nullptr;           // no site may use it
   // What the technique adds to a site's loss counts this much (treatment_without says what it adds
   // to).
   const Technique* scaled = nullptr;

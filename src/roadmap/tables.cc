@@ -14,8 +14,7 @@
 namespace dovetail::roadmap {
 namespace {
 
-constexpr const char* kAgain =
-    "run dovetail optimize again on it, which keeps what was measured";
+constexpr const char* kAgain = "run dovetail optimize again on it, which keeps what was measured";
 
 Status check_version(const Json& record) {
   if (!record.is_object() || !record.contains("schema_version"))
@@ -108,14 +107,15 @@ Result<TableProduct> read_product(const Json& record, const Json& json, Tables& 
           "a study without `recipe`",
           product.name));
     }
-    DOVETAIL_TRY(silicon::CostModel costs, silicon::CostModel::create(
-                                               rotated, workload, tables.menu, tables.technology));
+    DOVETAIL_TRY(silicon::CostModel costs,
+                 silicon::CostModel::create(rotated, workload, tables.menu, tables.technology));
     own.costs = std::make_shared<const silicon::CostModel>(std::move(costs));
     if (std::ranges::find(tables.rotations, rotation) == tables.rotations.end())
       tables.rotations.push_back(rotation);
   }
   if (product.by_rotation.empty())
-    return invalid_argument("record: loss_table holds no losses of product \"" + product.name + "\"");
+    return invalid_argument("record: loss_table holds no losses of product \"" + product.name +
+                            "\"");
   return product;
 }
 
@@ -126,7 +126,8 @@ PredictionBand read_band(const Json& json) {
 
 Status read_bands(const Json& additivity, Tables& tables) {
   if (!additivity.is_object()) return {};
-  for (const recipe::Rotation rotation : tables.rotations) tables.bands[rotation] = read_band(additivity);
+  for (const recipe::Rotation rotation : tables.rotations)
+    tables.bands[rotation] = read_band(additivity);
   if (additivity.contains("by_rotation")) {
     for (const auto& [name, own] : additivity.at("by_rotation").items()) {
       DOVETAIL_TRY(const recipe::Rotation rotation, recipe::parse_rotation(name));
@@ -235,8 +236,9 @@ Result<Tables> read_all(const Json& record) {
   Tables tables;
   tables.name = record.at("name").get<std::string>();
   tables.question = record.value("question", "");
-  const bool any_feasible = std::ranges::any_of(
-      record.at("scenarios"), [](const Json& scenario) { return scenario.at("feasible").get<bool>(); });
+  const bool any_feasible = std::ranges::any_of(record.at("scenarios"), [](const Json& scenario) {
+    return scenario.at("feasible").get<bool>();
+  });
   if (any_feasible) {
     DOVETAIL_TRY(tables.technology, recorded_technology(record));
     DOVETAIL_TRY(tables.menu, read_menu(record.at("menu")));

@@ -1,4 +1,5 @@
-// What a study's record holds of its allocation: losses, costs, limits, answers, as search reads it.
+// What a study's record holds of its allocation: losses, costs, limits, answers, as search reads
+// it.
 //
 // Everything is made again from the record; nothing is profiled, measured or looked up in a model's
 // weights. Costs come from this program under the record's own constants, and every recommendation
@@ -43,7 +44,7 @@ struct AnswerProduct {
   std::vector<int32_t> treatments = {};  // menu index per site
   std::vector<float> resident_frac = {};
   double predicted_nats = 0;
-  double loss_nats = 0;   // measured on the selection text, or expected where there are no weights
+  double loss_nats = 0;  // measured on the selection text, or expected where there are no weights
   bool measured = false;
   std::optional<double> certified_nats = {};
   double certified_stderr_nats = 0;
@@ -69,14 +70,15 @@ struct Tables {
   search::Budget budget = {};
   std::optional<search::Space> space = {};  // absent: the chip was frozen
   bool exact_search = true;
-  std::map<recipe::Rotation, PredictionBand> bands = {};  // empty: the study did not test its prediction
+  std::map<recipe::Rotation, PredictionBand> bands =
+      {};  // empty: the study did not test its prediction
   std::map<std::string, PredictionBand> algorithm_bands = {};  // by algorithm, as "gptq"
   std::vector<Answer> answers = {};                            // one per scenario
 };
 
-// Reads technology and shapes of models from data_folder(). Errors: kInvalidArgument (a record of another
-// version, a frozen recipe, numbers that this program does not reproduce, a missing or wrong key),
-// kNotFound (the model's shape).
+// Reads technology and shapes of models from data_folder(). Errors: kInvalidArgument (a record of
+// another version, a frozen recipe, numbers that this program does not reproduce, a missing or
+// wrong key), kNotFound (the model's shape).
 [[nodiscard]] Result<Tables> read_tables(const Json& record);
 
 }  // namespace dovetail::roadmap

@@ -42,8 +42,7 @@ class TablesTest : public RoadmapTest {
       record["menu"]["linear"].push_back(recipe::treatment_name(linear));
     for (const auto& kv : tables_->menu.kv)
       record["menu"]["kv"].push_back(recipe::treatment_name(kv));
-    record["loss_table"] = {
-        {{"product", "p"}, {"rotation", "none"}, {"loss_nats", losses().loss}}};
+    record["loss_table"] = {{{"product", "p"}, {"rotation", "none"}, {"loss_nats", losses().loss}}};
     record["additivity"] = {{"bias_ratio", kBias}, {"bias_spread_ratio", 1.1}};
     record["constants"] = Json::array();
     for (const auto& [key, constant] : tables_->technology.constants())
@@ -65,9 +64,9 @@ class TablesTest : public RoadmapTest {
   }
   static Json point() {
     const AnswerProduct& own = answer().products[0];
-    const auto report = silicon::estimate_cost(
-        answer().chip, tables_->technology, shape(), workload(),
-        recipe::make_recipe(shape(), tables_->menu, own.treatments), {});
+    const auto report =
+        silicon::estimate_cost(answer().chip, tables_->technology, shape(), workload(),
+                               recipe::make_recipe(shape(), tables_->menu, own.treatments), {});
     Json recipe = Json::object();
     for (int64_t s = 0; s < recipe::num_sites(shape()); ++s) {
       const recipe::Site site = recipe::site_at(shape(), s);
@@ -133,9 +132,8 @@ TEST_F(TablesTest, NumbersThatThisProgramDoesNotReproduceAreRefused) {
   });
   EXPECT_NE(latency.find("latency_ns of the recommendation is"), std::string::npos) << latency;
   EXPECT_NE(latency.find("run dovetail optimize again"), std::string::npos) << latency;
-  const std::string area = error_after([](Json& r) {
-    r["scenarios"][0]["recommendation"]["limits"]["area_mm2"] = 3.0;
-  });
+  const std::string area =
+      error_after([](Json& r) { r["scenarios"][0]["recommendation"]["limits"]["area_mm2"] = 3.0; });
   EXPECT_NE(area.find("area_mm2 of the recommendation is 3 there"), std::string::npos) << area;
 }
 
@@ -168,12 +166,14 @@ TEST_F(TablesTest, WhatIsMissingOrOfAnotherKindIsAnErrorAndNoCrash) {
             std::string::npos);
   EXPECT_NE(error_after([](Json& r) { r["loss_table"] = Json::array(); }).find("no losses"),
             std::string::npos);
-  EXPECT_NE(error_after([](Json& r) { r["loss_table"][0]["loss_nats"].erase(0); })
-                .find("loss has 5 sites, want 6"),
+  EXPECT_NE(error_after([](Json& r) {
+              r["loss_table"][0]["loss_nats"].erase(0);
+            }).find("loss has 5 sites, want 6"),
             std::string::npos);
   EXPECT_FALSE(error_after([](Json& r) { r["menu"]["linear"][1] = "int9_g7"; }).empty());
-  EXPECT_NE(error_after([](Json& r) { r["products"][0]["shape"]["num_layers"] = 7; })
-                .find("has num_layers = 7"),
+  EXPECT_NE(error_after([](Json& r) {
+              r["products"][0]["shape"]["num_layers"] = 7;
+            }).find("has num_layers = 7"),
             std::string::npos);
   EXPECT_NE(error_after([](Json& r) {
               r["scenarios"][0]["recommendation"]["products"][0]["recipe"]["head"] = "nvfp4";

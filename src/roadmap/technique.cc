@@ -66,8 +66,8 @@ class Lister {
     }
   }
   void add_rotation(recipe::Rotation rotation) {
-    Technique technique = empty(TechniqueKind::kRotation,
-                                fmt::format("r:{}", recipe::rotation_name(rotation)));
+    Technique technique =
+        empty(TechniqueKind::kRotation, fmt::format("r:{}", recipe::rotation_name(rotation)));
     technique.rotation = rotation;
     techniques_.push_back(std::move(technique));
   }
@@ -100,8 +100,8 @@ int32_t index_or_reference(const std::vector<T>& list, const T& wanted) {
 
 std::string_view kind_words(TechniqueKind kind) {
   static constexpr std::array<std::string_view, 8> kWords = {
-      "weight bits", "weight format",      "weight format with algorithm",
-      "algorithm",   "activation format",  "kv bits",
+      "weight bits",  "weight format",     "weight format with algorithm",
+      "algorithm",    "activation format", "kv bits",
       "kv treatment", "rotation"};
   return kWords.at(static_cast<size_t>(kind));
 }
