@@ -135,11 +135,13 @@ class Seen {
  public:
   bool add(const Technique& executed) {
     if (executed.kind == TechniqueKind::kRotation || is_empty(executed)) return true;
-    return seen_.insert({executed.linear, executed.kv}).second;
+    std::string key(executed.linear.begin(), executed.linear.end());
+    key.append(executed.kv.begin(), executed.kv.end());
+    return seen_.insert(std::move(key)).second;
   }
 
  private:
-  std::set<std::pair<std::vector<uint8_t>, std::vector<uint8_t>>> seen_;
+  std::set<std::string> seen_;
 };
 
 Result<Row> make_row(const Asker& asker, const Technique& technique, bool executed) {

@@ -212,6 +212,46 @@ TEST_F(Ranking, TheBandIsWorkedByHand) {
   EXPECT_NEAR(band.high, 1 - 1 / (1.1 * ratio), 1e-12);
 }
 
+// A rotated answer against the best recipe of the model as it is, at the loss that the latter's own
+// bias allows.
+TEST_F(Ranking, ARotationIsComparedAtMeasuredLoss) {
+  Tables tables = *tables_;
+  constexpr auto kTurned = recipe::Rotation::kR1;
+  tables.rotations.push_back(kTurned);
+  tables.bands[kTurned] = {.bias_ratio = 2, .spread_ratio = 1.2};
+  RotatedProduct& turned = tables.products[0].by_rotation[kTurned];
+  turned.losses = losses();
+  for (std::vector<double>& row : turned.losses.loss)
+    for (double& loss : row) loss *= 0.5;
+  turned.costs = std::make_shared<const silicon::CostModel>(
+      silicon::CostModel::create(recipe::rotated_shape(shape(), kTurned), workload(), tables.menu,
+                                 tables.technology)
+          .value());
+  Answer rotated = answer();
+  AnswerProduct& own = rotated.products[0];
+  own.rotation = kTurned;
+  own.predicted_nats *= 0.5;
+  own.loss_nats = 0.08;
+  const auto ranked = rank_techniques(tables, rotated, {}, {});
+  ASSERT_TRUE(ranked.has_value()) << ranked.error().message;
+  const auto row = std::ranges::find(ranked->rows, TechniqueKind::kRotation,
+                                     [](const Row& one) { return one.technique.kind; });
+  ASSERT_NE(row, ranked->rows.end());
+  ASSERT_EQ(row->place, Place::kUsed);
+  ASSERT_TRUE(row->equal_loss.has_value());
+  const double slow = cheapest(own.loss_nats / kBias, nothing).cost;
+  EXPECT_NEAR(row->equal_loss->point.objective, slow, kTolerance * slow);
+  EXPECT_NEAR(row->equal_loss->saved.value, 1 - rotated.objective / slow, kTolerance);
+  EXPECT_FALSE(row->saved_per_nat.has_value());
+  // The other way round it enters where its bias lets a cheaper recipe in.
+  const auto plain = rank_techniques(tables, answer(), {}, {});
+  ASSERT_TRUE(plain.has_value()) << plain.error().message;
+  const auto idle = std::ranges::find(plain->rows, TechniqueKind::kRotation,
+                                      [](const Row& one) { return one.technique.kind; });
+  ASSERT_NE(idle, plain->rows.end());
+  EXPECT_EQ(idle->place, Place::kNotUsed);
+}
+
 TEST_F(Ranking, AnInfeasibleScenarioHasNoRows) {
   Tables tables = *tables_;
   tables.answers = {Answer{.why_not = "area rejected 9 chips"}};
