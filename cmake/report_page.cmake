@@ -26,9 +26,9 @@ function(dovetail_embed_page)
   add_custom_command(
     OUTPUT ${output}
     COMMAND ${CMAKE_COMMAND}
-      "-DFILES=kPageShell=${folder}/page.html|kPageStyle=${folder}/page.css|kPageScript=${joined}|kComparisonShell=${folder}/comparison.html|kChartLibrary=${DOVETAIL_D3}|kChartLicence=${DOVETAIL_D3_LICENCE}"
+      "-DFILES=kPageShell=${folder}/page.html|kPageStyle=${folder}/page.css|kPageScript=${joined}|kComparisonShell=${folder}/comparison.html|kRoadmapShell=${folder}/roadmap.html|kChartLibrary=${DOVETAIL_D3}|kChartLicence=${DOVETAIL_D3_LICENCE}"
       -DOUTPUT=${output} -P ${CMAKE_SOURCE_DIR}/cmake/embed_page.cmake
-    DEPENDS ${scripts} ${folder}/page.html ${folder}/page.css ${folder}/comparison.html
+    DEPENDS ${scripts} ${folder}/page.html ${folder}/page.css ${folder}/comparison.html ${folder}/roadmap.html
       ${DOVETAIL_D3} ${DOVETAIL_D3_LICENCE} ${CMAKE_SOURCE_DIR}/cmake/embed_page.cmake
     COMMENT "Embedding the report page" VERBATIM)
   target_sources(dovetail_report PRIVATE ${output})

@@ -36,6 +36,7 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
   add_explain_command(*app, action);
   add_targets_command(*app, action);
   add_report_command(*app, action);
+  add_roadmap_command(*app, action);
   add_completion_command(*app, action);
   teach(*app);
   return app;

@@ -24,6 +24,7 @@ void add_calibrate_command(CLI::App& app, Action& action);
 void add_explain_command(CLI::App& app, Action& action);
 void add_targets_command(CLI::App& app, Action& action);
 void add_report_command(CLI::App& app, Action& action);
+void add_roadmap_command(CLI::App& app, Action& action);
 void add_completion_command(CLI::App& app, Action& action);
 // Left out without libtorch:
 void add_compress_command(CLI::App& app, Action& action);

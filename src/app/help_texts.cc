@@ -141,6 +141,22 @@ std::vector<HelpText> make_texts() {
        .examples = {{"out/quickstart/report.html and targets.json", "report out/quickstart"},
                     {"what a larger budget changed", "report --compare out/small out/large"},
                     {"the record for a script", "report out/quickstart --json"}}},
+      {.verb = "roadmap",
+       .group = kAsk,
+       .purpose =
+           "Ranks the compression techniques of a finished study by cost saved per nat, with "
+           "the silicon that each needs, how sure that is and what would show it to be wrong.",
+       .notes =
+           "Solves the recommended chip's allocation again without each technique, from the "
+           "tables in the study's record: seconds, and no weights are read. What the columns "
+           "mean: docs/roadmap.md. The page goes beside the study unless --out says otherwise.",
+       .exits = "0 done, also where no chip fits (it says so), 1 the work failed, 2 the input is "
+                "wrong",
+       .values = {{"study", "STUDY_FOLDER"}, {"--out", "PAGE"}},
+       .examples = {{"out/quickstart/roadmap.html and a table", "roadmap out/quickstart"},
+                    {"what each technique is worth where the chip may change too",
+                     "roadmap out/quickstart --space"},
+                    {"for a script", "roadmap out/quickstart --json"}}},
       {.verb = "inspect",
        .group = kLook,
        .purpose = "Shows a model's shape, sites and sizes.",

@@ -8,6 +8,7 @@ namespace dovetail::report {
 
 extern const std::string_view kPageShell;        // page.html
 extern const std::string_view kComparisonShell;  // comparison.html
+extern const std::string_view kRoadmapShell;     // roadmap.html
 extern const std::string_view kPageStyle;        // page.css
 extern const std::string_view kPageScript;       // the scripts, in their order
 extern const std::string_view kChartLibrary;     // D3, minified

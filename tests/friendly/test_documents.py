@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from test_terminal import BINARY, ROOT, on_terminal  # noqa: E402
 
 MODEL = "smollm2-135m"
-NEEDS_MODEL = re.compile(r"dovetail (optimize|compress|verify|eval|explain|report|pull \S|cost .*smollm2|inspect smollm2)")
+NEEDS_MODEL = re.compile(r"dovetail (optimize|compress|verify|eval|explain|report|roadmap|pull \S|cost .*smollm2|inspect smollm2)")
 # Benchmarks generate for minutes, so their examples are parsed (app_test), and these three run.
 BENCHMARK = re.compile(r"dovetail eval (mmlu|gsm8k|gsm8k_cot|humaneval|humaneval_instruct|ifeval|wikitext)\b")
 QUICK_BENCHMARK = re.compile(r"dovetail eval (mmlu|gsm8k|wikitext) \S+ --limit 1( --num-fewshot 0| --max-length 512)?$")
@@ -139,7 +139,7 @@ class Examples(unittest.TestCase):
 
     def test_there_are_examples_of_every_verb(self):
         commands = "\n".join(example_commands())
-        for verb in ("init", "pull", "optimize", "compress", "verify", "explain", "report", "inspect", "cost", "eval kl",
+        for verb in ("init", "pull", "optimize", "compress", "verify", "explain", "report", "roadmap", "inspect", "cost", "eval kl",
                      "eval ppl", "eval mmlu", "eval gsm8k", "eval humaneval", "eval ifeval", "eval wikitext", "completion"):
             self.assertIn(f"dovetail {verb}", commands)
 
