@@ -13,16 +13,16 @@ namespace dovetail::serve {
 // One prompt's answer, or a part of it.
 struct Choice {
   int64_t index = 0;
-  std::string text;
-  std::vector<eval::ScoredToken> tokens;  // of the text; all that were made, stops as well
-  std::string finish_reason;              // "stop", "length"; empty: it goes on
+  std::string text = {};
+  std::vector<eval::ScoredToken> tokens = {};  // of the text; all that were made, stops as well
+  std::string finish_reason = {};              // "stop", "length"; empty: it goes on
 };
 
 // What all parts of one answer share.
 struct AnswerFrame {
-  std::string id;  // "cmpl-7"
+  std::string id = {};  // "cmpl-7"
   int64_t created_s = 0;
-  std::string model_id;
+  std::string model_id = {};
   bool is_chat = false;
   bool has_logprobs = false;
 };

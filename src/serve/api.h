@@ -26,7 +26,7 @@ struct Route {
 
 struct Reply {
   int status = 200;
-  Json body;
+  Json body = {};
 };
 // Sends server-sent events until the answer is over or `send` says that nobody takes them.
 using EventStream = std::function<void(const std::function<bool(const std::string& event)>& send)>;
@@ -34,9 +34,9 @@ using Answer = std::variant<Reply, EventStream>;
 
 // What is told of the model beside its answers.
 struct ModelFacts {
-  std::string treatment;      // the recipe of a compressed checkpoint, else empty
-  std::string chat_template;  // Jinja source, empty: none
-  int64_t created_s = 0;      // since 1970, when it began to be served
+  std::string treatment = {};      // the recipe of a compressed checkpoint, else empty
+  std::string chat_template = {};  // Jinja source, empty: none
+  int64_t created_s = 0;           // since 1970, when it began to be served
 };
 
 class Api {

@@ -16,7 +16,7 @@ namespace dovetail::serve {
 
 // What requests are held against.
 struct Served {
-  std::string model_id;
+  std::string model_id = {};
   const model::Tokenizer* tokenizer = nullptr;  // outlives this
   int64_t vocab_size = 0;                       // of the model
   int64_t max_length = 0;                       // tokens of prompt and answer together
@@ -26,8 +26,8 @@ struct Served {
 };
 
 struct Prompt {
-  std::vector<int32_t> ids;
-  std::string text;  // as it came, or decoded
+  std::vector<int32_t> ids = {};
+  std::string text = {};  // as it came, or decoded
 };
 
 // What both endpoints ask for.
@@ -45,8 +45,8 @@ struct Ask {
 };
 
 struct ChatAsk {
-  Ask ask;  // no prompts yet
-  std::vector<model::ChatMessage> messages;
+  Ask ask = {};  // no prompts yet
+  std::vector<model::ChatMessage> messages = {};
   bool has_max_new_tokens = false;  // else as many as fit and are allowed
 };
 
