@@ -14,10 +14,10 @@ struct HttpParams {
   std::string host = "127.0.0.1";
   int64_t port = 8000;  // 0: any that is free
   int64_t max_body_bytes = 4 << 20;
-  int64_t max_connections = 64;  // 1..512
-  double idle_s = 5;             // between two requests of a connection
-  double arrive_s = 30;          // from the first byte of a request to its last one
-  double take_s = 30;            // of each part of an answer
+  int64_t max_connections = 128;  // 1..512
+  double idle_s = 20;             // between requests; aiohttp's clients keep a connection for 15 s
+  double arrive_s = 30;           // from the first byte of a request to its last one
+  double take_s = 30;             // of each part of an answer
 };
 
 class HttpServer {
