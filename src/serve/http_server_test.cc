@@ -195,7 +195,7 @@ TEST(HttpServer, BodiesAreBounded) {
 }
 
 TEST(HttpServer, SlowClientsAreLetGoAndHarmNoOne) {
-  const RunningServer server({.max_connections = 8, .idle_s = 0.5, .arrive_s = 1});
+  const RunningServer server({.max_connections = 8, .idle_s = 0.5, .arrive_s = 5});
   std::vector<std::unique_ptr<RawClient>> slow;
   for (int i = 0; i < 6; ++i) {
     slow.push_back(std::make_unique<RawClient>(server.port()));
@@ -209,16 +209,16 @@ TEST(HttpServer, SlowClientsAreLetGoAndHarmNoOne) {
   }
   const auto begin = Clock::now();
   expect_status(server.ask(post("/v1/completions", R"({"prompt": "once"})")), 200);
-  EXPECT_LT(Clock::now() - begin, milliseconds(900));
+  EXPECT_LT(Clock::now() - begin, seconds(4));  // not after the slow ones
+  EXPECT_EQ(slow[0]->receive(), "");
   // A byte now and then does not keep a connection.
   bool is_taken = true;
-  while (is_taken && Clock::now() - begin < seconds(10)) {
+  while (is_taken && Clock::now() - begin < seconds(15)) {
     is_taken = slow[1]->send("x");
     std::this_thread::sleep_for(milliseconds(100));
   }
   EXPECT_FALSE(is_taken);
-  expect_error(slow[2]->receive(), 408, "did not arrive in 1 s");
-  EXPECT_EQ(slow[0]->receive(), "");
+  expect_error(slow[2]->receive(), 408, "did not arrive in 5 s");
 }
 
 TEST(HttpServer, MoreConnectionsThanAllowedAreToldSo) {
