@@ -95,15 +95,14 @@ std::optional<ApiError> check_request(const httplib::Request& request, int64_t m
   return std::nullopt;
 }
 
-// For what httplib refuses itself.
+// For what httplib refuses itself: where the next request would begin is not known then.
 void describe_error(const httplib::Request&, httplib::Response& response) {
   if (!response.body.empty()) return;
   const bool is_client = response.status >= 400 && response.status < 500;
-  set_error(
-      {.status = response.status,
-       .message = is_client ? fmt::format("HTTP {}: a request that cannot be read", response.status)
-                            : fmt::format("HTTP {}", response.status)},
-      response);
+  set_early_error({.status = response.status,
+                   .message = fmt::format("HTTP {}{}", response.status,
+                                          is_client ? ": a request that cannot be read" : "")},
+                  response);
 }
 
 void send_answer(Answer answer, httplib::Response& response) {
