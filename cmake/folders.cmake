@@ -3,13 +3,14 @@
 # A folder is x.h + x.cc + x_test.cc files; nothing is listed by hand. Folders that include libtorch
 # are left out with -DDOVETAIL_TORCH=OFF.
 
-set(DOVETAIL_TORCH_FOLDERS host compress eval study)
+set(DOVETAIL_TORCH_FOLDERS host compress eval serve study)
 # Verbs that run models or write studies, left out of app/ as well; the reference names them all.
-set(DOVETAIL_TORCH_VERBS "app/(cmd_(eval|eval_benchmarks|optimize|init|docs)|chat_options|reference_pages)\\.cc$")
+set(DOVETAIL_TORCH_VERBS "app/(cmd_(eval|eval_benchmarks|optimize|init|docs|serve)|chat_options|model_scorer|reference_pages)\\.cc$")
 set(DOVETAIL_EXTRA_LIBS_base PkgConfig::TOMLPLUSPLUS OpenSSL::Crypto)
 set(DOVETAIL_EXTRA_LIBS_record PkgConfig::SQLITE)
 set(DOVETAIL_EXTRA_LIBS_model PkgConfig::PCRE2 PkgConfig::ICU)
 set(DOVETAIL_EXTRA_LIBS_eval PkgConfig::YAML)
+set(DOVETAIL_EXTRA_LIBS_serve PkgConfig::HTTPLIB)
 set(DOVETAIL_EXTRA_LIBS_report PkgConfig::ZLIB)
 set(DOVETAIL_EXTRA_LIBS_search Pagmo::pagmo)
 

@@ -26,6 +26,7 @@ product_packages=(
   bubblewrap libseccomp-dev libpython3-dev               # the sandbox of generated code
   libyaml-cpp-dev                                        # lm-eval's descriptions of tasks
   python3-jinja2                                         # chat templates
+  libcpp-httplib-dev                                     # serving models
   python3 python3-pip                                    # fetching models from package registries
 )
 test_packages=(

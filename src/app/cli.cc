@@ -29,6 +29,7 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
 #ifdef DOVETAIL_TORCH
   add_compress_command(*app, action);
   add_eval_command(*app, action);
+  add_serve_command(*app, action);
   add_optimize_command(*app, action);
   add_init_command(*app, action);
   add_docs_command(*app, action);

@@ -29,6 +29,7 @@ void add_completion_command(CLI::App& app, Action& action);
 // Left out without libtorch:
 void add_compress_command(CLI::App& app, Action& action);
 void add_eval_command(CLI::App& app, Action& action);
+void add_serve_command(CLI::App& app, Action& action);
 void add_optimize_command(CLI::App& app, Action& action);
 void add_init_command(CLI::App& app, Action& action);
 void add_docs_command(CLI::App& app, Action& action);

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "base/parallel.h"
+#include "eval/logit_rows.h"
 #include "eval/prefix_work.h"
 #include "host/lanes.h"
 #include "host/paged_model.h"
@@ -16,8 +16,6 @@
 namespace dovetail::eval {
 namespace {
 
-// Rows whose logits are held at once: 64 MB at a vocabulary of 131,072.
-constexpr int64_t kLogitRows = 128;
 // Tokens that are worth a pass of their own for those that share them.
 constexpr int64_t kMinShared = 8;
 
@@ -52,11 +50,6 @@ Choice greedy_choice(const float* logits, int64_t vocab) {
   const float best = host::max_lanes(largest);
   return {static_cast<int32_t>(std::find(logits, logits + vocab, best) - logits),
           host::sum_lanes(zeros) == 0};
-}
-
-model::Matrix rows_of(const model::Matrix& matrix, int64_t first, int64_t count) {
-  const float* begin = matrix.values.data() + first * matrix.cols;
-  return {count, matrix.cols, {begin, begin + count * matrix.cols}};
 }
 
 std::vector<int32_t> fed_ids(const LoglikelihoodRequest& request) {
@@ -164,18 +157,6 @@ class HostScorer : public Scorer {
     return {model_, cache_, sequences, std::move(rooms), min_shared, params_.max_kv_bytes};
   }
 
-  // Calls visit(row, logits, vocab) for every row of `hidden` from several threads at once.
-  template <typename Visit>
-  void visit_logits(const model::Matrix& hidden, const Visit& visit) const {
-    for (int64_t first = 0; first < hidden.rows; first += kLogitRows) {
-      const model::Matrix logits =
-          model_.logits(rows_of(hidden, first, std::min(kLogitRows, hidden.rows - first)));
-      parallel_for(logits.rows, [&](int64_t row, int64_t) {
-        visit(first + row, logits.values.data() + row * logits.cols, logits.cols);
-      });
-    }
-  }
-
   // Feeds the pieces and adds what their wanted rows predict.
   void score_pieces(const std::vector<Piece>& pieces, const std::vector<Group>& groups,
                     const std::vector<LoglikelihoodRequest>& requests,
@@ -192,7 +173,7 @@ class HostScorer : public Scorer {
     const auto group_of = [&](size_t row) -> const Group& {
       return groups[static_cast<size_t>(pieces[owners[row].first].sequence)];
     };
-    visit_logits(hidden, [&](int64_t at, const float* logits, int64_t vocab) {
+    visit_logits(model_, hidden, [&](int64_t at, const float* logits, int64_t vocab) {
       const auto row = static_cast<size_t>(at);
       scores[row] = score_row(logits, vocab, owners[row].second, group_of(row), requests);
     });
@@ -260,7 +241,7 @@ class HostScorer : public Scorer {
       running.push_back({static_cast<size_t>(sequence), std::move(kv)});
     DOVETAIL_CHECK(hidden.rows == std::ssize(running));
     std::vector<Choice> choices(running.size());
-    visit_logits(hidden, [&](int64_t row, const float* logits, int64_t vocab) {
+    visit_logits(model_, hidden, [&](int64_t row, const float* logits, int64_t vocab) {
       choices[static_cast<size_t>(row)] = greedy_choice(logits, vocab);
     });
     for (size_t i = 0; i < running.size(); ++i) {

@@ -24,6 +24,8 @@ NEEDS_MODEL = re.compile(r"dovetail (optimize|compress|verify|eval|explain|repor
 # Benchmarks generate for minutes, so their examples are parsed (app_test), and these three run.
 BENCHMARK = re.compile(r"dovetail eval (mmlu|gsm8k|gsm8k_cot|humaneval|humaneval_instruct|ifeval|wikitext)\b")
 QUICK_BENCHMARK = re.compile(r"dovetail eval (mmlu|gsm8k|wikitext) \S+ --limit 1( --num-fewshot 0| --max-length 512)?$")
+# A server does not end by itself: check_serve_lm_eval.py runs one, app_test parses these.
+SERVER = re.compile(r"dovetail serve\b")
 PROGRAM = re.compile(r"^(build/)?dovetail\b")
 
 
@@ -139,13 +141,15 @@ class Examples(unittest.TestCase):
 
     def test_there_are_examples_of_every_verb(self):
         commands = "\n".join(example_commands())
-        for verb in ("init", "pull", "optimize", "compress", "verify", "explain", "report", "roadmap", "inspect", "cost", "eval kl",
-                     "eval ppl", "eval mmlu", "eval gsm8k", "eval humaneval", "eval ifeval", "eval wikitext", "completion"):
+        for verb in ("init", "pull", "optimize", "compress", "verify", "explain", "report", "roadmap", "targets", "inspect",
+                     "cost", "eval kl", "eval ppl", "eval mmlu", "eval gsm8k", "eval humaneval", "eval ifeval",
+                     "eval wikitext", "eval compare", "serve", "completion"):
             self.assertIn(f"dovetail {verb}", commands)
 
     def test_every_example_runs(self):
         # First what needs no model: it also writes the study that a later example reads.
-        self.run_all([line for line in example_commands() if not NEEDS_MODEL.match(line)])
+        self.run_all([line for line in example_commands()
+                      if not NEEDS_MODEL.match(line) and not SERVER.match(line)])
         if not WORKSPACE.has_model:
             self.skipTest(f"{MODEL} was not pulled: run build/dovetail pull {MODEL}")
         self.run_all([line for line in example_commands()
