@@ -19,7 +19,7 @@ product_packages=(
   g++ cmake ninja-build ccache pkg-config ca-certificates
   libtorch-dev libopenblas-dev                           # running models on the host
   libfmt-dev libtomlplusplus-dev nlohmann-json3-dev libcli11-dev
-  libpcre2-dev libicu-dev                                # tokenizers
+  libpcre2-dev libicu-dev libsentencepiece-dev           # tokenizers
   libpagmo-dev                                           # search of spaces too large to enumerate
   libsqlite3-dev zlib1g-dev libssl-dev                   # studies, wheels, report pages, digests
   node-d3                                                # charts of the report page, bundled into it

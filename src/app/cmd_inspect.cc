@@ -22,7 +22,7 @@ struct InspectOptions {
 
 Json shape_to_json(const model::ModelShape& shape) {
   return Json{{"name", shape.name},
-              {"family", shape.family == model::Family::kQwen2 ? "qwen2" : "llama"},
+              {"family", model::family_name(shape.family)},
               {"num_layers", shape.num_layers},
               {"hidden_size", shape.hidden_size},
               {"intermediate_size", shape.intermediate_size},
@@ -33,6 +33,8 @@ Json shape_to_json(const model::ModelShape& shape) {
               {"max_positions", shape.max_positions},
               {"tied_embedding", shape.tied_embedding},
               {"qkv_bias", shape.qkv_bias},
+              {"qk_norm", shape.qk_norm},
+              {"rope_scaled", !shape.rope_divisors.empty()},
               {"num_parameters", shape.num_parameters()},
               {"num_block_linear_weights", shape.num_block_linear_weights()},
               {"num_head_weights", shape.num_head_weights()},

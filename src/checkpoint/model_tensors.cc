@@ -30,6 +30,10 @@ void add_layer(const model::ModelShape& s, const recipe::Recipe& recipe, int64_t
     vector("self_attn.k_proj.bias", s.kv_size());
     vector("self_attn.v_proj.bias", s.kv_size());
   }
+  if (s.qk_norm) {
+    vector("self_attn.q_norm.weight", s.head_dim);
+    vector("self_attn.k_norm.weight", s.head_dim);
+  }
   matrix("self_attn.o_proj.weight", s.hidden_size, s.q_size(), SiteKind::kAttnO);
   vector("post_attention_layernorm.weight", s.hidden_size);
   matrix("mlp.gate_proj.weight", s.intermediate_size, s.hidden_size, SiteKind::kMlpGateUp);

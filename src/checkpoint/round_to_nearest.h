@@ -33,6 +33,15 @@ inline model::ModelShape small_shape(bool tied = true, int64_t hidden = 64) {
   return s;
 }
 
+// The same with norms of query and key heads.
+inline model::ModelShape small_qwen3_shape() {
+  model::ModelShape s = small_shape();
+  s.family = model::Family::kQwen3;
+  s.qk_norm = true;
+  s.head_dim = 32;
+  return s;
+}
+
 // The values of a tensor of model_tensors.h inside `weights`.
 inline std::vector<float>& values_of(model::Weights& weights, const std::string& name) {
   if (name == kEmbeddingName) return weights.embedding.values;
@@ -53,6 +62,8 @@ inline std::vector<float>& values_of(model::Weights& weights, const std::string&
       {"self_attn.q_proj.bias", &layer.q_bias},
       {"self_attn.k_proj.bias", &layer.k_bias},
       {"self_attn.v_proj.bias", &layer.v_bias},
+      {"self_attn.q_norm.weight", &layer.q_norm},
+      {"self_attn.k_norm.weight", &layer.k_norm},
       {"mlp.gate_proj.weight", &layer.gate.values},
       {"mlp.up_proj.weight", &layer.up.values},
       {"mlp.down_proj.weight", &layer.down.values}};
@@ -78,6 +89,8 @@ inline model::Weights small_weights(const model::ModelShape& shape, uint64_t see
                               .q_bias = {},
                               .k_bias = {},
                               .v_bias = {},
+                              .q_norm = {},
+                              .k_norm = {},
                               .attn_norm = {},
                               .mlp_norm = {}});
   }

@@ -7,6 +7,7 @@
 #include "base/json_text.h"
 #include "base/paths.h"
 #include "model/bounded_json.h"
+#include "model/rope_scaling.h"
 #include "model/tokenizer_export.h"
 
 namespace dovetail::checkpoint {
@@ -14,20 +15,36 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kCopied[] = {
-    "tokenizer.json",      "tokenizer_config.json",   "vocab.json",
-    "merges.txt",          "special_tokens_map.json", "added_tokens.json",
-    "chat_template.jinja", "generation_config.json"};
+constexpr const char* kCopied[] = {"tokenizer.json",
+                                   "tokenizer_config.json",
+                                   "tokenizer.model",
+                                   "vocab.json",
+                                   "merges.txt",
+                                   "special_tokens_map.json",
+                                   "added_tokens.json",
+                                   "chat_template.jinja",
+                                   "generation_config.json"};
 
 bool is_folder(const std::string& path) {
   std::error_code ignored;
   return fs::is_directory(path, ignored);
 }
 
+const char* architecture_of(model::Family family) {
+  switch (family) {
+    case model::Family::kLlama:
+      return "LlamaForCausalLM";
+    case model::Family::kQwen2:
+      return "Qwen2ForCausalLM";
+    case model::Family::kQwen3:
+      return "Qwen3ForCausalLM";
+  }
+  DOVETAIL_CHECK(false);
+}
+
 void set_shape(const model::ModelShape& s, Json& config) {
-  const bool llama = s.family == model::Family::kLlama;
-  config["architectures"] = {llama ? "LlamaForCausalLM" : "Qwen2ForCausalLM"};
-  config["model_type"] = llama ? "llama" : "qwen2";
+  config["architectures"] = {architecture_of(s.family)};
+  config["model_type"] = model::family_name(s.family);
   config["num_hidden_layers"] = s.num_layers;
   config["hidden_size"] = s.hidden_size;
   config["intermediate_size"] = s.intermediate_size;
@@ -40,9 +57,24 @@ void set_shape(const model::ModelShape& s, Json& config) {
   config["hidden_act"] = "silu";
   config["tie_word_embeddings"] = s.tied_embedding;
   if (!config.contains("rope_parameters")) config["rope_theta"] = s.rope_theta;
-  if (llama && !config.contains("attention_bias")) config["attention_bias"] = false;
+  if (s.family != model::Family::kQwen2 && !config.contains("attention_bias"))
+    config["attention_bias"] = false;
   config.erase("torch_dtype");
   config["dtype"] = "float32";
+}
+
+// A source folder's own config.json has said it already.
+Status set_rope_scaling(const std::string& source, const model::ModelShape& s, Json& config) {
+  if (s.rope_divisors.empty() || is_folder(source)) return {};
+  const float factor = model::linear_factor(s.rope_divisors);
+  if (factor == 0) {
+    return invalid_argument(fmt::format(
+        "{}: rotary frequencies have divisors of their own (rope_freqs.weight of a GGUF "
+        "file), for which config.json has no form; GGUF has",
+        s.name));
+  }
+  config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", factor}};
+  return {};
 }
 
 }  // namespace
@@ -61,6 +93,7 @@ Result<Json> config_json(const std::string& source, const model::ModelShape& sha
     if (files.eos_id >= 0) config["eos_token_id"] = files.eos_id;
   }
   set_shape(shape, config);
+  DOVETAIL_TRY_STATUS(set_rope_scaling(source, shape, config));
   return config;
 }
 

@@ -156,7 +156,7 @@ Result<std::unique_ptr<StoredCheckpoint>> open_stored(const std::string& path) {
     return std::make_unique<StoredFolder>(std::move(raw), std::move(decoded));
   }
   DOVETAIL_TRY(model::GgufFile file, model::open_gguf(path));
-  DOVETAIL_TRY(model::ModelShape shape, model::gguf_shape(file, model::ConfigUse::kWeights));
+  DOVETAIL_TRY(model::ModelShape shape, model::gguf_shape(file));
   return std::make_unique<StoredGguf>(std::move(file), std::move(shape));
 }
 

@@ -42,12 +42,14 @@ struct LayerVector {
   const char* name;
   std::vector<float> model::LayerWeights::* values;
 };
-constexpr std::array<LayerVector, 5> kLayerVectors = {{
+constexpr std::array<LayerVector, 7> kLayerVectors = {{
     {"input_layernorm.weight", &model::LayerWeights::attn_norm},
     {"post_attention_layernorm.weight", &model::LayerWeights::mlp_norm},
     {"self_attn.q_proj.bias", &model::LayerWeights::q_bias},
     {"self_attn.k_proj.bias", &model::LayerWeights::k_bias},
     {"self_attn.v_proj.bias", &model::LayerWeights::v_bias},
+    {"self_attn.q_norm.weight", &model::LayerWeights::q_norm},
+    {"self_attn.k_norm.weight", &model::LayerWeights::k_norm},
 }};
 
 // Codes of values that are already what codes decode to; that they decode to them again is checked.

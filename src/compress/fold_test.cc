@@ -7,6 +7,7 @@
 #include "compress/site_matrix.h"
 #include "compress/tiny_model.h"
 #include "formats/quantize.h"
+#include "model/reference_forward.h"
 
 namespace dovetail::compress {
 namespace {
@@ -36,8 +37,14 @@ std::vector<float> hidden_of(const model::Weights& weights, const host::TokenBat
   return model->hidden_states(tokens)->values;
 }
 
-TEST(Fold, ScalesOfEverySiteLeaveTheFunction) {
-  const model::Weights weights = biased_weights();
+// Norms of query and key heads.
+model::Weights normed_weights() {
+  model::ModelShape shape = model::tiny_qwen3_shape();
+  shape.vocab_size = 101;
+  return model::random_weights(shape, 5);
+}
+
+void expect_function_stays(const model::Weights& weights) {
   const host::TokenBatch tokens = random_tokens(2, 20, 101, 3);
   const std::vector<float> want = hidden_of(weights, tokens);
   for (const SiteKind kind : kSites) {
@@ -59,6 +66,11 @@ TEST(Fold, ScalesOfEverySiteLeaveTheFunction) {
     for (size_t i = 0; i < want.size(); ++i)
       ASSERT_NEAR(found[i], want[i], 2e-5 * largest) << recipe::site_kind_name(kind);
   }
+}
+
+TEST(Fold, ScalesOfEverySiteLeaveTheFunction) {
+  expect_function_stays(biased_weights());
+  expect_function_stays(normed_weights());
 }
 
 struct Site {

@@ -144,7 +144,7 @@ LayerCompressor::LayerCompressor(const model::ModelShape& shape, const recipe::R
       tokens_(&tokens),
       params_(params),
       numerics_(host::numerics_of(recipe)),
-      rope_(tokens.seq, shape.head_dim, shape.rope_theta),
+      rope_(tokens.seq, shape),
       pieces_(pieces_of(tokens, params.rows_at_once)),
       hidden_(ActivationStore::create(0, 0, "").value()),
       inner_(ActivationStore::create(0, 0, "").value()),

@@ -26,7 +26,7 @@ struct Case {
   explicit Case(uint64_t seed, int64_t sequences = 24)
       : weights(tiny_weights(1)),
         tokens(random_tokens(sequences, kSeq, 101, seed)),
-        rope(kSeq, weights->shape.head_dim, weights->shape.rope_theta) {
+        rope(kSeq, weights->shape) {
     auto inputs = host::HostModel::create(weights)->layer_inputs(tokens).value();
     input = std::move(inputs[kLayer]);
     target = std::move(inputs[kLayer + 1]);

@@ -36,7 +36,7 @@ class FisherPass {
         tokens_(tokens),
         progress_(progress),
         pieces_(pieces_of(tokens, params.rows_at_once)),
-        rope_(tokens.seq, shape_.head_dim, shape_.rope_theta),
+        rope_(tokens.seq, shape_),
         streams_(std::move(streams)) {}
 
   Result<std::vector<MaskScores>> run() {

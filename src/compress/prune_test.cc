@@ -51,8 +51,7 @@ TEST(KeepBest, KeepsTheHighestScoresUnderTheShapeThatIsAsked) {
 }
 
 // Pruned by hand: the same model whose dropped channels and heads multiply zeros.
-TEST(PruneLayer, IsTheModelWithWhatWasDroppedMaskedOut) {
-  const model::ModelShape shape = grouped_shape();
+void expect_masked_model(const model::ModelShape& shape) {
   const auto weights = std::make_shared<const model::Weights>(model::random_weights(shape, 7));
   const recipe::Recipe recipe = uniform(*weights, "bf16+mlp:16+heads:3+kv_heads:3");
   const Kept kept =
@@ -63,7 +62,7 @@ TEST(PruneLayer, IsTheModelWithWhatWasDroppedMaskedOut) {
   EXPECT_EQ(small.shape.num_heads, 3);
   EXPECT_EQ(small.shape.num_kv_heads, 3);
   EXPECT_EQ(small.layers[0].k.rows, 3 * 4);
-  EXPECT_EQ(small.layers[0].q_bias.size(), 3U * 4);
+  EXPECT_EQ(small.layers[0].q_bias.size(), shape.qkv_bias ? 3U * 4 : 0U);
   model::Weights masked = *weights;
   for (size_t l = 0; l < masked.layers.size(); ++l) {
     const auto mask = [](model::Matrix& w, int64_t column) {
@@ -81,6 +80,15 @@ TEST(PruneLayer, IsTheModelWithWhatWasDroppedMaskedOut) {
   const auto want = model::reference_logits(masked, ids);
   for (size_t t = 0; t < ids.size(); ++t)
     for (size_t i = 0; i < want[t].size(); ++i) EXPECT_NEAR(found[t][i], want[t][i], 1e-9);
+}
+
+TEST(PruneLayer, IsTheModelWithWhatWasDroppedMaskedOut) {
+  model::ModelShape shape = grouped_shape();
+  expect_masked_model(shape);
+  shape.family = model::Family::kQwen3;
+  shape.qkv_bias = false;
+  shape.qk_norm = true;
+  expect_masked_model(shape);
 }
 
 TEST(Kept, JsonRoundTrips) {

@@ -74,6 +74,11 @@ TEST(Rotate, KeepsItForWidthsWithoutAHadamardMatrix) {
   EXPECT_LT(largest_difference(weights, rotate(weights, Rotation::kR1R2, 9)), 2e-4);
 }
 
+TEST(Rotate, KeepsItWhereHeadsAreNormed) {
+  const model::Weights weights = model::random_weights(model::tiny_qwen3_shape(), 2);
+  EXPECT_LT(largest_difference(weights, rotate(weights, Rotation::kR1R2, 9)), 2e-4);
+}
+
 TEST(Rotate, TurnsEveryMatrixThatItShould) {
   const model::Weights weights = with_gains(3, true, true);
   const model::Weights one = rotate(weights, Rotation::kR1);

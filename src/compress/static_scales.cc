@@ -31,7 +31,7 @@ class Calibration {
       : model_(model),
         numerics_(std::move(numerics)),
         tokens_(tokens),
-        rope_(tokens.seq, model.shape().head_dim, model.shape().rope_theta),
+        rope_(tokens.seq, model.shape()),
         per_piece_(std::clamp<int64_t>(rows_at_once / tokens.seq, 1, tokens.batch)),
         scratch_(model.shape(), per_piece_ * tokens.seq) {}
 

@@ -1,17 +1,16 @@
 #include "eval/benchmark_data.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 
 #include <fmt/format.h>
 
-#include "base/config.h"
 #include "base/hash.h"
 #include "base/json_text.h"
 #include "base/paths.h"
 #include "eval/python_text.h"
+#include "model/benchmark_files.h"
 #include "model/pre_tokenizer.h"
 
 namespace dovetail::eval {
@@ -19,43 +18,6 @@ namespace {
 
 constexpr int64_t kMaxFileBytes = int64_t{256} << 20;
 constexpr std::string_view kMmluHeader = "question,choice0,choice1,choice2,choice3,answer";
-
-struct KnownFile {
-  std::string path;
-  std::string sha256;
-  int64_t bytes = 0;
-
-  template <typename V, typename S>
-  static void visit(V& v, S& s) {
-    v.text("path", s.path, {.required = true, .help = "below the folder of benchmarks"});
-    v.text("sha256", s.sha256, {.required = true, .help = "of the whole file"});
-    v.number("bytes", s.bytes, {.min = 1, .required = true, .help = "size of the file"});
-  }
-};
-
-struct KnownGroup {
-  std::string name;
-  std::string source;
-  std::string license;
-  std::vector<KnownFile> files;
-
-  template <typename V, typename S>
-  static void visit(V& v, S& s) {
-    v.text("name", s.name, {.required = true, .help = "benchmark"});
-    v.text("source", s.source, {.required = true, .help = "where the files are from"});
-    v.text("license", s.license, {.required = true, .help = "of the questions"});
-    v.list("files", s.files, {.required = true, .help = "each file of it"});
-  }
-};
-
-struct KnownGroups {
-  std::vector<KnownGroup> benchmarks;
-
-  template <typename V, typename S>
-  static void visit(V& v, S& s) {
-    v.list("benchmarks", s.benchmarks, {.required = true, .help = "benchmarks"});
-  }
-};
 
 // One record of comma-separated values as RFC 4180 has it: quoted fields may hold commas, line ends
 // and doubled quotes.
@@ -279,18 +241,15 @@ std::vector<std::string> split_wikitext_pages(std::string_view text) {
 }
 
 std::string benchmark_folder() {
-  const char* data = std::getenv("DOVETAIL_DATA");
-  const bool given = data != nullptr && *data != '\0';
-  return (given ? std::string(data) : cache_folder()) + "/eval";
+  return model::benchmark_folder();
 }
 
 Result<BenchmarkFiles> BenchmarkFiles::open(const std::string& folder) {
-  DOVETAIL_TRY(const KnownGroups groups,
-               read_config<KnownGroups>(data_folder() + "/benchmarks/files.toml"));
+  DOVETAIL_TRY(const std::vector<model::KnownBenchmark> benchmarks, model::load_known_benchmarks());
   BenchmarkFiles files;
   files.folder_ = folder;
-  for (const KnownGroup& group : groups.benchmarks) {
-    for (const KnownFile& file : group.files) {
+  for (const model::KnownBenchmark& benchmark : benchmarks) {
+    for (const model::KnownFile& file : benchmark.files) {
       files.known_[file.path] = {.sha256 = file.sha256, .bytes = file.bytes};
     }
   }
@@ -303,8 +262,11 @@ Result<std::string> BenchmarkFiles::read(const std::string& name) const {
   const std::string path = folder_ + "/" + name;
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) {
-    return not_found(fmt::format(
-        "{}: no such file; set DOVETAIL_DATA to a folder that holds eval/{}", path, name));
+    return not_found(
+        fmt::format("{}: no such file; set DOVETAIL_DATA to a folder that holds eval/{} (dovetail "
+                    "pull says where "
+                    "it is from)",
+                    path, name));
   }
   DOVETAIL_TRY(std::string text, read_text_file(path, kMaxFileBytes));
   if (static_cast<int64_t>(text.size()) < known->second.bytes) {

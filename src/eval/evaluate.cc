@@ -117,7 +117,10 @@ class TaskRunner {
     std::vector<LoglikelihoodRequest> requests;
     std::vector<size_t> owners;
     for (size_t i = 0; i < questions.size(); ++i) {
-      const std::vector<int32_t> tokens = tokenizer_.encode(questions[i].prompt);
+      // lm-eval puts BOS before windows whose text has one already.
+      const std::vector<int32_t> tokens = task_.mode == ScoringMode::kFixed
+                                              ? tokenizer_.encode(questions[i].prompt)
+                                              : encode_request(tokenizer_, questions[i].prompt);
       for (LoglikelihoodRequest& window :
            rolling_windows(tokens, tokenizer_.bos_id(), scorer_.max_length())) {
         requests.push_back(std::move(window));
@@ -145,7 +148,7 @@ class TaskRunner {
     std::vector<Outcome> outcomes(questions.size());
     std::vector<GenerationRequest> requests;
     for (size_t i = 0; i < questions.size(); ++i) {
-      GenerationRequest request{.prompt = tokenizer_.encode(questions[i].prompt),
+      GenerationRequest request{.prompt = encode_request(tokenizer_, questions[i].prompt),
                                 .max_new_tokens = task_.max_new_tokens,
                                 .is_done = is_done};
       const int64_t excess = std::ssize(request.prompt) - room;

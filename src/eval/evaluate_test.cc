@@ -231,6 +231,28 @@ TEST(Evaluate, PerplexityCountsWholePages) {
   EXPECT_EQ(evaluation_to_json(*evaluation)["num_questions"], 2);
 }
 
+TEST(Evaluate, PutsBosWhereTheTokenizerDoesAndTwiceWhereLmEvalDoes) {
+  const model::Tokenizer tokenizer = model::load_tokenizer("tests/golden/bos_tokenizer").value();
+  const int32_t bos = tokenizer.bos_id();
+  const std::vector<Gsm8kRow> rows = {{.question = "hello", .answer = "#### 18"}};
+  ScriptedScorer scorer;
+  scorer.generation = {tokenizer.eos_id()};
+  Task task = gsm8k_task(rows, rows, {.num_fewshot = 0}).value();
+  ASSERT_TRUE(evaluate({task}, tokenizer, scorer, {}).has_value());
+  ASSERT_EQ(scorer.prompts.size(), 1U);
+  EXPECT_EQ(scorer.prompts[0][0], bos);
+  EXPECT_NE(scorer.prompts[0][1], bos);
+  Task pages = wikitext_task({"hello"}, {}).value();
+  ASSERT_EQ(pages.mode, ScoringMode::kLmEval);
+  ASSERT_TRUE(evaluate({pages}, tokenizer, scorer, {}).has_value());
+  EXPECT_EQ(scorer.asked[0].context, std::vector<int32_t>{bos});
+  EXPECT_EQ(scorer.asked[0].continuation[0], bos);
+  pages.mode = ScoringMode::kFixed;
+  ASSERT_TRUE(evaluate({pages}, tokenizer, scorer, {}).has_value());
+  EXPECT_EQ(scorer.asked[1].context, std::vector<int32_t>{bos});
+  EXPECT_NE(scorer.asked[1].continuation[0], bos);
+}
+
 TEST(Evaluate, RefusesTasksThatDoNotBelongTogether) {
   DOVETAIL_SKIP_WITHOUT(model::test_data("tokenizers/smollm2"));
   ScriptedScorer scorer;

@@ -25,6 +25,13 @@ Result<LoglikelihoodRequest> encode_without_context(const model::Tokenizer& toke
 
 }  // namespace
 
+std::vector<int32_t> encode_request(const model::Tokenizer& tokenizer, std::string_view text) {
+  std::vector<int32_t> ids = tokenizer.encode(text);
+  if (!tokenizer.adds_bos() || text.starts_with(tokenizer.decode({tokenizer.bos_id()}))) return ids;
+  ids.insert(ids.begin(), tokenizer.bos_id());
+  return ids;
+}
+
 Result<LoglikelihoodRequest> encode_pair(const model::Tokenizer& tokenizer,
                                          std::string_view context, std::string_view continuation) {
   LoglikelihoodRequest request;
@@ -32,8 +39,8 @@ Result<LoglikelihoodRequest> encode_pair(const model::Tokenizer& tokenizer,
     DOVETAIL_TRY(request, encode_without_context(tokenizer, continuation));
   } else {
     const std::string whole = std::string(context) + std::string(continuation);
-    request.context = tokenizer.encode(strip_right(context));
-    request.continuation = tokenizer.encode(whole);
+    request.context = encode_request(tokenizer, strip_right(context));
+    request.continuation = encode_request(tokenizer, whole);
     const size_t shared = std::min(request.context.size(), request.continuation.size());
     request.continuation.erase(request.continuation.begin(),
                                request.continuation.begin() + static_cast<int64_t>(shared));
@@ -109,7 +116,7 @@ std::string generated_text(const model::Tokenizer& tokenizer, const std::vector<
   std::vector<int32_t> visible;
   std::copy_if(ids.begin(), ids.end(), std::back_inserter(visible),
                [&](int32_t id) { return !tokenizer.is_special(id); });
-  std::string text = with_replacement_characters(tokenizer.decode(visible));
+  std::string text = with_replacement_characters(tokenizer.decode_text(visible));
   for (const std::string& stop : stops) {
     if (!stop.empty()) text = std::string(text_before(text, stop));
   }

@@ -13,6 +13,12 @@
 
 namespace dovetail::eval {
 
+// Ids of a text as the tokenizer itself asks for them: behind BOS where it puts one before every
+// text, unless the text begins with BOS already, as those of chat templates do. (lm-eval looks at
+// the first text of a batch of generations alone; here each text counts.)
+[[nodiscard]] std::vector<int32_t> encode_request(const model::Tokenizer& tokenizer,
+                                                  std::string_view text);
+
 // White space at the end of the context moves to the continuation; the continuation's ids are what
 // encoding both leaves behind as many ids as the context alone has. An empty context is the token
 // that begins a text (BOS, else EOS). Errors: kInvalidArgument (a continuation without ids of its

@@ -1,5 +1,7 @@
 #include "eval/token_requests.h"
 
+#include <fstream>
+
 #include "eval/fixtures.h"
 
 namespace dovetail::eval {
@@ -41,6 +43,33 @@ TEST(EncodePair, RefusesWhatHasNoToken) {
             "continuation \"\" has no token of its own");
   EXPECT_EQ(encode_pair(*tokenizer, "  ", "a").error().message,
             "a prompt of white space has no token before its continuation");
+}
+
+// tests/golden/bos_tokenizer: what lm-eval makes of texts where BOS stands before every text.
+class BosTokenizer : public testing::Test {
+ protected:
+  const std::string folder_ = "tests/golden/bos_tokenizer";
+  const Json golden_ = Json::parse(std::ifstream(folder_ + "/requests.json"));
+  const model::Tokenizer tokenizer_ = model::load_tokenizer(folder_).value();
+};
+
+TEST_F(BosTokenizer, StandsBeforeEveryTextThatDoesNotBeginWithIt) {
+  ASSERT_TRUE(tokenizer_.adds_bos());
+  for (const Json& row : golden_.at("texts")) {
+    const auto text = row.at("text").get<std::string>();
+    EXPECT_EQ(encode_request(tokenizer_, text), row.at("ids").get<std::vector<int32_t>>()) << row;
+    EXPECT_EQ(tokenizer_.encode(text), row.at("plain_ids").get<std::vector<int32_t>>()) << row;
+  }
+}
+
+TEST_F(BosTokenizer, PairsAreThoseOfLmEval) {
+  for (const Json& row : golden_.at("pairs")) {
+    const auto made = encode_pair(tokenizer_, row.at("context").get<std::string>(),
+                                  row.at("continuation").get<std::string>());
+    ASSERT_TRUE(made.has_value()) << row << made.error().message;
+    EXPECT_EQ(made->context, row.at("context_ids").get<std::vector<int32_t>>()) << row;
+    EXPECT_EQ(made->continuation, row.at("continuation_ids").get<std::vector<int32_t>>()) << row;
+  }
 }
 
 TEST(TruncateLeft, KeepsTheLastTokens) {

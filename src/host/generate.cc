@@ -42,7 +42,7 @@ struct Decoder {
       : model(with),
         batch(num_sequences),
         capacity(max_tokens),
-        rope(max_tokens, with.shape().head_dim, with.shape().rope_theta),
+        rope(max_tokens, with.shape()),
         scratch(with.shape(), num_sequences),
         hidden(make_buffer(num_sequences * with.shape().hidden_size)),
         scores(make_buffer(num_sequences * with.shape().num_heads * max_tokens)),
@@ -128,11 +128,8 @@ void attention_step(Decoder& d, int64_t layer, const LayerNumerics& numerics, in
   treat_input(numerics.linear[0], b, shape.hidden_size, w.normed.get());
   apply_linears(b, w.normed.get(),
                 {{weights.q, w.q.get()}, {weights.k, w.k.get()}, {weights.v, w.v.get()}});
-  if (shape.qkv_bias) {
-    add_bias(b, shape.q_size(), weights.q_bias.data(), w.q.get());
-    add_bias(b, shape.kv_size(), weights.k_bias.data(), w.k.get());
-    add_bias(b, shape.kv_size(), weights.v_bias.data(), w.v.get());
-  }
+  add_qkv_biases(shape, weights, b, w.q.get(), w.k.get(), w.v.get());
+  norm_heads(shape, weights, b, w.q.get(), w.k.get());
   d.rope.apply(b, 1, position, shape.num_heads, 1, w.q.get());
   d.rope.apply(b, 1, position, shape.num_kv_heads, 1, w.k.get());
   treat_queries(numerics.kv, b * shape.num_heads, shape.head_dim, w.q.get());

@@ -22,8 +22,7 @@ HostModel must_create(std::shared_ptr<const model::Weights> weights) {
   return std::move(model).value();
 }
 
-TEST(Generate, GreedyFollowsTheSlowModelForPromptsOfDifferentLengths) {
-  const TinyModel shape{.heads = 3, .kv_heads = 1, .tied = false, .bias = true};
+void expect_greedy_follows(const TinyModel& shape) {
   const auto weights = tiny(shape, 22);
   HostModel model = must_create(weights);
   std::vector<std::vector<int32_t>> prompts;
@@ -48,6 +47,11 @@ TEST(Generate, GreedyFollowsTheSlowModelForPromptsOfDifferentLengths) {
       }
     }
   }
+}
+
+TEST(Generate, GreedyFollowsTheSlowModelForPromptsOfDifferentLengths) {
+  expect_greedy_follows({.heads = 3, .kv_heads = 1, .tied = false, .bias = true});
+  expect_greedy_follows({.tied = false, .qk_norm = true, .rope_divisors = {1, 2, 8}});
 }
 
 // The cache, token by token, against the emulation of the whole sequence so far.

@@ -91,6 +91,45 @@ TEST_P(GoldenLogits, WikiTextLikelihood) {
   EXPECT_NEAR(mean, GetParam().wikitext_nll, 1e-4);
 }
 
+// Small random models as transformers stored and computed them (tools/make_tiny_model_golden.py).
+class GoldenTinyModel : public testing::TestWithParam<const char*> {
+ protected:
+  const std::string folder_ = std::string("tests/golden/tiny_models/") + GetParam();
+
+  // Largest difference of the stored logits from those of `weights`.
+  double worst(const model::Weights& weights) const {
+    std::ifstream file(folder_ + "/logits.json");
+    const auto golden = nlohmann::json::parse(file);
+    const auto ids = golden.at("ids").get<std::vector<int32_t>>();
+    const auto model = HostModel::create(std::make_shared<const model::Weights>(weights)).value();
+    const auto hidden = model.hidden_states({1, std::ssize(ids), ids});
+    const model::Matrix logits = model.logits(hidden.value()).value();
+    double largest = 0;
+    for (size_t i = 0; i < golden.at("positions").size(); ++i) {
+      const auto want = golden.at("logits").at(i).get<std::vector<double>>();
+      const float* row =
+          logits.values.data() + golden.at("positions").at(i).get<int64_t>() * logits.cols;
+      for (size_t j = 0; j < want.size(); ++j)
+        largest = std::max(largest, std::abs(static_cast<double>(row[j]) - want[j]));
+    }
+    return largest;
+  }
+};
+
+TEST_P(GoldenTinyModel, AgreesWithTransformers) {
+  auto weights = model::load_weights(folder_);
+  ASSERT_TRUE(weights.has_value()) << weights.error().message;
+  EXPECT_LE(worst(*weights), 2e-5);
+  // What each model is there for is visible in these logits.
+  weights->shape.qk_norm = false;
+  weights->shape.rope_divisors.clear();
+  EXPECT_GT(worst(*weights), 1e-2);
+}
+
+INSTANTIATE_TEST_SUITE_P(TinyModels, GoldenTinyModel,
+                         testing::Values("qwen3", "llama3_rope", "linear_rope"),
+                         [](const auto& param) { return std::string(param.param); });
+
 INSTANTIATE_TEST_SUITE_P(RealModels, GoldenLogits,
                          testing::Values(RealModel{"smollm2-135m", 2.714844},
                                          RealModel{"qwen2.5-coder-0.5b", 3.033711}),

@@ -44,6 +44,10 @@ Status check_layer_weights(const model::ModelShape& s, const model::LayerWeights
     DOVETAIL_TRY_STATUS(check_vector(w.k_bias, "k_bias", s.kv_size()));
     DOVETAIL_TRY_STATUS(check_vector(w.v_bias, "v_bias", s.kv_size()));
   }
+  if (s.qk_norm) {
+    DOVETAIL_TRY_STATUS(check_vector(w.q_norm, "q_norm", s.head_dim));
+    DOVETAIL_TRY_STATUS(check_vector(w.k_norm, "k_norm", s.head_dim));
+  }
   return {};
 }
 
@@ -51,11 +55,14 @@ Status check_shape(const model::ModelShape& s) {
   const bool good = s.num_layers >= 1 && s.hidden_size >= 1 && s.intermediate_size >= 1 &&
                     s.num_heads >= 1 && s.num_kv_heads >= 1 && s.num_heads % s.num_kv_heads == 0 &&
                     s.head_dim >= 2 && s.head_dim % 2 == 0 && s.vocab_size >= 1 &&
-                    s.max_positions >= 1;
+                    s.max_positions >= 1 &&
+                    (s.rope_divisors.empty() || std::ssize(s.rope_divisors) == s.head_dim / 2);
   if (good) return {};
   return invalid_argument(fmt::format(
       "model {}: {} layers, hidden {}, intermediate {}, {} heads, {} kv heads, head_dim {}, vocab "
-      "{}, positions {}; want each at least 1, kv heads dividing heads and head_dim even",
+      "{}, positions {}; want each at least 1, kv heads dividing heads, head_dim even and a rotary "
+      "divisor for each "
+      "frequency or none",
       s.name, s.num_layers, s.hidden_size, s.intermediate_size, s.num_heads, s.num_kv_heads,
       s.head_dim, s.vocab_size, s.max_positions));
 }
@@ -70,7 +77,7 @@ template <typename NumericsAt, typename Visit>
 void run_layers(const HostModel& model, int64_t first, int64_t batch, int64_t seq, float* hidden,
                 const NumericsAt& numerics_at, const Visit& visit) {
   const model::ModelShape& shape = model.shape();
-  const RopeTable rope(seq, shape.head_dim, shape.rope_theta);
+  const RopeTable rope(seq, shape);
   const int64_t together = std::clamp<int64_t>(kRowsAtOnce / seq, 1, batch);
   LayerScratch scratch(shape, together * seq);
   for (int64_t begin = 0; begin < batch; begin += together) {

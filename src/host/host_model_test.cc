@@ -56,6 +56,8 @@ TEST(HostModel, ForwardMatchesTheSlowModel) {
        .kv_heads = 1,
        .head_dim = 16,
        .bias = true},
+      {.hidden = 32, .head_dim = 16, .tied = false, .qk_norm = true},
+      {.tied = false, .rope_divisors = {1, 1.5F, 8}},
   };
   for (const TinyModel& shape : shapes) {
     const auto weights = tiny(shape, 5);
@@ -216,6 +218,12 @@ TEST(HostModel, NamesWhatIsWrong) {
   ASSERT_FALSE(model.has_value());
   EXPECT_EQ(model.error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(model.error().message, "layer 1: up is (20, 12) with 239 values, want (20, 12)");
+
+  auto no_norm = make_tiny_weights({.qk_norm = true}, 21);
+  no_norm.layers[0].k_norm.pop_back();
+  const auto refused = HostModel::create(std::make_shared<const model::Weights>(no_norm));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().message, "layer 0: k_norm has 5 values, want 6");
 
   const HostModel good = must_create(tiny({}, 21));
   const auto outside = good.hidden_states({1, 2, {0, 37}});

@@ -74,6 +74,7 @@ void backward_attention(const LayerRun& run, const SavedLayer& saved, BackwardSc
                             w.dv.get());
   run.rope.apply(rows, run.seq, 0, run.shape.num_heads, -1, w.dq.get());
   run.rope.apply(rows, run.seq, 0, run.shape.num_kv_heads, -1, w.dk.get());
+  norm_heads_backward(run, saved, w.dq.get(), w.dk.get());
   attention_input(run, saved.input.get(), w.normed.get());
   wanted.weight_gradient(&model::LayerWeights::q, rows, w.dq.get(), w.normed.get());
   wanted.weight_gradient(&model::LayerWeights::k, rows, w.dk.get(), w.normed.get());

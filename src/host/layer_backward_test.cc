@@ -26,6 +26,8 @@ std::vector<Vector> reference_layer(const model::ModelShape& s, const model::Lay
     const Vector h = model::reference_norm(x, w.attn_norm, s.rms_norm_eps);
     Vector q = model::reference_linear(w.q, h, w.q_bias);
     Vector k = model::reference_linear(w.k, h, w.k_bias);
+    q = model::reference_head_norm(q, w.q_norm, s.rms_norm_eps);
+    k = model::reference_head_norm(k, w.k_norm, s.rms_norm_eps);
     model::reference_rope(q, static_cast<int64_t>(t), s);
     model::reference_rope(k, static_cast<int64_t>(t), s);
     keys.push_back(k);
@@ -50,9 +52,9 @@ struct Case {
   std::vector<float> pull;   // (b * s, h): the loss is sum pull * output
 };
 
-Case make_case() {
+Case make_case(const model::ModelShape& shape = model::tiny_shape()) {
   Case made;
-  made.shape = model::tiny_shape();
+  made.shape = shape;
   made.shape.hidden_size = 12;
   made.shape.intermediate_size = 20;
   made.shape.num_heads = 4;
@@ -102,7 +104,7 @@ struct Found {
 };
 
 Found run_backward(const Case& c, bool to_input, const LayerNumerics& numerics = {}) {
-  const RopeTable rope(kSeq, c.shape.head_dim, c.shape.rope_theta);
+  const RopeTable rope(kSeq, c.shape);
   const LayerRun run{c.shape, c.weights, numerics, rope, kBatch, kSeq};
   LayerScratch forward(c.shape, run.rows());
   SavedLayer saved;
@@ -119,8 +121,7 @@ constexpr std::array kLinears = {&model::LayerWeights::q,    &model::LayerWeight
                                  &model::LayerWeights::gate, &model::LayerWeights::up,
                                  &model::LayerWeights::down};
 
-TEST(LayerBackward, GradientsAreCentralDifferencesOfTheLossInDouble) {
-  Case c = make_case();
+void expect_central_differences(Case c) {
   const Found found = run_backward(c, true);
   for (size_t linear = 0; linear < kLinears.size(); ++linear) {
     std::vector<float>& w = (c.weights.*kLinears[linear]).values;
@@ -139,6 +140,11 @@ TEST(LayerBackward, GradientsAreCentralDifferencesOfTheLossInDouble) {
   }
 }
 
+TEST(LayerBackward, GradientsAreCentralDifferencesOfTheLossInDouble) {
+  expect_central_differences(make_case());
+  expect_central_differences(make_case(model::tiny_qwen3_shape()));
+}
+
 TEST(LayerBackward, WithoutTheInputTheOtherGradientsStay) {
   const Case c = make_case();
   const Found all = run_backward(c, true);
@@ -153,7 +159,7 @@ TEST(LayerBackward, RoundedInputsOfALinearAreThoseOfItsGradient) {
   LayerNumerics numerics;
   numerics.linear[3].format = formats::ActivationFormat::kInt8Token;
   const Found found = run_backward(c, false, numerics);
-  const RopeTable rope(kSeq, c.shape.head_dim, c.shape.rope_theta);
+  const RopeTable rope(kSeq, c.shape);
   const LayerRun run{c.shape, c.weights, numerics, rope, kBatch, kSeq};
   LayerScratch scratch(c.shape, run.rows());
   std::vector<float> hidden = c.input;

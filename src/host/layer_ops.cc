@@ -114,13 +114,15 @@ void square(int64_t count, const float* x, float* y) {
   });
 }
 
-RopeTable::RopeTable(int64_t positions, int64_t head_dim, double theta) : half_(head_dim / 2) {
+RopeTable::RopeTable(int64_t positions, const model::ModelShape& shape)
+    : half_(shape.head_dim / 2) {
   cos_.resize(static_cast<size_t>(positions * half_));
   sin_.resize(cos_.size());
   for (int64_t i = 0; i < half_; ++i) {
     // The frequency and the angle are rounded to FP32 as the released models were trained.
-    const auto frequency = static_cast<float>(
-        std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim)));
+    auto frequency = static_cast<float>(std::pow(
+        shape.rope_theta, -2.0 * static_cast<double>(i) / static_cast<double>(shape.head_dim)));
+    if (!shape.rope_divisors.empty()) frequency /= shape.rope_divisors[static_cast<size_t>(i)];
     for (int64_t position = 0; position < positions; ++position) {
       const auto angle = static_cast<double>(static_cast<float>(position) * frequency);
       const auto at = static_cast<size_t>(position * half_ + i);

@@ -6,6 +6,8 @@
 #include <functional>
 #include <vector>
 
+#include "model/model.h"
+
 namespace dovetail::host {
 
 // Calls body(begin, end) over [0, rows) in pieces worth a thread's while at `row_cost` floats a
@@ -32,10 +34,10 @@ void silu_mul_backward(int64_t count, const float* gate, const float* up, const 
 void square(int64_t count, const float* x, float* y);
 
 // Rotary embedding in the Hugging Face layout: element i pairs with element i + head_dim / 2, the
-// angle is position * theta^(-2 i / head_dim).
+// angle is position * theta^(-2 i / head_dim), divided where the shape says so.
 class RopeTable {
  public:
-  RopeTable(int64_t positions, int64_t head_dim, double theta);
+  RopeTable(int64_t positions, const model::ModelShape& shape);
   // Turns x (rows, heads * head_dim); row r is at position first_position + r % seq. A direction of
   // -1 turns back, which is also the gradient.
   void apply(int64_t rows, int64_t seq, int64_t first_position, int64_t heads, int direction,

@@ -57,7 +57,7 @@ void PagedModel::reserve(int64_t rows, int64_t positions) {
   if (positions > positions_) {
     positions_ = std::min(shape().max_positions,
                           (positions + kRopePositions - 1) / kRopePositions * kRopePositions);
-    rope_ = std::make_unique<RopeTable>(positions_, shape().head_dim, shape().rope_theta);
+    rope_ = std::make_unique<RopeTable>(positions_, shape());
   }
   if (rows > scratch_rows_) {
     scratch_rows_ = rows;
@@ -86,11 +86,8 @@ void PagedModel::project(const Rows& rows, int64_t layer, const LayerNumerics& n
   LayerScratch& w = *scratch_;
   apply(rows.count, w.normed.get(),
         {{ready.q, w.q.get()}, {ready.k, w.k.get()}, {ready.v, w.v.get()}});
-  if (s.qkv_bias) {
-    add_bias(rows.count, s.q_size(), weights.q_bias.data(), w.q.get());
-    add_bias(rows.count, s.kv_size(), weights.k_bias.data(), w.k.get());
-    add_bias(rows.count, s.kv_size(), weights.v_bias.data(), w.v.get());
-  }
+  add_qkv_biases(s, weights, rows.count, w.q.get(), w.k.get(), w.v.get());
+  norm_heads(s, weights, rows.count, w.q.get(), w.k.get());
   parallel_for(std::ssize(rows.segments), [&](int64_t i, int64_t) {
     const Segment& segment = rows.segments[static_cast<size_t>(i)];
     const auto count = std::ssize(segment.ids);

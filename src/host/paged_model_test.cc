@@ -146,16 +146,22 @@ TEST_P(PagedModelTest, GeneratedTokensAreTheSameInAnyCompany) {
     ASSERT_NEAR(alone[i], whole[whole.size() - alone.size() + i], tolerance) << i;
 }
 
-constexpr TinyModel kWide{.num_layers = 3,
-                          .hidden = 32,
-                          .intermediate = 48,
-                          .heads = 7,
-                          .kv_heads = 1,
-                          .head_dim = 16,
-                          .bias = true};
+const TinyModel kNormed{.hidden = 32,
+                        .intermediate = 48,
+                        .head_dim = 16,
+                        .qk_norm = true,
+                        .rope_divisors = {1, 1, 1.5, 2, 3, 4, 8, 8}};
+const TinyModel kWide{.num_layers = 3,
+                      .hidden = 32,
+                      .intermediate = 48,
+                      .heads = 7,
+                      .kv_heads = 1,
+                      .head_dim = 16,
+                      .bias = true};
 INSTANTIATE_TEST_SUITE_P(
     Kinds, PagedModelTest,
     testing::Combine(testing::Values(Case{"plain", {}}, Case{"wide", kWide},
+                                     Case{"normed", kNormed},
                                      Case{"rounded", kWide, formats::KvFormat::kInt8,
                                           formats::ActivationFormat::kInt8Token},
                                      Case{"per_channel", {}, formats::KvFormat::kInt4C32},

@@ -36,7 +36,7 @@ struct Pass {
   Pass(const HostModel& with, int64_t positions)
       : model(with),
         seq(positions),
-        rope(positions, with.shape().head_dim, with.shape().rope_theta),
+        rope(positions, with.shape()),
         scratch(with.shape(), positions),
         saved(static_cast<size_t>(with.shape().num_layers)),
         d_hidden(make_buffer(positions * with.shape().hidden_size)),
@@ -46,6 +46,11 @@ struct Pass {
         dq(make_buffer(positions * with.shape().q_size())),
         dk(make_buffer(positions * with.shape().kv_size())),
         dv(make_buffer(positions * with.shape().kv_size())) {}
+
+  [[nodiscard]] LayerRun run(int64_t layer) const {
+    static const LayerNumerics kReference;
+    return {model.shape(), model.layer(layer), kReference, rope, 1, seq};
+  }
 
   static int64_t widest(const model::ModelShape& s) {
     return std::max({s.hidden_size, s.q_size(), s.kv_size(), s.intermediate_size});
@@ -177,6 +182,7 @@ void backward_attention(Pass& pass, int64_t layer, LayerSensitivity& sum) {
                             pass.dv.get());
   pass.rope.apply(rows, rows, 0, shape.num_heads, -1, pass.dq.get());
   pass.rope.apply(rows, rows, 0, shape.num_kv_heads, -1, pass.dk.get());
+  norm_heads_backward(pass.run(layer), saved, pass.dq.get(), pass.dk.get());
 
   float* normed = pass.scratch.normed.get();
   rms_norm(rows, h, saved.input.get(), weights.attn_norm.data(), shape.rms_norm_eps, normed);
@@ -242,10 +248,8 @@ Buffer run_forward(Pass& pass, const int32_t* ids) {
   for (int64_t row = 0; row < pass.seq; ++row) {
     std::copy_n(pass.model.embedding().values.data() + ids[row] * h, h, hidden.get() + row * h);
   }
-  const LayerNumerics reference;
   for (int64_t layer = 0; layer < shape.num_layers; ++layer) {
-    run_layer({shape, pass.model.layer(layer), reference, pass.rope, 1, pass.seq}, hidden.get(),
-              pass.scratch, &pass.saved[static_cast<size_t>(layer)]);
+    run_layer(pass.run(layer), hidden.get(), pass.scratch, &pass.saved[static_cast<size_t>(layer)]);
   }
   return hidden;
 }

@@ -166,6 +166,11 @@ TEST(ProfilePass, MatchesFiniteDifferencesWithBiasesUntied) {
   expect_profile_matches({.heads = 3, .kv_heads = 3, .tied = false, .bias = true}, 41);
 }
 
+TEST(ProfilePass, MatchesFiniteDifferencesThroughTheNormsOfHeads) {
+  expect_profile_matches({.heads = 3, .kv_heads = 3, .qk_norm = true, .rope_divisors = {1, 2, 8}},
+                         43);
+}
+
 TEST(ProfilePass, BackwardCrossesAttentionBlocks) {
   // 384 / 6 = 64 positions a block: the gradient of v at position 0 must gather from all blocks. A
   // few elements of delta are enough: S of v sums them all, so compare whole S at one output row.

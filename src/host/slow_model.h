@@ -44,6 +44,8 @@ struct TinyModel {
   int64_t vocab = 37;
   bool tied = true;
   bool bias = false;
+  bool qk_norm = false;
+  std::vector<float> rope_divisors = {};
 };
 [[nodiscard]] model::Weights make_tiny_weights(const TinyModel& tiny, uint64_t seed);
 [[nodiscard]] std::vector<int32_t> random_ids(int64_t count, int64_t vocab, uint64_t seed);

@@ -1,5 +1,6 @@
 #include "host/slow_model.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -105,6 +106,12 @@ Row norm(const Row& x, const std::vector<float>& gain, double eps) {
   return y;
 }
 
+void norm_each_head(const std::vector<float>& gain, double eps, Row& x) {
+  const auto d = static_cast<int64_t>(gain.size());
+  for (auto head = x.begin(); d > 0 && head != x.end(); head += d)
+    std::ranges::copy(norm(Row(head, head + d), gain, eps), head);
+}
+
 struct Slow {
   const model::Weights& weights;
   const SlowProbe& probe;
@@ -133,9 +140,11 @@ struct Slow {
     const auto half = static_cast<size_t>(weights.shape.head_dim / 2);
     for (size_t head = 0; head < static_cast<size_t>(heads); ++head) {
       for (size_t i = 0; i < half; ++i) {
-        const double angle =
+        double angle =
             static_cast<double>(position) *
             std::pow(weights.shape.rope_theta, -static_cast<double>(i) / static_cast<double>(half));
+        if (!weights.shape.rope_divisors.empty())
+          angle /= static_cast<double>(weights.shape.rope_divisors[i]);
         double& a = x[head * 2 * half + i];
         double& b = x[head * 2 * half + half + i];
         const double turned = a * std::cos(angle) - b * std::sin(angle);
@@ -181,6 +190,8 @@ void slow_layer(Slow& slow, int64_t layer, const LayerNumerics& numerics, Double
     Row q = slow.linear(SlowLinear::kQ, layer, position, w.q, w.q_bias, x);
     Row k = slow.linear(SlowLinear::kK, layer, position, w.k, w.k_bias, x);
     Row v = slow.linear(SlowLinear::kV, layer, position, w.v, w.v_bias, x);
+    norm_each_head(w.q_norm, s.rms_norm_eps, q);
+    norm_each_head(w.k_norm, s.rms_norm_eps, k);
     slow.rope(q, s.num_heads, position);
     slow.rope(k, s.num_kv_heads, position);
     const auto d = static_cast<size_t>(s.head_dim);
@@ -249,7 +260,9 @@ double slow_log_probability(const std::vector<double>& x, int64_t i) {
 model::Weights make_tiny_weights(const TinyModel& t, uint64_t seed) {
   Random random(seed);
   model::Weights w;
-  w.shape = {.family = t.bias ? model::Family::kQwen2 : model::Family::kLlama,
+  w.shape = {.family = t.qk_norm ? model::Family::kQwen3
+                       : t.bias  ? model::Family::kQwen2
+                                 : model::Family::kLlama,
              .name = "tiny",
              .num_layers = t.num_layers,
              .hidden_size = t.hidden,
@@ -260,9 +273,11 @@ model::Weights make_tiny_weights(const TinyModel& t, uint64_t seed) {
              .vocab_size = t.vocab,
              .max_positions = 1024,
              .rope_theta = 10000.0,
+             .rope_divisors = t.rope_divisors,
              .rms_norm_eps = 1e-5,
              .tied_embedding = t.tied,
-             .qkv_bias = t.bias};
+             .qkv_bias = t.bias,
+             .qk_norm = t.qk_norm};
   const double scale = 1.5 / std::sqrt(static_cast<double>(t.hidden));
   w.embedding = random_matrix(t.vocab, t.hidden, 2.0 * scale, random);
   if (!t.tied) w.head = random_matrix(t.vocab, t.hidden, 2.0 * scale, random);
@@ -280,6 +295,10 @@ model::Weights make_tiny_weights(const TinyModel& t, uint64_t seed) {
       layer.q_bias = random_values(w.shape.q_size(), 0.5, random);
       layer.k_bias = random_values(w.shape.kv_size(), 0.5, random);
       layer.v_bias = random_values(w.shape.kv_size(), 0.5, random);
+    }
+    if (t.qk_norm) {
+      layer.q_norm = random_gain(t.head_dim, random);
+      layer.k_norm = random_gain(t.head_dim, random);
     }
     layer.attn_norm = random_gain(t.hidden, random);
     layer.mlp_norm = random_gain(t.hidden, random);

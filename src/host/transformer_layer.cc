@@ -1,5 +1,6 @@
 #include "host/transformer_layer.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/result.h"
@@ -104,17 +105,49 @@ void attention_input(const LayerRun& run, const float* hidden, float* normed) {
   treat_input(run.numerics.linear[0], run.rows(), shape.hidden_size, normed);
 }
 
-void attend(const LayerRun& run, const float* normed, LayerScratch& w) {
+void add_qkv_biases(const model::ModelShape& shape, const model::LayerWeights& weights,
+                    int64_t rows, float* q, float* k, float* v) {
+  if (!shape.qkv_bias) return;
+  add_bias(rows, shape.q_size(), weights.q_bias.data(), q);
+  add_bias(rows, shape.kv_size(), weights.k_bias.data(), k);
+  add_bias(rows, shape.kv_size(), weights.v_bias.data(), v);
+}
+
+void norm_heads(const model::ModelShape& shape, const model::LayerWeights& weights, int64_t rows,
+                float* q, float* k) {
+  if (!shape.qk_norm) return;
+  rms_norm(rows * shape.num_heads, shape.head_dim, q, weights.q_norm.data(), shape.rms_norm_eps, q);
+  rms_norm(rows * shape.num_kv_heads, shape.head_dim, k, weights.k_norm.data(), shape.rms_norm_eps,
+           k);
+}
+
+void norm_heads_backward(const LayerRun& run, const SavedLayer& saved, float* dq, float* dk) {
+  const model::ModelShape& shape = run.shape;
+  if (!shape.qk_norm) return;
+  const auto back = [&](int64_t heads, const Buffer& raw, const std::vector<float>& gain,
+                        float* d) {
+    const int64_t vectors = run.rows() * heads;
+    const Buffer after = copy_of(d, vectors * shape.head_dim);
+    std::fill_n(d, vectors * shape.head_dim, 0.0F);
+    rms_norm_backward(vectors, shape.head_dim, raw.get(), gain.data(), shape.rms_norm_eps,
+                      after.get(), d);
+  };
+  back(shape.num_heads, saved.raw_q, run.weights.q_norm, dq);
+  back(shape.num_kv_heads, saved.raw_k, run.weights.k_norm, dk);
+}
+
+void attend(const LayerRun& run, const float* normed, LayerScratch& w, SavedLayer* saved) {
   const model::ModelShape& shape = run.shape;
   const int64_t rows = run.rows();
   apply(run, run.weights.q, normed, w.q.get());
   apply(run, run.weights.k, normed, w.k.get());
   apply(run, run.weights.v, normed, w.v.get());
-  if (shape.qkv_bias) {
-    add_bias(rows, shape.q_size(), run.weights.q_bias.data(), w.q.get());
-    add_bias(rows, shape.kv_size(), run.weights.k_bias.data(), w.k.get());
-    add_bias(rows, shape.kv_size(), run.weights.v_bias.data(), w.v.get());
+  add_qkv_biases(shape, run.weights, rows, w.q.get(), w.k.get(), w.v.get());
+  if (saved != nullptr && shape.qk_norm) {
+    saved->raw_q = copy_of(w.q, rows * shape.q_size());
+    saved->raw_k = copy_of(w.k, rows * shape.kv_size());
   }
+  norm_heads(shape, run.weights, rows, w.q.get(), w.k.get());
   run.rope.apply(rows, run.seq, 0, shape.num_heads, 1, w.q.get());
   run.rope.apply(rows, run.seq, 0, shape.num_kv_heads, 1, w.k.get());
   const recipe::KvTreatment& kv = run.numerics.kv;
@@ -128,6 +161,11 @@ void attend(const LayerRun& run, const float* normed, LayerScratch& w) {
   causal_attention(run.attention(), {kv.query, kv.keys, exact.get()}, w.q.get(), w.k.get(),
                    w.v.get(), w.attended.get());
   treat_input(run.numerics.linear[1], rows, shape.q_size(), w.attended.get());
+  if (saved == nullptr) return;
+  saved->q = copy_of(w.q, rows * shape.q_size());
+  saved->k = copy_of(w.k, rows * shape.kv_size());
+  saved->v = copy_of(w.v, rows * shape.kv_size());
+  saved->attended = copy_of(w.attended, rows * shape.q_size());
 }
 
 void add_attention(const LayerRun& run, const float* attended, float* hidden) {
@@ -161,15 +199,9 @@ void run_layer(const LayerRun& run, float* hidden, LayerScratch& w, SavedLayer* 
   const int64_t rows = run.rows();
   if (saved != nullptr) saved->input = copy_of(hidden, rows * shape.hidden_size);
   attention_input(run, hidden, w.normed.get());
-  attend(run, w.normed.get(), w);
+  attend(run, w.normed.get(), w, saved);
   add_attention(run, w.attended.get(), hidden);
-  if (saved != nullptr) {
-    saved->mid = copy_of(hidden, rows * shape.hidden_size);
-    saved->q = copy_of(w.q, rows * shape.q_size());
-    saved->k = copy_of(w.k, rows * shape.kv_size());
-    saved->v = copy_of(w.v, rows * shape.kv_size());
-    saved->attended = copy_of(w.attended, rows * shape.q_size());
-  }
+  if (saved != nullptr) saved->mid = copy_of(hidden, rows * shape.hidden_size);
   mlp_input(run, hidden, w.normed.get());
   project_mlp(run, w.normed.get(), w);
   if (saved != nullptr) {

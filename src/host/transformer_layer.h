@@ -27,9 +27,10 @@ struct LayerScratch {
 
 // What the backward pass needs of one layer beside its weights; filled by run_layer when asked.
 struct SavedLayer {
-  Buffer input;    // (rows, h) the residual stream that enters
-  Buffer mid;      // (rows, h) after attention
-  Buffer q, k, v;  // q and k after RoPE
+  Buffer input;         // (rows, h) the residual stream that enters
+  Buffer mid;           // (rows, h) after attention
+  Buffer q, k, v;       // q and k after RoPE
+  Buffer raw_q, raw_k;  // as they enter the norms of their heads; null without such norms
   Buffer attended;
   Buffer gate, up;  // before silu
 };
@@ -52,8 +53,9 @@ struct LayerRun {
 // The layer in steps, for those who look at or replace weights between them; each reads only the
 // weights that it names. Inputs are rounded as the numerics ask.
 void attention_input(const LayerRun& run, const float* hidden, float* normed);  // norm
-// q, k, v and attention: scratch.q, k, v, attended.
-void attend(const LayerRun& run, const float* normed, LayerScratch& scratch);
+// q, k, v and attention: scratch.q, k, v, attended, and the copies of them in `saved`.
+void attend(const LayerRun& run, const float* normed, LayerScratch& scratch,
+            SavedLayer* saved = nullptr);
 void add_attention(const LayerRun& run, const float* attended, float* hidden);  // o
 void mlp_input(const LayerRun& run, const float* hidden, float* normed);        // norm
 // gate and up: scratch.gate, up, both before silu.
@@ -64,6 +66,15 @@ void add_mlp(const LayerRun& run, const float* activated, float* hidden);  // do
 // All steps: hidden (rows, h) becomes the layer's output.
 void run_layer(const LayerRun& run, float* hidden, LayerScratch& scratch,
                SavedLayer* saved = nullptr);
+
+// What stands between the products of q, k and v and RoPE: biases, norms of query and key heads.
+void add_qkv_biases(const model::ModelShape& shape, const model::LayerWeights& weights,
+                    int64_t rows, float* q, float* k, float* v);
+void norm_heads(const model::ModelShape& shape, const model::LayerWeights& weights, int64_t rows,
+                float* q, float* k);
+// The way back through norm_heads: dq and dk, at what left the norms, become the gradients at
+// saved.raw_q and raw_k.
+void norm_heads_backward(const LayerRun& run, const SavedLayer& saved, float* dq, float* dk);
 
 // y (rows, w.rows) = x (rows, w.cols) w^T
 void apply_linear(const model::Matrix& w, int64_t rows, const float* x, float* y,

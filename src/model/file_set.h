@@ -16,11 +16,13 @@ struct SetFile {
   std::string name;    // below the set's folder
   std::string path;    // inside the archive
   std::string sha256;  // of the file
+  bool gzip = false;   // the archive holds it packed by gzip
   template <typename V, typename S>
   static void visit(V& v, S& s) {
     v.text("name", s.name, {.required = true, .help = "below the folder of the set"});
     v.text("path", s.path, {.required = true, .help = "inside the archive"});
-    v.text("sha256", s.sha256, {.required = true, .help = "sum of the file"});
+    v.text("sha256", s.sha256, {.required = true, .help = "sum of the file, unpacked"});
+    v.flag("gzip", s.gzip, {.help = "the archive holds it packed by gzip"});
   }
 };
 
@@ -47,11 +49,13 @@ struct SetPackage {
 struct FileSet {
   std::string name;
   std::string description;
+  std::string folder;  // below the cache folder; "": file_sets/<name>
   std::vector<SetPackage> packages;
   template <typename V, typename S>
   static void visit(V& v, S& s) {
     v.text("name", s.name, {.required = true, .help = "name in dovetail pull"});
     v.text("description", s.description, {.required = true, .help = "one line"});
+    v.text("folder", s.folder, {.help = "below the cache folder, else file_sets/<name>"});
     v.list("packages", s.packages, {.required = true, .help = "where the files come from"});
   }
 };

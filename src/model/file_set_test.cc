@@ -86,6 +86,34 @@ TEST_F(FileSetTest, FilesAreFetchedCheckedAndRead) {
   EXPECT_NE(read_file_set("pair").error().message.find("altered"), std::string::npos);
 }
 
+TEST_F(FileSetTest, PackedFilesAreUnpackedIntoTheFolderThatTheSetNames) {
+  std::ofstream(folder_ / "data" / "benchmarks" / "file_sets.toml")
+      << "[[file_sets]]\nname = 'packed'\ndescription = 'd'\nfolder = 'eval'\n"
+      << fmt::format(
+             "[[file_sets.packages]]\npackage = 'left'\nversion = '1'\narchive = 'wheel'\n"
+             "sha256 = 'feed'\nlicense = 'l'\nsource = 's'\n"
+             "files = [{{ name = 'quiz/a', path = 'x/a.gz', gzip = true, sha256 = '{}' }}]\n",
+             sha256_hex("questions\n"));
+  constexpr const char* kPacked = R"(
+if [ "$2" = pip ]; then
+  while [ "$1" != --dest ]; do shift; done; touch "$2/left.whl"
+else
+  mkdir -p "$5/x"; echo questions | gzip | WAY > "$5/x/a.gz"
+fi
+)";
+  const auto with_way = [&](const std::string& way) {
+    std::string script = kPacked;
+    fake_python(script.replace(script.find("WAY"), 3, way));
+  };
+  with_way("head -c 20");  // cut off on its way
+  EXPECT_EQ(pull_file_set("packed", {}).error().code, ErrorCode::kInternal);
+  with_way("cat");
+  const auto folder = pull_file_set("packed", {});
+  ASSERT_TRUE(folder.has_value()) << folder.error().message;
+  EXPECT_EQ(*folder, (folder_ / "cache" / "eval").string());
+  EXPECT_EQ(read_file_set("packed").value().at("quiz/a"), "questions\n");
+}
+
 TEST_F(FileSetTest, AWrongSumIsRefused) {
   small_set(sha256_hex("something else"));
   fake_python(kIndex);

@@ -404,6 +404,15 @@ Result<std::optional<int64_t>> GgufFile::find_integer(std::string_view key) cons
   return entry->second.integer;
 }
 
+Result<std::optional<bool>> GgufFile::find_bool(std::string_view key) const {
+  const auto entry = metadata_.find(key);
+  if (entry == metadata_.end()) return std::nullopt;
+  if (entry->second.kind != GgufValue::Kind::kBool) {
+    return invalid_argument(fmt::format("{}: metadata key {} is not a bool", path(), key));
+  }
+  return entry->second.integer != 0;
+}
+
 Result<std::optional<double>> GgufFile::find_number(std::string_view key) const {
   const auto entry = metadata_.find(key);
   if (entry == metadata_.end()) return std::nullopt;

@@ -52,6 +52,7 @@ class GgufFile {
   // Typed look-up; errors name file, key and what was wanted. The optional forms return nothing
   // for an absent key and an error for a wrong type.
   [[nodiscard]] Result<std::optional<int64_t>> find_integer(std::string_view key) const;
+  [[nodiscard]] Result<std::optional<bool>> find_bool(std::string_view key) const;
   [[nodiscard]] Result<std::optional<double>> find_number(std::string_view key) const;
   [[nodiscard]] Result<std::optional<std::string_view>> find_text(std::string_view key) const;
   [[nodiscard]] Result<int64_t> integer(std::string_view key) const;

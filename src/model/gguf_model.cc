@@ -22,7 +22,7 @@ constexpr std::array<NamePair, 3> kOuterNames = {
      {"output.weight", "lm_head.weight"}}};
 
 // Behind "blk.N." and "model.layers.N.".
-constexpr std::array<NamePair, 12> kBlockNames = {
+constexpr std::array<NamePair, 14> kBlockNames = {
     {{"attn_norm.weight", "input_layernorm.weight"},
      {"ffn_norm.weight", "post_attention_layernorm.weight"},
      {"attn_q.weight", "self_attn.q_proj.weight"},
@@ -32,6 +32,8 @@ constexpr std::array<NamePair, 12> kBlockNames = {
      {"attn_q.bias", "self_attn.q_proj.bias"},
      {"attn_k.bias", "self_attn.k_proj.bias"},
      {"attn_v.bias", "self_attn.v_proj.bias"},
+     {"attn_q_norm.weight", "self_attn.q_norm.weight"},
+     {"attn_k_norm.weight", "self_attn.k_norm.weight"},
      {"ffn_gate.weight", "mlp.gate_proj.weight"},
      {"ffn_up.weight", "mlp.up_proj.weight"},
      {"ffn_down.weight", "mlp.down_proj.weight"}}};
@@ -90,7 +92,10 @@ class GgufSource final : public TensorSource {
 
   [[nodiscard]] std::set<std::string> names() const override {
     std::set<std::string> names;
-    for (const auto& [name, tensor] : file_.tensors()) names.insert(to_hugging_face(name));
+    for (const auto& [name, tensor] : file_.tensors()) {
+      const bool in_shape = shape_.family == Family::kLlama && name == kRopeDivisorsName;
+      if (!in_shape) names.insert(to_hugging_face(name));
+    }
     return names;
   }
 
@@ -150,31 +155,43 @@ class GgufSource final : public TensorSource {
 
 Result<Family> read_family(const GgufFile& file) {
   DOVETAIL_TRY(const std::string_view architecture, file.text("general.architecture"));
-  if (architecture == "llama") return Family::kLlama;
-  if (architecture == "qwen2") return Family::kQwen2;
-  return invalid_argument(
-      fmt::format("{}: general.architecture = {}, want llama or qwen2", file.path(), architecture));
+  return parse_family(architecture, file.path(), "general.architecture");
 }
 
-Status refuse_scaled_rope(const GgufFile& file, const std::string& arch) {
+// llama.cpp divides by both where a file has both, and takes a factor without a type as linear.
+Status read_rope_divisors(const GgufFile& file, const std::string& arch, ModelShape& shape) {
   DOVETAIL_TRY(const auto type, file.find_text(arch + ".rope.scaling.type"));
-  if (type.has_value() && *type != "none") {
+  if (type.has_value() && *type != "none" && *type != "linear") {
+    return invalid_argument(fmt::format("{}: {}.rope.scaling.type = {}, want none or linear",
+                                        file.path(), arch, *type));
+  }
+  DOVETAIL_TRY(const auto attention, file.find_number(arch + ".rope.scaling.attn_factor"));
+  if (attention.value_or(1) != 1) {
     return invalid_argument(
-        fmt::format("{}: {}.rope.scaling.type = {}, want none", file.path(), arch, *type));
+        fmt::format("{}: {}.rope.scaling.attn_factor = {}, want 1", file.path(), arch, *attention));
   }
-  for (const char* key : {".rope.scaling.factor", ".rope.scale_linear"}) {
-    DOVETAIL_TRY(const auto factor, file.find_number(arch + key));
-    if (factor.has_value() && *factor != 1 && *factor != 0) {
-      return invalid_argument(
-          fmt::format("{}: {}{} = {}, want 1", file.path(), arch, key, *factor));
-    }
+  DOVETAIL_TRY(auto factor, file.find_number(arch + ".rope.scaling.factor"));
+  if (!factor.has_value()) {
+    DOVETAIL_TRY(factor, file.find_number(arch + ".rope.scale_linear"));
   }
-  if (file.tensors().contains("rope_freqs.weight")) {
-    return invalid_argument(
-        fmt::format("{}: holds rope_freqs.weight, want unscaled rotary embeddings "
-                    "(Llama-3.1 scaling is not computed)",
-                    file.path()));
+  const bool scaled =
+      type.value_or("linear") == "linear" && factor.value_or(0) != 0 && *factor != 1;
+  if (scaled) {
+    shape.rope_divisors.assign(static_cast<size_t>(shape.head_dim / 2),
+                               static_cast<float>(*factor));
   }
+  const auto tensor = file.tensors().find(kRopeDivisorsName);
+  if (shape.family != Family::kLlama || tensor == file.tensors().end()) return {};
+  const std::string where = fmt::format("{}: tensor {}", file.path(), kRopeDivisorsName);
+  if (tensor->second.elements != shape.head_dim / 2 ||
+      tensor->second.dims[0] != shape.head_dim / 2) {
+    return invalid_argument(fmt::format("{} has {} values, want {}", where, tensor->second.elements,
+                                        shape.head_dim / 2));
+  }
+  DOVETAIL_TRY(const auto stored, decode_rows(tensor->second.type, tensor->second.bytes, 1,
+                                              shape.head_dim / 2, where));
+  if (!scaled) shape.rope_divisors.assign(stored.size(), 1.0F);
+  for (size_t i = 0; i < stored.size(); ++i) shape.rope_divisors[i] *= stored[i];
   return {};
 }
 
@@ -210,17 +227,17 @@ Status read_vocabulary(const GgufFile& file, ModelShape& shape) {
   shape.vocab_size = embedding->second.elements / embedding->second.dims[0];
   shape.tied_embedding = !file.tensors().contains("output.weight");
   shape.qkv_bias = file.tensors().contains("blk.0.attn_q.bias");
+  shape.qk_norm = shape.family == Family::kQwen3;
   return {};
 }
 
 }  // namespace
 
-Result<ModelShape> gguf_shape(const GgufFile& file, ConfigUse use) {
+Result<ModelShape> gguf_shape(const GgufFile& file) {
   ModelShape shape;
   shape.name = model_name_of(file.path());
   DOVETAIL_TRY(shape.family, read_family(file));
-  const std::string arch = shape.family == Family::kLlama ? "llama" : "qwen2";
-  if (use == ConfigUse::kWeights) DOVETAIL_TRY_STATUS(refuse_scaled_rope(file, arch));
+  const std::string arch(family_name(shape.family));
   DOVETAIL_TRY(shape.num_layers, file.integer(arch + ".block_count"));
   DOVETAIL_TRY(shape.hidden_size, file.integer(arch + ".embedding_length"));
   DOVETAIL_TRY(shape.intermediate_size, file.integer(arch + ".feed_forward_length"));
@@ -233,6 +250,8 @@ Result<ModelShape> gguf_shape(const GgufFile& file, ConfigUse use) {
   shape.rope_theta = theta.value_or(10000.0);
   DOVETAIL_TRY(shape.rms_norm_eps, file.number(arch + ".attention.layer_norm_rms_epsilon"));
   DOVETAIL_TRY_STATUS(read_vocabulary(file, shape));
+  DOVETAIL_TRY_STATUS(check_shape_counts(shape, file.path()));
+  DOVETAIL_TRY_STATUS(read_rope_divisors(file, arch, shape));
   DOVETAIL_TRY_STATUS(check_shape(shape, file.path()));
   return shape;
 }

@@ -7,15 +7,17 @@
 
 #include "base/result.h"
 #include "model/gguf.h"
-#include "model/hf_config.h"
 #include "model/model.h"
 #include "model/tensor_source.h"
 
 namespace dovetail::model {
 
-// Architectures llama and qwen2. Scaled rotary embeddings are refused for ConfigUse::kWeights.
-// Errors: kInvalidArgument.
-[[nodiscard]] Result<ModelShape> gguf_shape(const GgufFile& file, ConfigUse use);
+// Architectures llama, qwen2 and qwen3. Of scaled rotary embeddings the linear ones and those of
+// a tensor rope_freqs.weight are read. Errors: kInvalidArgument.
+[[nodiscard]] Result<ModelShape> gguf_shape(const GgufFile& file);
+
+// Divisors of rotary frequencies in files of the architecture llama, F32 (head_dim / 2).
+inline constexpr const char* kRopeDivisorsName = "rope_freqs.weight";
 
 // Tensors of the architecture llama have their query and key rows put back into the order of
 // Hugging Face checkpoints.

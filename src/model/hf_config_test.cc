@@ -16,8 +16,8 @@ json base_config() {
   return json::parse(config_json_of(tiny_shape()));
 }
 
-Result<ModelShape> read(const json& config, ConfigUse use = ConfigUse::kWeights) {
-  return read_hf_config(write_temporary("config.json", config.dump()), use);
+Result<ModelShape> read(const json& config) {
+  return read_hf_config(write_temporary("config.json", config.dump()));
 }
 
 void expect_error(const std::string& key, const json& value, const std::string& part) {
@@ -68,24 +68,40 @@ TEST(HfConfig, AbsentKeysHaveTheDefaultsOfTheFamily) {
   EXPECT_FALSE(shape->qkv_bias);
 }
 
-TEST(HfConfig, Llama3RopeScalingPassesForCostsOnly) {
+TEST(HfConfig, Qwen3HasNormsInPlaceOfBiasesAndHeadsOf128) {
   json config = base_config();
-  config["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", 8}};
-  EXPECT_TRUE(read(config, ConfigUse::kShapeOnly).has_value());
-  const auto weights = read(config, ConfigUse::kWeights);
-  ASSERT_FALSE(weights.has_value());
-  EXPECT_NE(weights.error().message.find("rope_type = llama3, want default"), std::string::npos);
-  config["rope_scaling"] = {{"type", "yarn"}};
-  EXPECT_FALSE(read(config, ConfigUse::kShapeOnly).has_value());
+  config["model_type"] = "qwen3";
+  for (const char* key : {"max_position_embeddings", "head_dim"}) config.erase(key);
+  config["attention_bias"] = false;
+  config["layer_types"] = {"full_attention", "full_attention"};
+  const auto shape = read(config);
+  ASSERT_TRUE(shape.has_value()) << shape.error().message;
+  EXPECT_EQ(shape->family, Family::kQwen3);
+  EXPECT_TRUE(shape->qk_norm);
+  EXPECT_FALSE(shape->qkv_bias);
+  EXPECT_EQ(shape->head_dim, 128);
+  EXPECT_EQ(shape->max_positions, 32768);
+  config["head_dim"] = 24;
+  EXPECT_EQ(read(config)->head_dim, 24);
+  config["attention_bias"] = true;
+  EXPECT_NE(read(config).error().message.find("attention_bias = true, want false: in the qwen3"),
+            std::string::npos);
+}
+
+TEST(HfConfig, RopeThetaStandsInEitherPlace) {
+  json config = base_config();
   config["rope_scaling"] = nullptr;
   EXPECT_TRUE(read(config).has_value());
   config.erase("rope_theta");
   config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 5e5}};
   EXPECT_EQ(read(config)->rope_theta, 5e5);
+  EXPECT_TRUE(read(config)->rope_divisors.empty());
 }
 
 TEST(HfConfigError, NamesKeyValueAndWhatWasWanted) {
-  expect_error("model_type", "mamba", "model_type = mamba, want llama or qwen2");
+  expect_error("model_type", "mamba", "model_type = mamba, want llama, qwen2 or qwen3");
+  expect_error("layer_types", json{"full_attention", "sliding_attention"},
+               "layer_types has \"sliding_attention\", want full_attention");
   expect_error("hidden_size", "64", "hidden_size = \"64\", want an integer");
   expect_error("hidden_size", 64.5, "hidden_size = 64.5, want an integer");
   expect_error("hidden_size", nullptr, "hidden_size is missing");

@@ -1,17 +1,25 @@
 // One description of a decoder-only transformer, whatever file it came from.
 //
-// Families: Llama (SmolLM2 included) and Qwen2 (biases on q, k, v). Weights are decoded to FP32.
+// Families: Llama (SmolLM2 included), Qwen2 (biases on q, k, v) and Qwen3 (RMS norms of every query
+// and key head before RoPE, no biases). Weights are decoded to FP32.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 
 namespace dovetail::model {
 
-enum class Family : uint8_t { kLlama, kQwen2 };
+enum class Family : uint8_t { kLlama, kQwen2, kQwen3 };
+
+// "llama": what config.json calls model_type and GGUF calls general.architecture.
+[[nodiscard]] std::string_view family_name(Family family);
+// Errors: kInvalidArgument, "`key` = `name`, want llama, qwen2 or qwen3" behind `where`.
+[[nodiscard]] Result<Family> parse_family(std::string_view name, std::string_view where,
+                                          std::string_view key);
 
 // Shapes alone; a config.json gives one without weights. Every count is 1..2^31 (layers 1..2^14)
 // and checked so that no product of two dimensions and 8 overflows.
@@ -27,9 +35,12 @@ struct ModelShape {
   int64_t vocab_size = 0;
   int64_t max_positions = 0;
   double rope_theta = 10000.0;
+  std::vector<float> rope_divisors =
+      {};  // (head_dim / 2) divide the rotary frequencies; empty: none
   double rms_norm_eps = 1e-5;
   bool tied_embedding = true;  // the head is the embedding
   bool qkv_bias = false;
+  bool qk_norm = false;  // an RMS norm over head_dim on each head of q and k, before RoPE
 
   [[nodiscard]] int64_t q_size() const { return num_heads * head_dim; }
   [[nodiscard]] int64_t kv_size() const { return num_kv_heads * head_dim; }
@@ -55,6 +66,7 @@ struct LayerWeights {
   Matrix up;    // (intermediate, hidden)
   Matrix down;  // (hidden, intermediate)
   std::vector<float> q_bias, k_bias, v_bias;  // empty without biases
+  std::vector<float> q_norm, k_norm;          // (head_dim) shared by all heads; empty without
   std::vector<float> attn_norm, mlp_norm;     // (hidden)
 };
 

@@ -24,8 +24,7 @@ double largest_difference(const std::vector<Vector>& a, const std::vector<Vector
 TEST(OffGrid, KeepsTheFunctionOfRandomModels) {
   const std::vector<int32_t> tokens = {3, 17, 49, 0, 17, 8};
   for (const bool variant : {false, true}) {
-    ModelShape shape = tiny_shape();
-    shape.qkv_bias = variant;
+    ModelShape shape = variant ? tiny_shape() : tiny_qwen3_shape();
     shape.tied_embedding = !variant;
     const Weights before = random_weights(shape, 11);
     Weights after = before;

@@ -33,6 +33,18 @@ inline Vector reference_norm(const Vector& x, const std::vector<float>& gain, do
   return y;
 }
 
+// The same over every head on its own. No gain: x stays as it is.
+inline Vector reference_head_norm(const Vector& x, const std::vector<float>& gain, double eps) {
+  if (gain.empty()) return x;
+  Vector y;
+  for (auto head = x.begin(); head != x.end(); head += static_cast<int64_t>(gain.size())) {
+    const Vector normed =
+        reference_norm(Vector(head, head + static_cast<int64_t>(gain.size())), gain, eps);
+    y.insert(y.end(), normed.begin(), normed.end());
+  }
+  return y;
+}
+
 // Rotates channels i and i + head_dim / 2 of each head.
 inline void reference_rope(Vector& x, int64_t position, const ModelShape& shape) {
   const int64_t half = shape.head_dim / 2;
@@ -40,7 +52,10 @@ inline void reference_rope(Vector& x, int64_t position, const ModelShape& shape)
     for (int64_t i = 0; i < half; ++i) {
       const double angle =
           static_cast<double>(position) *
-          std::pow(shape.rope_theta, -static_cast<double>(i) / static_cast<double>(half));
+          std::pow(shape.rope_theta, -static_cast<double>(i) / static_cast<double>(half)) /
+          (shape.rope_divisors.empty()
+               ? 1.0
+               : static_cast<double>(shape.rope_divisors[static_cast<size_t>(i)]));
       double& a = x[start + static_cast<size_t>(i)];
       double& b = x[start + static_cast<size_t>(i + half)];
       const double rotated = a * std::cos(angle) - b * std::sin(angle);
@@ -88,6 +103,8 @@ inline std::vector<Vector> reference_logits(const Weights& w, const std::vector<
       const Vector h = reference_norm(x, layer.attn_norm, s.rms_norm_eps);
       Vector q = reference_linear(layer.q, h, layer.q_bias);
       Vector k = reference_linear(layer.k, h, layer.k_bias);
+      q = reference_head_norm(q, layer.q_norm, s.rms_norm_eps);
+      k = reference_head_norm(k, layer.k_norm, s.rms_norm_eps);
       reference_rope(q, static_cast<int64_t>(t), s);
       reference_rope(k, static_cast<int64_t>(t), s);
       keys[l].push_back(k);
@@ -139,6 +156,10 @@ inline Weights random_weights(const ModelShape& s, uint64_t seed) {
     fill_random(layer.down, s.hidden_size, s.intermediate_size, random);
     fill_random(layer.attn_norm, hidden, 2.0, random);
     fill_random(layer.mlp_norm, hidden, 2.0, random);
+    if (s.qk_norm) {
+      fill_random(layer.q_norm, static_cast<size_t>(s.head_dim), 2.0, random);
+      fill_random(layer.k_norm, static_cast<size_t>(s.head_dim), 2.0, random);
+    }
     if (!s.qkv_bias) continue;
     fill_random(layer.q_bias, static_cast<size_t>(s.q_size()), 1.0, random);
     fill_random(layer.k_bias, static_cast<size_t>(s.kv_size()), 1.0, random);
@@ -162,6 +183,16 @@ inline ModelShape tiny_shape() {
   s.max_positions = 64;
   s.tied_embedding = false;
   s.qkv_bias = true;
+  return s;
+}
+
+// The same with normed queries and keys instead of biases, and heads wider than hidden / heads.
+inline ModelShape tiny_qwen3_shape() {
+  ModelShape s = tiny_shape();
+  s.family = Family::kQwen3;
+  s.qkv_bias = false;
+  s.qk_norm = true;
+  s.head_dim = 24;
   return s;
 }
 

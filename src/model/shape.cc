@@ -28,7 +28,7 @@ double parameters_as_double(const ModelShape& s) {
 
 }  // namespace
 
-Status check_shape(const ModelShape& shape, const std::string& where) {
+Status check_shape_counts(const ModelShape& shape, const std::string& where) {
   const struct {
     const char* name;
     int64_t value;
@@ -55,9 +55,23 @@ Status check_shape(const ModelShape& shape, const std::string& where) {
     return invalid_argument(
         fmt::format("{}: head dimension = {}, want an even number", where, shape.head_dim));
   }
+  return {};
+}
+
+Status check_shape(const ModelShape& shape, const std::string& where) {
+  DOVETAIL_TRY_STATUS(check_shape_counts(shape, where));
   if (!std::isfinite(shape.rope_theta) || shape.rope_theta <= 0) {
     return invalid_argument(
         fmt::format("{}: rope theta = {}, want a positive number", where, shape.rope_theta));
+  }
+  if (!shape.rope_divisors.empty() && std::ssize(shape.rope_divisors) != shape.head_dim / 2) {
+    return invalid_argument(fmt::format("{}: {} divisors of rotary frequencies, want {}", where,
+                                        shape.rope_divisors.size(), shape.head_dim / 2));
+  }
+  for (const float divisor : shape.rope_divisors) {
+    if (std::isfinite(divisor) && divisor > 0) continue;
+    return invalid_argument(fmt::format(
+        "{}: a divisor of rotary frequencies is {}, want a positive number", where, divisor));
   }
   if (!std::isfinite(shape.rms_norm_eps) || shape.rms_norm_eps <= 0) {
     return invalid_argument(fmt::format("{}: RMS norm epsilon = {}, want a positive number", where,
@@ -68,6 +82,25 @@ Status check_shape(const ModelShape& shape, const std::string& where) {
                                         where, parameters_as_double(shape)));
   }
   return {};
+}
+
+std::string_view family_name(Family family) {
+  switch (family) {
+    case Family::kLlama:
+      return "llama";
+    case Family::kQwen2:
+      return "qwen2";
+    case Family::kQwen3:
+      return "qwen3";
+  }
+  DOVETAIL_CHECK(false);
+}
+
+Result<Family> parse_family(std::string_view name, std::string_view where, std::string_view key) {
+  for (const Family family : {Family::kLlama, Family::kQwen2, Family::kQwen3}) {
+    if (name == family_name(family)) return family;
+  }
+  return invalid_argument(fmt::format("{}: {} = {}, want llama, qwen2 or qwen3", where, key, name));
 }
 
 std::string model_name_of(const std::string& path) {
@@ -85,7 +118,8 @@ int64_t ModelShape::num_block_linear_weights() const {
 }
 
 int64_t ModelShape::num_parameters() const {
-  const int64_t norms = (2 * num_layers + 1) * hidden_size;
+  const int64_t norms =
+      (2 * num_layers + 1) * hidden_size + (qk_norm ? num_layers * 2 * head_dim : 0);
   const int64_t biases = qkv_bias ? num_layers * (q_size() + 2 * kv_size()) : 0;
   const int64_t embeddings = (tied_embedding ? 1 : 2) * vocab_size * hidden_size;
   return num_block_linear_weights() + norms + biases + embeddings;

@@ -9,9 +9,13 @@
 namespace dovetail::model {
 
 // Every count in 1..2^31, kv heads divide heads, head_dim even, rope_theta and eps positive and
-// finite, and the bytes of all parameters in FP32 below 2^62, so that no product of two dimensions
-// and 8 overflows. Errors: kInvalidArgument; `where` stands in front.
+// finite, one divisor of each rotary frequency or none, and the bytes of all parameters in FP32
+// below 2^62, so that no product of two dimensions and 8 overflows. Errors: kInvalidArgument;
+// `where` stands in front.
 [[nodiscard]] Status check_shape(const ModelShape& shape, const std::string& where);
+
+// The part of it that concerns the counts alone, for readers that build on them.
+[[nodiscard]] Status check_shape_counts(const ModelShape& shape, const std::string& where);
 
 // Name of a model from its path: the file's stem, or the name of the folder that holds it where
 // the stem says nothing (model.gguf, config.json).

@@ -122,7 +122,7 @@ inline std::vector<float> interleaved(const std::vector<float>& rows, int64_t he
 inline GgufParts gguf_of(const Weights& w) {
   const ModelShape& s = w.shape;
   const bool llama = s.family == Family::kLlama;
-  const std::string arch = llama ? "llama" : "qwen2";
+  const std::string arch = llama ? "llama" : s.qk_norm ? "qwen3" : "qwen2";
   GgufParts parts;
   parts.text("general.architecture", arch);
   parts.integer(arch + ".block_count", static_cast<uint32_t>(s.num_layers));
@@ -131,6 +131,7 @@ inline GgufParts gguf_of(const Weights& w) {
   parts.integer(arch + ".feed_forward_length", static_cast<uint32_t>(s.intermediate_size));
   parts.integer(arch + ".attention.head_count", static_cast<uint32_t>(s.num_heads));
   parts.integer(arch + ".attention.head_count_kv", static_cast<uint32_t>(s.num_kv_heads));
+  parts.integer(arch + ".attention.key_length", static_cast<uint32_t>(s.head_dim));
   parts.number(arch + ".rope.freq_base", static_cast<float>(s.rope_theta));
   parts.number(arch + ".attention.layer_norm_rms_epsilon", static_cast<float>(s.rms_norm_eps));
   const auto matrix = [&](const std::string& name, const Matrix& m) {
@@ -163,6 +164,8 @@ inline GgufParts gguf_of(const Weights& w) {
     rotary_bias(at + "attn_q.bias", layer.q_bias, s.num_heads);
     rotary_bias(at + "attn_k.bias", layer.k_bias, s.num_kv_heads);
     vector(at + "attn_v.bias", layer.v_bias);
+    vector(at + "attn_q_norm.weight", layer.q_norm);
+    vector(at + "attn_k_norm.weight", layer.k_norm);
     matrix(at + "ffn_gate.weight", layer.gate);
     matrix(at + "ffn_up.weight", layer.up);
     matrix(at + "ffn_down.weight", layer.down);
@@ -200,6 +203,8 @@ inline std::vector<NamedTensor> hugging_face_tensors(const Weights& w) {
     vector(at + "self_attn.q_proj.bias", layer.q_bias);
     vector(at + "self_attn.k_proj.bias", layer.k_bias);
     vector(at + "self_attn.v_proj.bias", layer.v_bias);
+    vector(at + "self_attn.q_norm.weight", layer.q_norm);
+    vector(at + "self_attn.k_norm.weight", layer.k_norm);
     matrix(at + "mlp.gate_proj.weight", layer.gate);
     matrix(at + "mlp.up_proj.weight", layer.up);
     matrix(at + "mlp.down_proj.weight", layer.down);
@@ -227,13 +232,19 @@ inline std::string safetensors_of(const std::vector<NamedTensor>& tensors) {
 }
 
 inline std::string config_json_of(const ModelShape& s) {
-  return fmt::format(
-      R"({{"model_type":"{}","hidden_size":{},"intermediate_size":{},"num_hidden_layers":{},)"
-      R"("num_attention_heads":{},"num_key_value_heads":{},"vocab_size":{},"max_position_embeddings":{},)"
-      R"("rope_theta":{},"rms_norm_eps":{},"hidden_act":"silu","tie_word_embeddings":{}}})",
-      s.family == Family::kLlama ? "llama" : "qwen2", s.hidden_size, s.intermediate_size,
-      s.num_layers, s.num_heads, s.num_kv_heads, s.vocab_size, s.max_positions, s.rope_theta,
-      s.rms_norm_eps, s.tied_embedding);
+  const std::string head_dim = s.head_dim * s.num_heads == s.hidden_size && !s.qk_norm
+                                   ? std::string()
+                                   : fmt::format(R"("head_dim":{},)", s.head_dim);
+  return "{" + head_dim +
+         fmt::format(
+             R"("model_type":"{}","hidden_size":{},"intermediate_size":{},"num_hidden_layers":{},)"
+             R"("num_attention_heads":{},"num_key_value_heads":{},"vocab_size":{},"max_position_embeddings":{},)"
+             R"("rope_theta":{},"rms_norm_eps":{},"hidden_act":"silu","tie_word_embeddings":{}}})",
+             s.family == Family::kLlama ? "llama"
+             : s.qk_norm                ? "qwen3"
+                                        : "qwen2",
+             s.hidden_size, s.intermediate_size, s.num_layers, s.num_heads, s.num_kv_heads,
+             s.vocab_size, s.max_positions, s.rope_theta, s.rms_norm_eps, s.tied_embedding);
 }
 
 }  // namespace dovetail::model

@@ -1,4 +1,5 @@
-// Byte-level BPE tokenizer, from tokenizer.json or from the vocabulary inside a GGUF file.
+// Byte-level BPE and SentencePiece tokenizers, from tokenizer.json, tokenizer.model or the
+// vocabulary inside a GGUF file.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,13 @@ class Tokenizer {
 
   // Token ids of UTF-8 text; special tokens written in the text become their ids, none is added.
   [[nodiscard]] std::vector<int32_t> encode(std::string_view text) const;
-  // Bytes of the tokens, special tokens included; may end inside a UTF-8 sequence.
+  // Whether the tokenizer itself asks for BOS before every text. Where it does, bos_id() is it.
+  [[nodiscard]] bool adds_bos() const;
+  // Bytes of the tokens one behind the other, special tokens included; may end inside a UTF-8
+  // sequence. SentencePiece's space before a text is there.
   [[nodiscard]] std::string decode(const std::vector<int32_t>& ids) const;
+  // The same for a whole text: without that space.
+  [[nodiscard]] std::string decode_text(const std::vector<int32_t>& ids) const;
   // A token such as <|im_end|> that readers of a generated text do not see.
   [[nodiscard]] bool is_special(int32_t id) const;
   [[nodiscard]] int64_t vocab_size() const;
@@ -36,7 +42,7 @@ class Tokenizer {
   friend Result<Tokenizer> load_tokenizer(const std::string& path);
 };
 
-// From a tokenizer.json, a folder that holds one, or a GGUF file.
+// From a tokenizer.json, a tokenizer.model, a folder that holds one, or a GGUF file.
 // Errors: kNotFound, kInvalidArgument (unknown pre-tokenizer: the error lists the known ones).
 [[nodiscard]] Result<Tokenizer> load_tokenizer(const std::string& path);
 

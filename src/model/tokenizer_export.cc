@@ -104,12 +104,12 @@ std::string token_text(const TokenizerParts& parts, int32_t id) {
 }
 
 Result<TokenizerParts> read_parts(const std::string& path) {
-  std::error_code ignored;
-  if (looks_like_gguf(path)) return read_gguf_tokenizer(path);
-  if (!fs::is_directory(path, ignored)) return read_json_tokenizer(path);
-  if (fs::exists(path + "/tokenizer.json", ignored))
-    return read_json_tokenizer(path + "/tokenizer.json");
-  return read_vocab_and_merges(path);
+  DOVETAIL_TRY(TokenizerParts parts, read_tokenizer_parts(path));
+  if (parts.pieces == nullptr) return parts;
+  return invalid_argument(
+      fmt::format("{}: a SentencePiece tokenizer is not turned into another kind of file; a folder "
+                  "from a folder keeps it",
+                  path));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -11,6 +12,7 @@ namespace dovetail::model {
 namespace {
 
 // Values of tokenizer.ggml.token_type that are matched in the text before anything else.
+constexpr double kUnknown = 2;
 constexpr double kControl = 3;
 constexpr double kUserDefined = 4;
 
@@ -81,15 +83,66 @@ Result<int32_t> read_token_id(const GgufFile& file, const char* key, size_t voca
   return static_cast<int32_t>(*id);
 }
 
+Result<int32_t> read_bos(const GgufFile& file, bool usual, TokenizerParts& parts) {
+  DOVETAIL_TRY(const auto adds, file.find_bool("tokenizer.ggml.add_bos_token"));
+  parts.adds_bos = adds.value_or(usual);
+  return read_token_id(file, "tokenizer.ggml.bos_token_id", parts.tokens.size());
+}
+
+// Source of what is usual: llama.cpp, src/llama-vocab.cpp (SPM: BOS, and a space before every text
+// and behind every special token).
+Result<TokenizerParts> read_gguf_pieces(const GgufFile& file) {
+  TokenizerParts parts;
+  parts.source = file.path();
+  DOVETAIL_TRY_STATUS(read_tokens(file, parts));
+  const auto* types = file.find_numbers("tokenizer.ggml.token_type");
+  const auto* scores = file.find_numbers("tokenizer.ggml.scores");
+  if (scores == nullptr || scores->size() != parts.tokens.size()) {
+    return invalid_argument(fmt::format("{}: tokenizer.ggml.scores has {} entries, want {}",
+                                        file.path(), scores == nullptr ? 0 : scores->size(),
+                                        parts.tokens.size()));
+  }
+  // Padding is of the unknown type in some files; the library wants one unknown piece.
+  DOVETAIL_TRY(int32_t unknown,
+               read_token_id(file, "tokenizer.ggml.unknown_token_id", parts.tokens.size()));
+  if (unknown < 0)
+    unknown = static_cast<int32_t>(std::ranges::find(*types, kUnknown) - types->begin());
+  std::vector<Piece> pieces;
+  for (size_t i = 0; i < parts.tokens.size(); ++i) {
+    const double type = (*types)[i];
+    if (!(type >= 1 && type <= 6) || parts.tokens[i].empty()) {
+      return invalid_argument(fmt::format("{}: token {} is \"{}\" of type {}, want a text and 1..6",
+                                          file.path(), i, parts.tokens[i], type));
+    }
+    pieces.push_back({.text = parts.tokens[i],
+                      .score = static_cast<float>((*scores)[i]),
+                      .kind = std::cmp_equal(i, unknown) ? PieceKind::kUnknown
+                              : type == kUnknown         ? PieceKind::kUnused
+                                                         : static_cast<PieceKind>(type)});
+  }
+  DOVETAIL_TRY(const auto space, file.find_bool("tokenizer.ggml.add_space_prefix"));
+  PieceModel model = make_piece_model(std::move(pieces), space.value_or(true), file.path());
+  parts.tokens.clear();
+  parts.added.clear();
+  add_pieces(model, parts);
+  parts.pieces = std::make_shared<const PieceModel>(std::move(model));
+  parts.space_after_special = true;
+  DOVETAIL_TRY(parts.eos_id,
+               read_token_id(file, "tokenizer.ggml.eos_token_id", parts.tokens.size()));
+  DOVETAIL_TRY(parts.bos_id, read_bos(file, true, parts));
+  return parts;
+}
+
 }  // namespace
 
 Result<TokenizerParts> read_gguf_tokenizer(const std::string& path) {
   DOVETAIL_TRY(const GgufFile file, open_gguf(path));
   DOVETAIL_TRY(const std::string_view model, file.text("tokenizer.ggml.model"));
+  if (model == "llama") return read_gguf_pieces(file);
   if (model != "gpt2") {
     return invalid_argument(
         fmt::format("{}: tokenizer.ggml.model = {}, want gpt2 (byte-level byte-pair "
-                    "encoding)",
+                    "encoding) or llama (SentencePiece)",
                     path, model));
   }
   TokenizerParts parts;
@@ -102,8 +155,7 @@ Result<TokenizerParts> read_gguf_tokenizer(const std::string& path) {
   DOVETAIL_TRY_STATUS(read_merges(file, parts));
   DOVETAIL_TRY(parts.eos_id,
                read_token_id(file, "tokenizer.ggml.eos_token_id", parts.tokens.size()));
-  DOVETAIL_TRY(parts.bos_id,
-               read_token_id(file, "tokenizer.ggml.bos_token_id", parts.tokens.size()));
+  DOVETAIL_TRY(parts.bos_id, read_bos(file, splitter->name == "llama-3", parts));
   return parts;
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -188,11 +189,74 @@ int32_t special_id(const TokenizerParts& parts, const std::string& folder, const
   return -1;
 }
 
-void read_special_ids(const std::string& path, TokenizerParts& parts) {
+// A step of the post-processor that puts tokens around a text: one before it, or none, is served.
+Result<bool> template_adds_bos(const json& step, const TokenizerParts& parts) {
+  const json single = step.value("single", json());
+  const auto part = [&](size_t i, const char* kind) {
+    return single[i].is_object() && single[i].contains(kind) && single[i][kind].is_object();
+  };
+  const bool alone = single.is_array() && single.size() == 1 && part(0, "Sequence");
+  const bool behind_one =
+      single.is_array() && single.size() == 2 && part(0, "SpecialToken") && part(1, "Sequence");
+  if (alone) return false;
+  const json id = behind_one ? single[0]["SpecialToken"].value("id", json()) : json();
+  if (id.is_string() && parts.bos_id >= 0 &&
+      id.get<std::string>() == parts.tokens[static_cast<size_t>(parts.bos_id)]) {
+    return true;
+  }
+  return invalid_argument(
+      fmt::format("{}: post_processor is {}, want BOS before the text or nothing", parts.source,
+                  shortened(single)));
+}
+
+Result<bool> post_processor_adds_bos(const json& file, const TokenizerParts& parts) {
+  if (!file.contains("post_processor") || !file["post_processor"].is_object()) return false;
+  const json& post = file["post_processor"];
+  std::vector<json> steps = {post};
+  if (post.value("type", json()) == "Sequence" && post.contains("processors") &&
+      post["processors"].is_array()) {
+    steps = post["processors"].get<std::vector<json>>();
+  }
+  for (const json& step : steps) {
+    if (!step.is_object() || step.value("type", json()) != "TemplateProcessing") continue;
+    return template_adds_bos(step, parts);
+  }
+  return false;
+}
+
+// What tokenizer_config.json says of `key`, if it does. Source: transformers 5, TokenizersBackend:
+// add_bos_token there outweighs the post-processor.
+std::optional<bool> config_flag(const std::string& folder, const char* key) {
+  const auto config = read_bounded_json(folder + "/tokenizer_config.json");
+  if (!config.has_value() || !config->is_object()) return std::nullopt;
+  const json value = config->value(key, json());
+  return value.is_boolean() ? std::optional(value.get<bool>()) : std::nullopt;
+}
+
+std::string folder_of(const std::string& path) {
   const std::string parent = std::filesystem::path(path).parent_path().string();
-  const std::string folder = parent.empty() ? "." : parent;
-  parts.eos_id = special_id(parts, folder, "eos", {"<|end_of_text|>", "<|endoftext|>"});
-  parts.bos_id = special_id(parts, folder, "bos", {"<|begin_of_text|>"});
+  return parent.empty() ? "." : parent;
+}
+
+// No closer than the class that reads them: added_tokens_decoder of a tokenizer_config.json.
+Status read_added_of_config(const json& config, const std::string& path, TokenizerParts& parts) {
+  if (!config.contains("added_tokens_decoder") || !config["added_tokens_decoder"].is_object())
+    return {};
+  json list = json::array();
+  for (const auto& [id, token] : config["added_tokens_decoder"].items()) {
+    json entry = token;
+    const bool is_number =
+        !id.empty() && id.size() < 9 && std::all_of(id.begin(), id.end(), ::isdigit);
+    if (entry.is_object() && is_number) entry["id"] = static_cast<uint64_t>(std::stoul(id));
+    list.push_back(entry);
+  }
+  return read_added(list, path, parts);
+}
+
+void read_special_ids(const std::string& path, TokenizerParts& parts) {
+  const std::string folder = folder_of(path);
+  parts.eos_id = special_id(parts, folder, "eos", {"<|end_of_text|>", "<|endoftext|>", "</s>"});
+  parts.bos_id = special_id(parts, folder, "bos", {"<|begin_of_text|>", "<s>"});
 }
 
 Status check_model(const json& model, const std::string& path) {
@@ -237,6 +301,8 @@ Result<TokenizerParts> read_json_tokenizer(const std::string& path) {
   if (file.contains("added_tokens"))
     DOVETAIL_TRY_STATUS(read_added(file["added_tokens"], path, parts));
   read_special_ids(path, parts);
+  DOVETAIL_TRY(const bool adds_bos, post_processor_adds_bos(file, parts));
+  parts.adds_bos = config_flag(folder_of(path), "add_bos_token").value_or(adds_bos);
   return parts;
 }
 
@@ -266,21 +332,47 @@ Result<TokenizerParts> read_vocab_and_merges(const std::string& folder) {
       parts.pre_tokenizer = "qwen2";
       parts.nfc = true;
     }
-    if (config.contains("added_tokens_decoder") && config["added_tokens_decoder"].is_object()) {
-      json list = json::array();
-      for (const auto& [id, token] : config["added_tokens_decoder"].items()) {
-        json entry = token;
-        const bool is_number =
-            !id.empty() && id.size() < 9 && std::all_of(id.begin(), id.end(), ::isdigit);
-        if (entry.is_object() && is_number) entry["id"] = static_cast<uint64_t>(std::stoul(id));
-        list.push_back(entry);
-      }
-      DOVETAIL_TRY_STATUS(read_added(list, config_path, parts));
-    }
+    DOVETAIL_TRY_STATUS(read_added_of_config(config, config_path, parts));
   } else if (const int32_t end_of_text = id_of(parts, "<|endoftext|>"); end_of_text >= 0) {
     parts.added.push_back({.content = "<|endoftext|>", .id = end_of_text, .special = true});
   }
   read_special_ids(config_path, parts);
+  parts.adds_bos = config_flag(folder, "add_bos_token").value_or(false);
+  return parts;
+}
+
+Result<bool> is_of_pieces(const std::string& path) {
+  DOVETAIL_TRY(const json file, read_bounded_json(path));
+  return file.is_object() && file.value("model", json()).is_object() &&
+         file["model"].value("byte_fallback", json()) == true;
+}
+
+Result<TokenizerParts> read_piece_tokenizer(const std::string& path) {
+  DOVETAIL_TRY(const std::string bytes, read_text_file(path, kMaxJsonFileBytes));
+  DOVETAIL_TRY(PieceModel model, parse_piece_model(bytes, path));
+  TokenizerParts parts;
+  parts.source = path;
+  parts.id_limit = model.pieces.size() + kMaxVocabularyGap;
+  add_pieces(model, parts);
+  parts.pieces = std::make_shared<const PieceModel>(std::move(model));
+  const std::string folder = folder_of(path);
+  std::error_code ignored;
+  TokenizerParts beside = parts;
+  beside.added.clear();
+  const std::string json_path = folder + "/tokenizer.json";
+  const std::string config_path = folder + "/tokenizer_config.json";
+  if (std::filesystem::exists(json_path, ignored)) {
+    DOVETAIL_TRY(const json file, read_bounded_json(json_path));
+    if (file.is_object() && file.contains("added_tokens"))
+      DOVETAIL_TRY_STATUS(read_added(file["added_tokens"], json_path, beside));
+  } else if (std::filesystem::exists(config_path, ignored)) {
+    DOVETAIL_TRY(const json config, read_bounded_json(config_path));
+    DOVETAIL_TRY_STATUS(read_added_of_config(config, config_path, beside));
+  }
+  if (!beside.added.empty()) parts = std::move(beside);
+  read_special_ids(path, parts);
+  parts.adds_bos = config_flag(folder, "add_bos_token").value_or(true);
+  parts.space_after_special = config_flag(folder, "legacy").value_or(false);
   return parts;
 }
 

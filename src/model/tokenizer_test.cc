@@ -92,6 +92,11 @@ INSTANTIATE_TEST_SUITE_P(
                    "tokenizers/ggml-vocab/ggml-vocab-llama-bpe.gguf"},
         VectorCase{"tokenizers/qwen3/tokenizer.json",
                    "tokenizers/ggml-vocab/ggml-vocab-qwen2.gguf"},
+        VectorCase{"tokenizers/ggml-vocab/ggml-vocab-llama-spm.gguf",
+                   "tokenizers/ggml-vocab/ggml-vocab-llama-spm.gguf"},
+        VectorCase{"tokenizers/ggml-vocab/ggml-vocab-phi-3.gguf",
+                   "tokenizers/ggml-vocab/ggml-vocab-phi-3.gguf"},
+        VectorCase{"tokenizers/llama2", "tokenizers/ggml-vocab/ggml-vocab-llama-spm.gguf"},
         VectorCase{"tokenizers/qwen2.5", "tokenizers/ggml-vocab/ggml-vocab-qwen2.gguf"},
         VectorCase{"zoo:qwen2.5-coder-0.5b", "tokenizers/ggml-vocab/ggml-vocab-qwen2.gguf"},
         VectorCase{"tokenizers/smollm2", "tokenizers/smollm2/smollm2.generated"},
@@ -335,7 +340,8 @@ TEST(TokenizerError, UnknownGgufSplitterIsNamed) {
   const std::string path = test_data("tokenizers/ggml-vocab/ggml-vocab-falcon.gguf");
   DOVETAIL_SKIP_WITHOUT(path);
   expect_error(path, "tokenizer.ggml.pre = falcon, want one of gpt-2, llama-bpe");
-  expect_error(test_data("tokenizers/ggml-vocab/ggml-vocab-llama-spm.gguf"), "want gpt2");
+  expect_error(test_data("tokenizers/ggml-vocab/ggml-vocab-bert-bge.gguf"),
+               "tokenizer.ggml.model = bert, want gpt2 (byte-level byte-pair encoding) or llama");
 }
 
 TEST(TokenizerError, DamagedFilesNeverCrash) {

@@ -12,10 +12,12 @@ namespace {
 
 // The name is left out: the same weights under another file name are the same model.
 std::string shape_text(const ModelShape& s) {
-  return fmt::format("{} {} {} {} {} {} {} {} {} {:a} {:a} {} {}", static_cast<int>(s.family),
-                     s.num_layers, s.hidden_size, s.intermediate_size, s.num_heads, s.num_kv_heads,
-                     s.head_dim, s.vocab_size, s.max_positions, s.rope_theta, s.rms_norm_eps,
-                     s.tied_embedding, s.qkv_bias);
+  std::string text = fmt::format(
+      "{} {} {} {} {} {} {} {} {} {:a} {:a} {} {}", static_cast<int>(s.family), s.num_layers,
+      s.hidden_size, s.intermediate_size, s.num_heads, s.num_kv_heads, s.head_dim, s.vocab_size,
+      s.max_positions, s.rope_theta, s.rms_norm_eps, s.tied_embedding, s.qkv_bias);
+  for (const float divisor : s.rope_divisors) text += fmt::format(" {:a}", divisor);
+  return text;
 }
 
 }  // namespace
@@ -44,6 +46,10 @@ void WeightsDigest::add(const LayerWeights& layer) {
   for (const std::vector<float>* vector :
        {&layer.q_bias, &layer.k_bias, &layer.v_bias, &layer.attn_norm, &layer.mlp_norm}) {
     add(*vector);
+  }
+  // Only where there are some: digests of the other families stand in stored results.
+  for (const std::vector<float>* vector : {&layer.q_norm, &layer.k_norm}) {
+    if (!vector->empty()) add(*vector);
   }
 }
 

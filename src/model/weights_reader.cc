@@ -55,6 +55,10 @@ std::vector<LayerVector> vectors_of(const ModelShape& s) {
     vectors.push_back({"self_attn.k_proj.bias", s.kv_size(), &LayerWeights::k_bias});
     vectors.push_back({"self_attn.v_proj.bias", s.kv_size(), &LayerWeights::v_bias});
   }
+  if (s.qk_norm) {
+    vectors.push_back({"self_attn.q_norm.weight", s.head_dim, &LayerWeights::q_norm});
+    vectors.push_back({"self_attn.k_norm.weight", s.head_dim, &LayerWeights::k_norm});
+  }
   return vectors;
 }
 
@@ -81,8 +85,7 @@ bool is_config(const std::string& path) {
 Result<WeightsReader> WeightsReader::open(const std::string& path) {
   DOVETAIL_TRY_STATUS(check_exists(path));
   if (is_folder(path)) {
-    DOVETAIL_TRY(const ModelShape shape,
-                 read_hf_config(path + "/config.json", ConfigUse::kWeights));
+    DOVETAIL_TRY(const ModelShape shape, read_hf_config(path + "/config.json"));
     DOVETAIL_TRY(auto source, open_folder_tensors(path));
     return WeightsReader(path, shape, std::move(source));
   }
@@ -93,7 +96,7 @@ Result<WeightsReader> WeightsReader::open(const std::string& path) {
                     path));
   }
   DOVETAIL_TRY(GgufFile file, open_gguf(path));
-  DOVETAIL_TRY(const ModelShape shape, gguf_shape(file, ConfigUse::kWeights));
+  DOVETAIL_TRY(const ModelShape shape, gguf_shape(file));
   return WeightsReader(path, shape, gguf_tensor_source(std::move(file), shape));
 }
 
@@ -167,10 +170,10 @@ Status WeightsReader::check_no_tensor_is_left() const {
 
 Result<ModelShape> load_shape(const std::string& path) {
   DOVETAIL_TRY_STATUS(check_exists(path));
-  if (is_folder(path)) return read_hf_config(path + "/config.json", ConfigUse::kShapeOnly);
-  if (is_config(path)) return read_hf_config(path, ConfigUse::kShapeOnly);
+  if (is_folder(path)) return read_hf_config(path + "/config.json");
+  if (is_config(path)) return read_hf_config(path);
   DOVETAIL_TRY(const GgufFile file, open_gguf(path));
-  return gguf_shape(file, ConfigUse::kShapeOnly);
+  return gguf_shape(file);
 }
 
 Result<Weights> load_weights(const std::string& path) {

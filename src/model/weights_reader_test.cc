@@ -19,7 +19,7 @@ std::vector<ModelShape> tiny_shapes() {
   llama.family = Family::kLlama;
   llama.qkv_bias = false;
   llama.tied_embedding = true;
-  return {qwen, llama};
+  return {qwen, llama, tiny_qwen3_shape()};
 }
 
 std::string write_folder(const Weights& weights) {
@@ -52,6 +52,20 @@ TEST(LoadWeights, GgufOfLlamaWithBiasesIsPutInOrderToo) {
   EXPECT_EQ(read->layers[1].q_bias, written.layers[1].q_bias);
   EXPECT_EQ(read->layers[1].k_bias, written.layers[1].k_bias);
   EXPECT_EQ(read->layers[1].q.values, written.layers[1].q.values);
+}
+
+TEST(LoadWeights, GgufSaysHowRotaryFrequenciesAreScaled) {
+  GgufParts parts = gguf_of(random_weights(tiny_shapes()[1], 3));
+  parts.number("llama.rope.scaling.factor", 4);
+  const std::vector<float> fours(8, 4.0F);
+  EXPECT_EQ(load_weights(write_temporary("tiny.gguf", parts.bytes()))->shape.rope_divisors, fours);
+  parts.tensor_f32("rope_freqs.weight", {8}, {1, 1, 1, 1.5F, 2, 4, 8, 8});
+  const std::vector<float> both = {4, 4, 4, 6, 8, 16, 32, 32};
+  EXPECT_EQ(load_weights(write_temporary("tiny.gguf", parts.bytes()))->shape.rope_divisors, both);
+  parts.text("llama.rope.scaling.type", "none");
+  const auto read = load_weights(write_temporary("tiny.gguf", parts.bytes()));
+  ASSERT_TRUE(read.has_value()) << read.error().message;
+  EXPECT_EQ(read->shape.rope_divisors, (std::vector<float>{1, 1, 1, 1.5F, 2, 4, 8, 8}));
 }
 
 TEST(WeightsReader, PiecesAreThoseOfTheWhole) {
@@ -142,21 +156,41 @@ TEST(LoadWeightsError, SaysWhatIsMissingOrLeftOver) {
   parts.tensors.back().name = "blk.1.ffn_other.weight";
   expect_error(parts, "tiny.gguf: tensor blk.1.ffn_down.weight is missing");
   parts = gguf_of(weights);
-  parts.tensor_f32("blk.0.attn_q_norm.weight", {4}, {1, 2, 3, 4});
-  expect_error(parts, "tensor blk.0.attn_q_norm.weight belongs to no supported architecture");
+  parts.tensor_f32("blk.0.attn_post_norm.weight", {4}, {1, 2, 3, 4});
+  expect_error(parts, "tensor blk.0.attn_post_norm.weight belongs to no supported architecture");
   parts = gguf_of(weights);
   parts.integer("qwen2.rope.dimension_count", 8);
   expect_error(parts, "qwen2.rope.dimension_count = 8, want the head dimension 16");
   parts = gguf_of(weights);
   parts.text("qwen2.rope.scaling.type", "yarn");
-  expect_error(parts, "rope.scaling.type = yarn, want none");
-  EXPECT_TRUE(load_shape(write_temporary("tiny.gguf", parts.bytes())).has_value());
+  expect_error(parts, "rope.scaling.type = yarn, want none or linear");
+  parts = gguf_of(weights);
+  parts.number("qwen2.rope.scaling.attn_factor", 1.5F);
+  expect_error(parts, "rope.scaling.attn_factor = 1.5, want 1");
   parts = gguf_of(weights);
   parts.tensor_f32("rope_freqs.weight", {4}, {1, 2, 3, 4});
-  expect_error(parts, "Llama-3.1 scaling is not computed");
+  expect_error(parts, "tensor rope_freqs.weight belongs to no supported architecture");
+  parts = gguf_of(random_weights(tiny_shapes()[1], 3));
+  parts.tensor_f32("rope_freqs.weight", {4}, {1, 2, 3, 4});
+  expect_error(parts, "tensor rope_freqs.weight has 4 values, want 8");
+  parts = gguf_of(random_weights(tiny_shapes()[1], 3));
+  parts.tensor_f32("rope_freqs.weight", {8}, {1, 2, 3, 4, 5, 6, 7, 0});
+  expect_error(parts, "a divisor of rotary frequencies is 0, want a positive number");
   parts = gguf_of(weights);
-  parts.values[0].second.back() = '3';
-  expect_error(parts, "general.architecture = qwen3, want llama or qwen2");
+  parts.values[0].second.back() = '4';
+  expect_error(parts, "general.architecture = qwen4, want llama, qwen2 or qwen3");
+  // The norms of heads belong to one family: elsewhere they would be left out of the product.
+  parts = gguf_of(random_weights(tiny_qwen3_shape(), 3));
+  for (auto& [key, value] : parts.values) {
+    if (key == "general.architecture") value.back() = '2';
+    if (key.starts_with("qwen3.")) key[4] = '2';
+  }
+  expect_error(parts, "_norm.weight belongs to no supported architecture");
+  parts = gguf_of(random_weights(tiny_qwen3_shape(), 3));
+  std::erase_if(parts.tensors, [](const GgufParts::Tensor& tensor) {
+    return tensor.name == "blk.1.attn_k_norm.weight";
+  });
+  expect_error(parts, "tensor blk.1.attn_k_norm.weight is missing");
   parts = gguf_of(weights);
   const float nan = std::nanf("");
   std::memcpy(parts.data.data() + parts.tensors[5].offset, &nan, sizeof(nan));
@@ -178,6 +212,13 @@ TEST(WeightsDigest, SeesEveryTensorAndTheShape) {
   changed = weights;
   changed.shape.rope_theta += 1;
   EXPECT_NE(weights_digest(changed), digest);
+  changed = weights;
+  changed.shape.rope_divisors.assign(8, 2.0F);
+  EXPECT_NE(weights_digest(changed), digest);
+  Weights normed = random_weights(tiny_qwen3_shape(), 3);
+  const std::string normed_digest = weights_digest(normed);
+  normed.layers[0].k_norm[2] += 1;
+  EXPECT_NE(weights_digest(normed), normed_digest);
   changed = weights;
   changed.shape.name = "renamed";
   EXPECT_EQ(weights_digest(changed), digest);

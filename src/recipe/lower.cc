@@ -45,6 +45,10 @@ class PhaseLowering {
       ops.layer.push_back(vector("qkv_bias", VectorKind::kBiasAdd, SiteKind::kKv,
                                  shape_.q_size() + 2 * shape_.kv_size()));
     }
+    if (shape_.qk_norm) {
+      ops.layer.push_back(vector("qk_norm", VectorKind::kRmsNorm, SiteKind::kKv,
+                                 shape_.q_size() + shape_.kv_size()));
+    }
     ops.layer.push_back(
         vector("rope", VectorKind::kRope, SiteKind::kKv, shape_.q_size() + shape_.kv_size()));
     push_attention(ops.layer);

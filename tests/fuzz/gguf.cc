@@ -61,7 +61,7 @@ void fuzz_gguf(std::string_view input) {
     return;
   }
   require_sound_directory(*file, input.size());
-  const auto shape = model::gguf_shape(*file, model::ConfigUse::kShapeOnly);
+  const auto shape = model::gguf_shape(*file);
   if (!shape.has_value()) {
     require_good_error(shape.error(), path);
   } else {

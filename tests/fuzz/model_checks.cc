@@ -63,6 +63,7 @@ void require_sound(const model::Weights& weights) {
     require_matrix(layer.down, shape.hidden_size, shape.intermediate_size);
     require(layer.attn_norm.size() == layer.mlp_norm.size(), "both norms have the hidden size");
     require(layer.q_bias.empty() != shape.qkv_bias, "biases are there if the shape says so");
+    require(layer.q_norm.empty() != shape.qk_norm, "norms of heads are there if the shape says so");
   }
 }
 
