@@ -203,6 +203,12 @@ std::string used_table(const Json& scenario, bool space) {
          "</tbody></table></div>\n";
 }
 
+std::string sentence_case(std::string words) {
+  if (!words.empty() && words[0] >= 'a' && words[0] <= 'z')
+    words[0] = static_cast<char>(words[0] - 'a' + 'A');
+  return words;
+}
+
 std::string reasons_html(const Json& scenario) {
   std::string items;
   for (const Json& row : list_at(scenario, "rows")) {
@@ -214,8 +220,8 @@ std::string reasons_html(const Json& scenario) {
     items += fmt::format(
         "<li><strong>{}</strong><div><p>Needs {}.{}{}</p>{}</div></li>\n",
         escape(text_at(row, "technique")), escape(silicon_words(row)),
-        is_feasible(row, "without") ? " Saves of " + escape(parts_words(row["without"])) + "." : "",
-        place.empty() ? "" : " " + escape(place) + ".",
+        is_feasible(row, "without") ? " Saves: " + escape(parts_words(row["without"])) + "." : "",
+        place.empty() ? "" : " " + escape(sentence_case(place)) + ".",
         wrong.empty() ? "" : "<p class=\"note\">Wrong if</p><ul>" + wrong + "</ul>");
   }
   return items.empty() ? ""
