@@ -58,17 +58,22 @@ std::string chip_words(const Json& scenario) {
 
 // --- terminal ---
 
-std::string text_rows(const Json& scenario) {
-  std::string text =
-      fmt::format("  {:<24}{:>7} {:>10} {:>9} {:>13} {:>10}  {}\n", "technique", "share",
-                  "adds nats", "saves", "per 0.01 nat", "equal loss", "confidence");
+// The last column before confidence: only where the space was searched.
+std::string any_chip_cell(const std::string& words, bool space) {
+  return space ? fmt::format(" {:>9}", words) : "";
+}
+
+std::string text_rows(const Json& scenario, bool space) {
+  std::string text = fmt::format("  {:<24}{:>7} {:>10} {:>9} {:>13} {:>10}{}  {}\n", "technique",
+                                 "share", "adds nats", "saves", "per 0.01 nat", "equal loss",
+                                 any_chip_cell("any chip", space), "confidence");
   for (const Json& row : list_at(scenario, "rows")) {
     if (!is_used(row)) continue;
-    text += fmt::format("  {:<24}{:>7} {:>10} {:>9} {:>13} {:>10}  {}\n",
-                        one_line(text_at(row, "technique")),
-                        fmt::format("{:.0f} %", number_at(row, "share_frac") * 100),
-                        added_words(row), saved_words(row, "without"), per_nat_words(row),
-                        saved_words(row, "equal_loss"), text_at(row, "confidence"));
+    text += fmt::format(
+        "  {:<24}{:>7} {:>10} {:>9} {:>13} {:>10}{}  {}\n", one_line(text_at(row, "technique")),
+        fmt::format("{:.0f} %", number_at(row, "share_frac") * 100), added_words(row),
+        saved_words(row, "without"), per_nat_words(row), saved_words(row, "equal_loss"),
+        any_chip_cell(saved_words(row, "space"), space), text_at(row, "confidence"));
   }
   return text;
 }
@@ -91,12 +96,12 @@ std::string text_reasons(const Json& scenario) {
   return text;
 }
 
-std::string scenario_text(const Json& scenario) {
+std::string scenario_text(const Json& scenario, bool space) {
   std::string text = "\n" + scenario_words(scenario) + "\n";
   if (!flag_at(scenario, "feasible", false))
     return text + "  no point fits: " + one_line(text_at(scenario, "why_not")) + "\n";
   text += "  on " + one_line(chip_words(scenario)) + "\n";
-  return text + text_rows(scenario) + text_reasons(scenario);
+  return text + text_rows(scenario, space) + text_reasons(scenario);
 }
 
 std::string unpriced_text(const Json& roadmap) {
@@ -305,7 +310,9 @@ Result<std::string> roadmap_text(const Json& roadmap) {
   return reading_record([&]() -> Result<std::string> {
     DOVETAIL_TRY_STATUS(check_roadmap(roadmap));
     std::string text = one_line(text_at(roadmap, "name")) + ": techniques by cost saved per nat\n";
-    for (const Json& scenario : list_at(roadmap, "scenarios")) text += scenario_text(scenario);
+    const bool space = flag_at(roadmap, "space_searched", false);
+    for (const Json& scenario : list_at(roadmap, "scenarios"))
+      text += scenario_text(scenario, space);
     return text + unpriced_text(roadmap);
   });
 }
