@@ -58,17 +58,22 @@ std::string chip_words(const Json& scenario) {
 
 // --- terminal ---
 
-std::string text_rows(const Json& scenario) {
-  std::string text =
-      fmt::format("  {:<24}{:>7} {:>10} {:>9} {:>13} {:>10}  {}\n", "technique", "share",
-                  "adds nats", "saves", "per 0.01 nat", "equal loss", "confidence");
+// The last column before confidence: only where the space was searched.
+std::string any_chip_cell(const std::string& words, bool space) {
+  return space ? fmt::format(" {:>9}", words) : "";
+}
+
+std::string text_rows(const Json& scenario, bool space) {
+  std::string text = fmt::format("  {:<24}{:>7} {:>10} {:>9} {:>13} {:>10}{}  {}\n", "technique",
+                                 "share", "adds nats", "saves", "per 0.01 nat", "equal loss",
+                                 any_chip_cell("any chip", space), "confidence");
   for (const Json& row : list_at(scenario, "rows")) {
     if (!is_used(row)) continue;
-    text += fmt::format("  {:<24}{:>7} {:>10} {:>9} {:>13} {:>10}  {}\n",
-                        one_line(text_at(row, "technique")),
-                        fmt::format("{:.0f} %", number_at(row, "share_frac") * 100),
-                        added_words(row), saved_words(row, "without"), per_nat_words(row),
-                        saved_words(row, "equal_loss"), text_at(row, "confidence"));
+    text += fmt::format(
+        "  {:<24}{:>7} {:>10} {:>9} {:>13} {:>10}{}  {}\n", one_line(text_at(row, "technique")),
+        fmt::format("{:.0f} %", number_at(row, "share_frac") * 100), added_words(row),
+        saved_words(row, "without"), per_nat_words(row), saved_words(row, "equal_loss"),
+        any_chip_cell(saved_words(row, "space"), space), text_at(row, "confidence"));
   }
   return text;
 }
@@ -91,12 +96,12 @@ std::string text_reasons(const Json& scenario) {
   return text;
 }
 
-std::string scenario_text(const Json& scenario) {
+std::string scenario_text(const Json& scenario, bool space) {
   std::string text = "\n" + scenario_words(scenario) + "\n";
   if (!flag_at(scenario, "feasible", false))
     return text + "  no point fits: " + one_line(text_at(scenario, "why_not")) + "\n";
   text += "  on " + one_line(chip_words(scenario)) + "\n";
-  return text + text_rows(scenario) + text_reasons(scenario);
+  return text + text_rows(scenario, space) + text_reasons(scenario);
 }
 
 std::string unpriced_text(const Json& roadmap) {
@@ -203,6 +208,12 @@ std::string used_table(const Json& scenario, bool space) {
          "</tbody></table></div>\n";
 }
 
+std::string sentence_case(std::string words) {
+  if (!words.empty() && words[0] >= 'a' && words[0] <= 'z')
+    words[0] = static_cast<char>(words[0] - 'a' + 'A');
+  return words;
+}
+
 std::string reasons_html(const Json& scenario) {
   std::string items;
   for (const Json& row : list_at(scenario, "rows")) {
@@ -214,8 +225,8 @@ std::string reasons_html(const Json& scenario) {
     items += fmt::format(
         "<li><strong>{}</strong><div><p>Needs {}.{}{}</p>{}</div></li>\n",
         escape(text_at(row, "technique")), escape(silicon_words(row)),
-        is_feasible(row, "without") ? " Saves of " + escape(parts_words(row["without"])) + "." : "",
-        place.empty() ? "" : " " + escape(place) + ".",
+        is_feasible(row, "without") ? " Saves: " + escape(parts_words(row["without"])) + "." : "",
+        place.empty() ? "" : " " + escape(sentence_case(place)) + ".",
         wrong.empty() ? "" : "<p class=\"note\">Wrong if</p><ul>" + wrong + "</ul>");
   }
   return items.empty() ? ""
@@ -299,7 +310,9 @@ Result<std::string> roadmap_text(const Json& roadmap) {
   return reading_record([&]() -> Result<std::string> {
     DOVETAIL_TRY_STATUS(check_roadmap(roadmap));
     std::string text = one_line(text_at(roadmap, "name")) + ": techniques by cost saved per nat\n";
-    for (const Json& scenario : list_at(roadmap, "scenarios")) text += scenario_text(scenario);
+    const bool space = flag_at(roadmap, "space_searched", false);
+    for (const Json& scenario : list_at(roadmap, "scenarios"))
+      text += scenario_text(scenario, space);
     return text + unpriced_text(roadmap);
   });
 }

@@ -112,7 +112,7 @@ TEST(RoadmapHtml, EscapesWhatItShowsAndHasEveryPart) {
   EXPECT_TRUE(has(*html, "tiny &amp; &lt;study&gt;"));
   EXPECT_TRUE(has(*html, "8 to 16 %"));
   EXPECT_TRUE(has(*html, "2 to 4 %"));
-  EXPECT_TRUE(has(*html, "Saves of latency 12.0 %, energy 1.50 %, area 0.00 %"));
+  EXPECT_TRUE(has(*html, "Saves: latency 12.0 %, energy 1.50 %, area 0.00 %"));
   EXPECT_TRUE(has(*html, "No point fits: area &lt;x&gt;"));
   EXPECT_FALSE(has(*html, "any chip"));
   EXPECT_TRUE(has(*html, "spread ×1.1"));

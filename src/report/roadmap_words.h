@@ -7,7 +7,7 @@
 
 namespace dovetail::report {
 
-// "latency within 0.15 nats"
+// "request latency within 0.15 nats"
 [[nodiscard]] std::string scenario_words(const Json& scenario);
 // "12.3 %"
 [[nodiscard]] std::string show_share(double share);

@@ -55,6 +55,14 @@ class Ranking : public RoadmapTest {
   std::vector<Row> rows_;
 };
 
+TEST_F(Ranking, PricesOfTheSlowWayAreThoseOfTheSumOverOps) {
+  constexpr size_t kEvery = 53;  // no divisor of a menu's size: every treatment of every site
+  for (size_t i = 0; i < recipes_->size(); i += kEvery) {
+    const PricedRecipe& recipe = (*recipes_)[i];
+    ASSERT_NEAR(recipe.cost, price(*tables_, small_chip(), recipe.choice), 1e-9 * recipe.cost);
+  }
+}
+
 TEST_F(Ranking, EveryTechniqueOfTheMenuHasOneRow) {
   std::vector<std::string> names;
   for (const Row& row : rows_) names.push_back(row.technique.name);

@@ -32,8 +32,13 @@ Result<silicon::Technology> recorded_technology(const Json& record) {
   for (const Json& constant : record.at("constants")) {
     const auto key = constant.at("key").get<std::string>();
     const double value = constant.at("value").get<double>();
-    DOVETAIL_TRY(const double today, technology.value(key));
-    if (today != value) technology = technology.with(key, value);
+    const auto today = technology.value(key);
+    if (!today.has_value()) {
+      return invalid_argument(fmt::format(
+          "record: constant {} is none of data/technology: a study of another version; {}", key,
+          kAgain));
+    }
+    if (*today != value) technology = technology.with(key, value);
   }
   return technology;
 }
