@@ -1,10 +1,10 @@
-// dovetail_pieces: runs the SentencePiece library for model/piece_encoder.h, which starts it; users do
-// not. A process of its own, because the library of Debian carries symbols of another protobuf than
-// libtorch's, and because a hostile model then ends this process alone.
+// dovetail_pieces: runs the SentencePiece library for model/piece_encoder.h, which starts it; users
+// do not. A process of its own, because the library of Debian carries symbols of another protobuf
+// than libtorch's, and because a hostile model then ends this process alone.
 //
 // One line in, one line out, bytes as hexadecimal digits. The first line is a serialized model; the
-// answer "ok", the number of pieces and the id of the unknown one, or what is wrong. Each later line
-// is a text; the answer its ids.
+// answer "ok", the number of pieces and the id of the unknown one, or what is wrong. Each later
+// line is a text; the answer its ids.
 #include <sentencepiece_processor.h>
 #include <unistd.h>
 
