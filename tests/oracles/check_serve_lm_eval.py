@@ -29,8 +29,7 @@ def skip(reason):
 
 def need_lm_eval():
     python = os.environ.get("DOVETAIL_LM_EVAL_PYTHON")
-    if python and pathlib.Path(python).resolve() != pathlib.Path(sys.executable).resolve() \
-            and not os.environ.get("DOVETAIL_LM_EVAL_STARTED"):
+    if python and not os.environ.get("DOVETAIL_LM_EVAL_STARTED"):
         os.environ["DOVETAIL_LM_EVAL_STARTED"] = "1"
         os.execv(python, [python, *sys.argv])
     missing = [name for name in ("lm_eval", "datasets", "aiohttp", "requests", "tenacity")
