@@ -59,8 +59,9 @@ def server(binary, model):
 
 def asked_by_lm_eval(record, task, limit, concurrent, batch):
     import lm_eval
+    from lm_eval.models.openai_completions import LocalCompletionsAPI
     from local_lm_eval import task_manager
-    model = lm_eval.api.registry.get_model("local-completions")(
+    model = LocalCompletionsAPI(
         base_url=f"{record['url']}/v1/completions", model="served", tokenizer_backend="remote",
         num_concurrent=concurrent, batch_size=batch, max_length=record["max_length_tokens"], timeout=1800,
         max_retries=1)
