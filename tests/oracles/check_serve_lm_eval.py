@@ -127,7 +127,7 @@ def main():
     parser.add_argument("--batch", type=int, default=4)
     options = parser.parse_args()
     need_lm_eval()
-    data = pathlib.Path(os.environ.get("DOVETAIL_DATA", "../shared/data"))
+    data = pathlib.Path(os.environ.setdefault("DOVETAIL_DATA", "../shared/data"))
     if not (data / "eval").is_dir():
         skip(f"{data}/eval is not here")
     from local_lm_eval import use_local_files
