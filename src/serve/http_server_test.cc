@@ -168,7 +168,7 @@ TEST(HttpServer, NonsenseIsAnsweredAsSuch) {
   expect_status(server.ask("GET /" + std::string(20'000, 'x') + " HTTP/1.1\r\n\r\n"), 414);
   expect_status(server.ask("GET /health HTTP/1.1\r\nRange: bytes=" + std::string(4000, '0') +
                            "\r\nConnection: close\r\n\r\n"),
-                200);
+                416);
   expect_status(server.ask("GET /health HTTP/1.1\r\nConnection: close\r\n\r\n"), 200);
 }
 

@@ -29,8 +29,7 @@ def skip(reason):
 
 def need_lm_eval():
     python = os.environ.get("DOVETAIL_LM_EVAL_PYTHON")
-    if python and pathlib.Path(python).resolve() != pathlib.Path(sys.executable).resolve() \
-            and not os.environ.get("DOVETAIL_LM_EVAL_STARTED"):
+    if python and not os.environ.get("DOVETAIL_LM_EVAL_STARTED"):
         os.environ["DOVETAIL_LM_EVAL_STARTED"] = "1"
         os.execv(python, [python, *sys.argv])
     missing = [name for name in ("lm_eval", "datasets", "aiohttp", "requests", "tenacity")
@@ -60,8 +59,9 @@ def server(binary, model):
 
 def asked_by_lm_eval(record, task, limit, concurrent, batch):
     import lm_eval
+    from lm_eval.models.openai_completions import LocalCompletionsAPI
     from local_lm_eval import task_manager
-    model = lm_eval.api.registry.get_model("local-completions")(
+    model = LocalCompletionsAPI(
         base_url=f"{record['url']}/v1/completions", model="served", tokenizer_backend="remote",
         num_concurrent=concurrent, batch_size=batch, max_length=record["max_length_tokens"], timeout=1800,
         max_retries=1)
@@ -127,7 +127,7 @@ def main():
     parser.add_argument("--batch", type=int, default=4)
     options = parser.parse_args()
     need_lm_eval()
-    data = pathlib.Path(os.environ.get("DOVETAIL_DATA", "../shared/data"))
+    data = pathlib.Path(os.environ.setdefault("DOVETAIL_DATA", "../shared/data"))
     if not (data / "eval").is_dir():
         skip(f"{data}/eval is not here")
     from local_lm_eval import use_local_files
