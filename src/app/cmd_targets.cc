@@ -27,14 +27,13 @@ std::string nats(const Json& value) {
 
 void print_sites(const Json& budget, int64_t most) {
   std::vector<Json> sites = budget.at("sites").get<std::vector<Json>>();
-  std::ranges::stable_sort(sites, std::greater<>(), [](const Json& site) {
-    return site.at("budget_nats").get<double>();
-  });
+  std::ranges::stable_sort(sites, std::greater<>(),
+                           [](const Json& site) { return site.at("budget_nats").get<double>(); });
   const auto shown = std::min(sites.size(), static_cast<size_t>(most));
   for (size_t i = 0; i < shown; ++i) {
-    print_line(fmt::format("    {:<24} {:.3g} nats, {:.1f} %", sites[i].at("site").get<std::string>(),
-                           sites[i].at("budget_nats").get<double>(),
-                           100 * sites[i].at("share_frac").get<double>()));
+    print_line(fmt::format(
+        "    {:<24} {:.3g} nats, {:.1f} %", sites[i].at("site").get<std::string>(),
+        sites[i].at("budget_nats").get<double>(), 100 * sites[i].at("share_frac").get<double>()));
   }
   if (shown < sites.size()) {
     print_line(fmt::format("    and {} more sites; --json lists all", sites.size() - shown));
@@ -42,11 +41,10 @@ void print_sites(const Json& budget, int64_t most) {
 }
 
 void print_budget(const TargetsOptions& options, const Json& budget) {
-  print_line(fmt::format("{} of {}, at most {:.2f} points lost ({}):",
-                         budget.at("benchmark").get<std::string>(),
-                         budget.at("product").get<std::string>(),
-                         100 * budget.at("margin_frac").get<double>(),
-                         budget.at("verdict").get<std::string>()));
+  print_line(fmt::format(
+      "{} of {}, at most {:.2f} points lost ({}):", budget.at("benchmark").get<std::string>(),
+      budget.at("product").get<std::string>(), 100 * budget.at("margin_frac").get<double>(),
+      budget.at("verdict").get<std::string>()));
   if (budget.contains("why_not")) {
     print_line("  no loss budget: " + budget.at("why_not").get<std::string>());
     return;
@@ -58,12 +56,12 @@ void print_budget(const TargetsOptions& options, const Json& budget) {
   print_line(fmt::format("  that has passed  {}", nats(budget.at("proven_kl_nats"))));
   const Json& map = budget.at("map");
   if (!map.is_null()) {
-    print_line(fmt::format("  map              {:+.3g} +- {:.2g} points a nat, {} recipes measured "
-                           "up to {:.3g} nats",
-                           100 * map.at("slope_frac_per_nat").get<double>(),
-                           100 * map.at("stderr_frac_per_nat").get<double>(),
-                           map.at("num_points").get<int64_t>(),
-                           map.at("largest_kl_nats").get<double>()));
+    print_line(
+        fmt::format("  map              {:+.3g} +- {:.2g} points a nat, {} recipes measured "
+                    "up to {:.3g} nats",
+                    100 * map.at("slope_frac_per_nat").get<double>(),
+                    100 * map.at("stderr_frac_per_nat").get<double>(),
+                    map.at("num_points").get<int64_t>(), map.at("largest_kl_nats").get<double>()));
   }
   print_sites(budget, options.sites);
 }

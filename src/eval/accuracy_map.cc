@@ -16,7 +16,8 @@ constexpr double kMaxExtrapolation = 2;
 Status check(const std::vector<AccuracyPoint>& points) {
   if (points.empty()) return invalid_argument("no measured point to map KL to accuracy");
   for (const AccuracyPoint& point : points) {
-    if (point.kl_nats > 0 && point.stderr_frac > 0 && std::isfinite(point.difference_frac)) continue;
+    if (point.kl_nats > 0 && point.stderr_frac > 0 && std::isfinite(point.difference_frac))
+      continue;
     return invalid_argument(
         fmt::format("a point of KL {} nats, difference {} +- {}; want KL and error above 0",
                     point.kl_nats, point.difference_frac, point.stderr_frac));
@@ -67,8 +68,8 @@ AccuracyBand predict_accuracy(const AccuracyMap& map, double kl_nats, double con
 
 std::optional<double> largest_kl(const AccuracyMap& map, double margin_frac,
                                  double confidence_frac) {
-  const double lower_slope = map.slope_frac_per_nat -
-                             band_quantile(map, confidence_frac) * map.stderr_frac_per_nat;
+  const double lower_slope =
+      map.slope_frac_per_nat - band_quantile(map, confidence_frac) * map.stderr_frac_per_nat;
   if (lower_slope >= 0) return std::nullopt;
   const double largest = -margin_frac / lower_slope;
   if (largest > kMaxExtrapolation * map.largest_kl_nats) return std::nullopt;

@@ -23,7 +23,7 @@ struct AccuracyPoint {
 struct AccuracyMap {
   double slope_frac_per_nat = 0;  // difference = slope * KL; below 0 where loss costs accuracy
   double stderr_frac_per_nat = 0;
-  double misfit = 1;        // variance about the line over that of sampling, 1 or more
+  double misfit = 1;  // variance about the line over that of sampling, 1 or more
   int64_t num_points = 0;
   double largest_kl_nats = 0;  // beyond it the line was not tested
 };

@@ -34,7 +34,8 @@ TEST(AccuracyMap, LowerBandIsBelowTheTruthAsOftenAsPromised) {
       std::vector<AccuracyPoint> points;
       for (int i = 0; i < num_points; ++i) {
         const double kl = 0.05 * (i + 1);
-        points.push_back({kl, kSlope * kl + 0.01 * normal_quantile(random.uniform() + 1e-16), 0.01});
+        points.push_back(
+            {kl, kSlope * kl + 0.01 * normal_quantile(random.uniform() + 1e-16), 0.01});
       }
       above += predict_accuracy(*fit_accuracy_map(points), 0.2).lower_frac > kSlope * 0.2 ? 1 : 0;
     }

@@ -11,9 +11,10 @@ namespace {
 
 Status check(int64_t num_right, int64_t num_questions, const FloorParams& params) {
   if (num_questions < 1 || num_right < 0 || num_right > num_questions) {
-    return invalid_argument(fmt::format("{} right of {} questions, want 0 <= right <= questions, 1 "
-                                        "question or more",
-                                        num_right, num_questions));
+    return invalid_argument(
+        fmt::format("{} right of {} questions, want 0 <= right <= questions, 1 "
+                    "question or more",
+                    num_right, num_questions));
   }
   if (!(params.floor_frac > 0 && params.floor_frac < 1)) {
     return invalid_argument(

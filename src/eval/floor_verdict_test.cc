@@ -38,10 +38,9 @@ TEST(FloorVerdict, ErrorsOfAPopulationAreAtMostAlpha) {
 
 TEST(FloorVerdict, ABenchmarkIsCounted) {
   const auto decision = [](int64_t right, int64_t asked) {
-    return floor_verdict(right, asked,
-                         {.kind = VerdictKind::kBenchmark,
-                          .floor_frac = 0.3,
-                          .benchmark_questions = 10})
+    return floor_verdict(
+               right, asked,
+               {.kind = VerdictKind::kBenchmark, .floor_frac = 0.3, .benchmark_questions = 10})
         ->decision;
   };
   EXPECT_EQ(decision(3, 10), Decision::kPass);
@@ -56,11 +55,10 @@ TEST(FloorVerdict, WhatCannotBeIsRefused) {
   EXPECT_FALSE(floor_verdict(4, 3, {.floor_frac = 0.5}).has_value());
   EXPECT_FALSE(floor_verdict(1, 3, {.floor_frac = 0}).has_value());
   EXPECT_FALSE(floor_verdict(1, 3, {.floor_frac = 0.5, .alpha = 0.5}).has_value());
-  EXPECT_FALSE(floor_verdict(1, 3,
-                             {.kind = VerdictKind::kBenchmark,
-                              .floor_frac = 0.5,
-                              .benchmark_questions = 2})
-                   .has_value());
+  EXPECT_FALSE(
+      floor_verdict(1, 3,
+                    {.kind = VerdictKind::kBenchmark, .floor_frac = 0.5, .benchmark_questions = 2})
+          .has_value());
 }
 
 }  // namespace

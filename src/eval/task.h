@@ -36,9 +36,9 @@ struct Question {
 // What a model answered.
 struct Answer {
   std::vector<double> loglikelihoods =
-      {};                       // [nats] kChoice: of each continuation; kRolling: of the text
+      {};                            // [nats] kChoice: of each continuation; kRolling: of the text
   std::vector<bool> is_greedy = {};  // kChoice: each token of the continuation was the likeliest
-  std::string generation = {};  // kGeneration: cut at the first stop string
+  std::string generation = {};       // kGeneration: cut at the first stop string
 };
 
 // A generation read by one filter.

@@ -186,8 +186,7 @@ std::optional<recipe::Recipe> restored(const recipe::Recipe& recipe, const Layer
 Result<Json> explain_flips(const StudyStates& states, const ScenarioAnswer& answer,
                            const OpenTarget& target, const std::vector<eval::Flip>& lost,
                            const ProgressSink& progress) {
-  const size_t count =
-      std::min(lost.size(), static_cast<size_t>(target.config.explained_flips));
+  const size_t count = std::min(lost.size(), static_cast<size_t>(target.config.explained_flips));
   const std::vector<eval::Flip> flips(lost.begin(),
                                       lost.begin() + static_cast<std::ptrdiff_t>(count));
   const ProductState& product = product_under(states, answer, target);
@@ -285,9 +284,8 @@ Result<Json> judge_accuracy(const StudyStates& states, const std::vector<Scenari
     DOVETAIL_TRY(OpenTarget target, open_target(first, config, progress));
     targets.push_back(std::move(target));
   }
-  Json record = {{"targets", Json::array()},
-                 {"answers", Json::array()},
-                 {"recommended", Json::array()}};
+  Json record = {
+      {"targets", Json::array()}, {"answers", Json::array()}, {"recommended", Json::array()}};
   const bool can_judge = std::ranges::any_of(
       targets, [](const OpenTarget& target) { return target.questions.has_value(); });
   for (const auto& [objective, order] : sequences(answers)) {

@@ -17,7 +17,9 @@
 namespace dovetail::study {
 namespace {
 
-bool files_are_here() { return fs::exists(eval::benchmark_folder() + "/mmlu/test"); }
+bool files_are_here() {
+  return fs::exists(eval::benchmark_folder() + "/mmlu/test");
+}
 
 std::string with_targets(std::string study, const std::string& targets) {
   study.replace(study.find("[0.02]"), 6, "[0.1, 0.02]");

@@ -185,20 +185,19 @@ Result<bool> BenchmarkTarget::fails_early(const std::vector<eval::SampleRow>& ba
 Result<TargetVerdict> BenchmarkTarget::decide_floor(
     const std::vector<eval::SampleRow>& baseline,
     const std::vector<eval::SampleRow>& candidate) const {
-  DOVETAIL_TRY(const eval::FloorVerdict verdict,
-               eval::floor_verdict(num_right(candidate), std::ssize(candidate),
-                                   {.kind = kind_of(config_),
-                                    .floor_frac = config_.floor_frac,
-                                    .alpha = config_.alpha,
-                                    .benchmark_questions =
-                                        config_.verdict == "benchmark"
-                                            ? std::optional<int64_t>(num_questions_)
-                                            : std::nullopt}));
+  DOVETAIL_TRY(
+      const eval::FloorVerdict verdict,
+      eval::floor_verdict(num_right(candidate), std::ssize(candidate),
+                          {.kind = kind_of(config_),
+                           .floor_frac = config_.floor_frac,
+                           .alpha = config_.alpha,
+                           .benchmark_questions = config_.verdict == "benchmark"
+                                                      ? std::optional<int64_t>(num_questions_)
+                                                      : std::nullopt}));
   // Flips and surrogates are of interest beside a floor too; their verdict is not.
   DOVETAIL_TRY(const eval::Comparison compared,
                eval::compare_rows(baseline, candidate, {.margin_frac = 0.5}));
-  TargetVerdict result{.decision = verdict.decision,
-                       .json = eval::comparison_to_json(compared)};
+  TargetVerdict result{.decision = verdict.decision, .json = eval::comparison_to_json(compared)};
   result.json["verdict"] = eval::floor_verdict_to_json(verdict);
   result.json.erase("power");
   result.point = eval::AccuracyPoint{.difference_frac = compared.counts.difference_frac(),
@@ -216,8 +215,8 @@ Result<TargetVerdict> BenchmarkTarget::decide_margin(
   DOVETAIL_TRY(eval::Comparison compared, eval::compare_rows(baseline, candidate, params));
   eval::Verdict& verdict = compared.verdict;
   // Half of alpha went to the early look.
-  if (verdict.kind == eval::VerdictKind::kPopulation &&
-      verdict.decision == eval::Decision::kFail && verdict.p_fail > config_.alpha / 2) {
+  if (verdict.kind == eval::VerdictKind::kPopulation && verdict.decision == eval::Decision::kFail &&
+      verdict.p_fail > config_.alpha / 2) {
     verdict.decision = eval::Decision::kUndecided;
   }
   return TargetVerdict{

@@ -42,8 +42,7 @@ class BenchmarkTarget {
   // kl_nats: measured, absent where it was not.
   [[nodiscard]] Result<TargetVerdict> judge(const ProductState& product, Memory& memory,
                                             const recipe::Recipe& recipe, const Json& baseline,
-                                            std::optional<double> kl_nats,
-                                            const std::string& whose,
+                                            std::optional<double> kl_nats, const std::string& whose,
                                             const ProgressSink& progress) const;
   // The rows of some of the questions.
   [[nodiscard]] Result<Json> ask_again(const ProductState& product, Memory& memory,
@@ -54,9 +53,8 @@ class BenchmarkTarget {
 
  private:
   [[nodiscard]] Result<Json> ask(const ProductState& product, Memory& memory,
-                                 const recipe::Recipe& recipe,
-                                 const std::vector<eval::Task>& tasks, const std::string& whose,
-                                 const ProgressSink& progress) const;
+                                 const recipe::Recipe& recipe, const std::vector<eval::Task>& tasks,
+                                 const std::string& whose, const ProgressSink& progress) const;
   [[nodiscard]] Result<bool> fails_early(const std::vector<eval::SampleRow>& baseline,
                                          const std::vector<eval::SampleRow>& candidate) const;
   [[nodiscard]] Result<TargetVerdict> decide(const std::vector<eval::SampleRow>& baseline,

@@ -80,7 +80,9 @@ const Json* nearest_answer(const Json& record, const std::string& name, double k
   return nearest;
 }
 
-bool is_kv(const std::string& site) { return site.ends_with("kv"); }
+bool is_kv(const std::string& site) {
+  return site.ends_with("kv");
+}
 
 // The loss of each site under its treatment; bf16 spends nothing.
 std::vector<double> spent_by_site(const Json& record, const Json& table, const Json& product) {
@@ -146,8 +148,7 @@ Result<Json> budget_of(const Json& record, size_t index, const LossBudgetParams&
     json["why_not"] = "no answer passed, and the points that were measured bound no KL";
     return json;
   }
-  json["sites"] =
-      budget_by_site(record, text_at(target, "product"), json["kl_nats"].get<double>());
+  json["sites"] = budget_by_site(record, text_at(target, "product"), json["kl_nats"].get<double>());
   return json;
 }
 

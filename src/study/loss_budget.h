@@ -11,15 +11,16 @@
 namespace dovetail::study {
 
 struct LossBudgetParams {
-  std::string benchmark = {};                 // only these targets; "": all
-  std::optional<double> margin_frac = {};     // instead of the target's own, (0, 1)
-  double confidence_frac = 0.95;              // one-sided, (0.5, 1)
+  std::string benchmark = {};              // only these targets; "": all
+  std::optional<double> margin_frac = {};  // instead of the target's own, (0, 1)
+  double confidence_frac = 0.95;           // one-sided, (0.5, 1)
 };
 
-// One entry a target of the record (docs/record.md, "accuracy"): benchmark, product, margin_frac (of
-// a floor: what the released model scores above it), confidence_frac, and
+// One entry a target of the record (docs/record.md, "accuracy"): benchmark, product, margin_frac
+// (of a floor: what the released model scores above it), confidence_frac, and
 //   proven_kl_nats   the largest certified KL of an answer that passed this target; null if none
-//   mapped_kl_nats   the largest KL whose lower band meets the margin (eval/accuracy_map.h); null if
+//   mapped_kl_nats   the largest KL whose lower band meets the margin (eval/accuracy_map.h); null
+//   if
 //                    nothing was measured or no KL near the points breaks it
 //   kl_nats          the budget: mapped, else proven; null if neither
 //   sites[]          site, share_frac, budget_nats: the budget in the shares of the answer whose
