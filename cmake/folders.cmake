@@ -5,7 +5,7 @@
 
 set(DOVETAIL_TORCH_FOLDERS host compress eval serve study)
 # Verbs that run models or write studies, left out of app/ as well; the reference names them all.
-set(DOVETAIL_TORCH_VERBS "app/(cmd_(eval|eval_benchmarks|optimize|init|docs|serve)|chat_options|model_scorer|reference_pages)\\.cc$")
+set(DOVETAIL_TORCH_VERBS "app/(cmd_(eval|eval_benchmarks|eval_compare|targets|optimize|init|docs|serve)|chat_options|model_scorer|reference_pages)\\.cc$")
 set(DOVETAIL_EXTRA_LIBS_base PkgConfig::TOMLPLUSPLUS OpenSSL::Crypto)
 set(DOVETAIL_EXTRA_LIBS_record PkgConfig::SQLITE)
 set(DOVETAIL_EXTRA_LIBS_model PkgConfig::PCRE2 PkgConfig::ICU PkgConfig::ZLIB)

@@ -33,9 +33,9 @@ std::unique_ptr<CLI::App> make_app(Action& action) {
   add_optimize_command(*app, action);
   add_init_command(*app, action);
   add_docs_command(*app, action);
+  add_targets_command(*app, action);
 #endif
   add_explain_command(*app, action);
-  add_targets_command(*app, action);
   add_report_command(*app, action);
   add_roadmap_command(*app, action);
   add_completion_command(*app, action);

@@ -43,6 +43,7 @@ Result<LossLab> LossLab::open(const std::string& model, const StudyConfig& confi
   report_progress(progress, fmt::format("loading {}", model), 0);
   DOVETAIL_TRY(model::Weights weights, model::load_weights(impl->model_path));
   impl->off_grid_seed = static_cast<uint64_t>(config.off_grid_seed);
+  impl->released_digest = model::weights_digest(weights);
   if (impl->off_grid_seed != 0) model::permute_off_grid(weights, impl->off_grid_seed);
   impl->digest = model::weights_digest(weights);
   impl->weights = std::make_shared<const model::Weights>(std::move(weights));

@@ -10,6 +10,7 @@
 #include "compress/kv_injection.h"
 #include "compress/saved_block.h"
 #include "compress/site_versions.h"
+#include "eval/scorer.h"
 #include "study/loss_lab.h"
 
 namespace dovetail::study {
@@ -35,6 +36,7 @@ struct LossLab::Impl {
   std::shared_ptr<const model::Weights> weights;
   std::string model_path;
   std::string digest;
+  std::string released_digest;  // before anything was permuted, as `dovetail eval` knows the model
   TextConfig text;
   uint64_t off_grid_seed = 0;
   int64_t validation_recipes = 0;
@@ -53,6 +55,8 @@ struct LossLab::Impl {
   Result<const eval::KlReference*> reference_of(eval::TextPart part);
   // The model under a recipe, until the next one. Takes the rotation off the recipe.
   Result<const host::HostModel*> treat(recipe::Recipe& recipe);
+  Result<std::unique_ptr<eval::Scorer>> released_scorer() const;
+  Result<std::unique_ptr<eval::Scorer>> treated_scorer(recipe::Recipe recipe);
   Result<eval::KlStats> measure_now(recipe::Recipe recipe, eval::TextPart part);
   Result<Json> measure_chip_sums_now(recipe::Recipe recipe, const host::AlignedSums& sums);
   Piece linears_piece(const Json& input, const eval::TextWindows& profile_text,

@@ -25,7 +25,7 @@ NEEDS_MODEL = re.compile(r"dovetail (optimize|compress|verify|eval (?!compare)|e
 BENCHMARK = re.compile(r"dovetail eval (mmlu|gsm8k|gsm8k_cot|humaneval|humaneval_instruct|ifeval|wikitext)\b")
 QUICK_BENCHMARK = re.compile(r"dovetail eval (mmlu|gsm8k|wikitext) \S+ --limit 1( --num-fewshot 0| --max-length 512)?$")
 # A server does not end by itself: check_serve_lm_eval.py runs one. Backward from accuracy wants a study of hours:
-# tests/cases/targets.case. App_test parses the examples of both.
+# tests/cases/targets_torch.case. App_test parses the examples of both.
 ELSEWHERE = re.compile(r"dovetail (serve|targets)\b")
 PROGRAM = re.compile(r"^(build/)?dovetail\b")
 
