@@ -67,6 +67,16 @@ std::string comment(std::string text) {
   return lines + "\n";
 }
 
+// A value that a key may have: its default, else the first that is allowed.
+Json example_of(const ConfigKey& key) {
+  if (!key.fallback.is_null()) return key.fallback;
+  if (key.kind.starts_with("list")) return Json::array();
+  if (!key.choices.empty()) return key.choices.front();
+  if (key.kind == "text") return "";
+  if (key.kind == "true or false") return false;
+  return std::isfinite(key.min) ? key.min : 0.0;
+}
+
 class TomlText {
  public:
   explicit TomlText(const std::vector<ConfigKey>& keys) : keys_(keys) {}
@@ -78,10 +88,15 @@ class TomlText {
     const auto stands_alone = [&](const Json& value) {
       return value.is_object() || (is_tables(value) && path.empty());
     };
+    const auto is_unused_list = [&](const std::string& name, const Json& value) {
+      const ConfigKey* key = path.empty() && value.empty() ? find_key(keys_, name) : nullptr;
+      return key != nullptr && key->kind == "list of tables";
+    };
     for (const auto& [name, value] : values.items()) {
-      if (!stands_alone(value)) put(name, value, inside, explained);
+      if (!stands_alone(value) && !is_unused_list(name, value)) put(name, value, inside, explained);
     }
     for (const auto& [name, value] : values.items()) {
+      if (is_unused_list(name, value)) put_example(name);
       if (!stands_alone(value)) continue;
       const std::string below = path.empty() ? name : path + "." + name;
       bool again = explained;
@@ -117,6 +132,21 @@ class TomlText {
     text_ += name + " = [\n";
     for (const Json& item : value) text_ += "  " + inline_toml(item, below, keys_) + ",\n";
     text_ += "]\n";
+  }
+  // A list of tables without any: one of them commented out, to show what it may hold.
+  void put_example(const std::string& name) {
+    text_ += "\n";
+    explain(name);
+    text_ += "# [[" + name + "]]\n";
+    const std::string below = name + "[].";
+    for (const ConfigKey& key : keys_) {
+      const bool is_own = key.path.starts_with(below) &&
+                          key.path.find_first_of(".[", below.size()) == std::string::npos;
+      if (!is_own) continue;
+      text_ += comment(explain_key(key));
+      text_ += fmt::format("# {} = {}\n", key.path.substr(below.size()),
+                           inline_toml(example_of(key), "", keys_));
+    }
   }
   const std::vector<ConfigKey>& keys_;
   std::string text_;

@@ -104,6 +104,13 @@ TEST(CommentedToml, ExplainsEveryKeyThatItHoldsOnce) {
   EXPECT_EQ(text.find("Where it sits"), text.rfind("Where it sits"));
 }
 
+TEST(CommentedToml, AListOfTablesWithoutAnyShowsOneCommentedOut) {
+  const std::string text = written(bare_cart());
+  EXPECT_THAT(text, HasSubstr("\n# Spare wheels.\n# [[spares]]\n"));
+  EXPECT_THAT(text, HasSubstr("\n# radius_mm = 300\n"));
+  EXPECT_EQ(written(full_cart()).find("# [[spares]]"), std::string::npos);
+}
+
 TEST(CommentedToml, WhatAKeyIsAnywayStandsCommentedOut) {
   const std::string text = written(bare_cart());
   EXPECT_THAT(text, HasSubstr("\n# colour = \"red\"\n"));

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "roadmap/asker.h"
@@ -57,10 +58,18 @@ class Ranking : public RoadmapTest {
 
 TEST_F(Ranking, PricesOfTheSlowWayAreThoseOfTheSumOverOps) {
   constexpr size_t kEvery = 53;  // no divisor of a menu's size: every treatment of every site
+  int num_finite = 0;
   for (size_t i = 0; i < recipes_->size(); i += kEvery) {
     const PricedRecipe& recipe = (*recipes_)[i];
-    ASSERT_NEAR(recipe.cost, price(*tables_, small_chip(), recipe.choice), 1e-9 * recipe.cost);
+    const double cost = price(*tables_, small_chip(), recipe.choice);
+    if (std::isinf(recipe.cost)) {  // does not fit this chip
+      ASSERT_TRUE(std::isinf(cost));
+      continue;
+    }
+    ASSERT_NEAR(recipe.cost, cost, 1e-9 * recipe.cost);
+    ++num_finite;
   }
+  EXPECT_GT(num_finite, 50) << "too few to compare";
 }
 
 TEST_F(Ranking, EveryTechniqueOfTheMenuHasOneRow) {
