@@ -41,7 +41,7 @@ def load(options):
 
 
 def ours(options, scratch):
-    command = [options.binary, "eval", options.task, options.model, "--json", "--samples", scratch / "samples.jsonl",
+    command = [options.binary, "eval", options.task, options.model, "--json", "--fresh", "--samples", scratch / "samples.jsonl",
                "--limit", str(options.limit)]
     if options.num_fewshot is not None:
         command += ["--num-fewshot", str(options.num_fewshot)]
