@@ -60,8 +60,8 @@ void print_flips(const CompareOptions& options, const eval::Comparison& comparis
             ? fmt::format(", margin {:+.3f} to {:+.3f} nats", *flip.baseline_margin_nats,
                           *flip.candidate_margin_nats)
             : std::string();
-    print_line(fmt::format("  {} question {}{}", flip.gained ? "gained" : "lost  ",
-                           fmt::format("{}/{}", flip.task, flip.doc_id), margins));
+    print_line(fmt::format("  {} question {}/{}{}", flip.gained ? "gained" : "lost  ", flip.task,
+                           flip.doc_id, margins));
   }
 }
 

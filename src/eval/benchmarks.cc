@@ -8,7 +8,6 @@
 
 #include <fmt/format.h>
 
-#include "base/paths.h"
 #include "eval/benchmark_data.h"
 #include "eval/gsm8k.h"
 #include "eval/humaneval.h"

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <fstream>
+#include <limits>
 #include <map>
-#include <set>
 #include <utility>
 
 #include <fmt/format.h>

@@ -9,7 +9,6 @@
 
 #include "base/hash.h"
 #include "eval/benchmarks.h"
-#include "eval/floor_verdict.h"
 #include "eval/question_split.h"
 #include "eval/sequential.h"
 
@@ -86,6 +85,14 @@ double stderr_of(const eval::PairedCounts& counts) {
   return std::max(std::sqrt(std::max(0.0, variance) / n), 1 / n);
 }
 
+TargetVerdict verdict_of(eval::Decision decision, eval::Comparison compared) {
+  return {.decision = decision,
+          .json = eval::comparison_to_json(compared),
+          .point = eval::AccuracyPoint{.difference_frac = compared.counts.difference_frac(),
+                                       .stderr_frac = stderr_of(compared.counts)},
+          .lost = std::move(compared.flips)};
+}
+
 }  // namespace
 
 Result<BenchmarkTarget> BenchmarkTarget::open(const AccuracyTarget& config, uint64_t seed) {
@@ -156,17 +163,20 @@ Result<Json> BenchmarkTarget::baseline(const ProductState& product, Memory& memo
   return ordered;
 }
 
+Result<eval::FloorVerdict> BenchmarkTarget::judge_floor(
+    const std::vector<eval::SampleRow>& candidate) const {
+  eval::FloorParams params{
+      .kind = kind_of(config_), .floor_frac = config_.floor_frac, .alpha = config_.alpha};
+  if (params.kind == eval::VerdictKind::kBenchmark) params.benchmark_questions = num_questions_;
+  return eval::floor_verdict(num_right(candidate), std::ssize(candidate), params);
+}
+
 Result<bool> BenchmarkTarget::fails_early(const std::vector<eval::SampleRow>& baseline,
                                           const std::vector<eval::SampleRow>& candidate) const {
   const bool benchmark = config_.verdict == "benchmark";
   if (config_.floor_frac > 0) {
     if (!benchmark) return false;
-    DOVETAIL_TRY(const eval::FloorVerdict verdict,
-                 eval::floor_verdict(num_right(candidate), std::ssize(candidate),
-                                     {.kind = eval::VerdictKind::kBenchmark,
-                                      .floor_frac = config_.floor_frac,
-                                      .alpha = config_.alpha,
-                                      .benchmark_questions = num_questions_}));
+    DOVETAIL_TRY(const eval::FloorVerdict verdict, judge_floor(candidate));
     return verdict.decision == eval::Decision::kFail;
   }
   eval::SequentialParams params{.margin_frac = margin_frac(),
@@ -219,12 +229,7 @@ Result<TargetVerdict> BenchmarkTarget::decide_margin(
       verdict.p_fail > config_.alpha / 2) {
     verdict.decision = eval::Decision::kUndecided;
   }
-  return TargetVerdict{
-      .decision = verdict.decision,
-      .json = eval::comparison_to_json(compared),
-      .point = eval::AccuracyPoint{.difference_frac = compared.counts.difference_frac(),
-                                   .stderr_frac = stderr_of(compared.counts)},
-      .lost = std::move(compared.flips)};
+  return verdict_of(verdict.decision, std::move(compared));
 }
 
 Result<TargetVerdict> BenchmarkTarget::decide(const std::vector<eval::SampleRow>& baseline,

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "eval/accuracy_map.h"
 #include "eval/comparison.h"
+#include "eval/floor_verdict.h"
 #include "eval/task.h"
 #include "study/products.h"
 #include "study/study_config.h"
@@ -55,6 +56,8 @@ class BenchmarkTarget {
   [[nodiscard]] Result<Json> ask(const ProductState& product, Memory& memory,
                                  const recipe::Recipe& recipe, const std::vector<eval::Task>& tasks,
                                  const std::string& whose, const ProgressSink& progress) const;
+  [[nodiscard]] Result<eval::FloorVerdict> judge_floor(
+      const std::vector<eval::SampleRow>& candidate) const;
   [[nodiscard]] Result<bool> fails_early(const std::vector<eval::SampleRow>& baseline,
                                          const std::vector<eval::SampleRow>& candidate) const;
   [[nodiscard]] Result<TargetVerdict> decide(const std::vector<eval::SampleRow>& baseline,

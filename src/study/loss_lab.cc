@@ -43,9 +43,12 @@ Result<LossLab> LossLab::open(const std::string& model, const StudyConfig& confi
   report_progress(progress, fmt::format("loading {}", model), 0);
   DOVETAIL_TRY(model::Weights weights, model::load_weights(impl->model_path));
   impl->off_grid_seed = static_cast<uint64_t>(config.off_grid_seed);
-  impl->released_digest = model::weights_digest(weights);
-  if (impl->off_grid_seed != 0) model::permute_off_grid(weights, impl->off_grid_seed);
+  const bool permutes = impl->off_grid_seed != 0;
+  // Reading all weights once more is for those who ask benchmarks.
+  if (permutes && !config.accuracy.empty()) impl->released_digest = model::weights_digest(weights);
+  if (permutes) model::permute_off_grid(weights, impl->off_grid_seed);
   impl->digest = model::weights_digest(weights);
+  if (!permutes) impl->released_digest = impl->digest;
   impl->weights = std::make_shared<const model::Weights>(std::move(weights));
   impl->text = config.text;
   impl->validation_recipes = config.validation_recipes;

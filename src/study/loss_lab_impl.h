@@ -36,7 +36,8 @@ struct LossLab::Impl {
   std::shared_ptr<const model::Weights> weights;
   std::string model_path;
   std::string digest;
-  std::string released_digest;  // before anything was permuted, as `dovetail eval` knows the model
+  // Before anything was permuted, as `dovetail eval` knows the model; of studies with benchmarks.
+  std::string released_digest;
   TextConfig text;
   uint64_t off_grid_seed = 0;
   int64_t validation_recipes = 0;
