@@ -56,7 +56,7 @@ void add_optimize_command(CLI::App& app, Action& action) {
   command->add_flag("--json", options->json, "print the record instead of the summary");
   command->footer(
       "A study that was stopped continues where it stopped. The folder then holds report.html,\n"
-      "targets.json, record.json, canonical.json (without times), study.db.");
+      "targets.json, record.json, canonical.json (without times), recipes, study.db.");
   command->callback([options, &action] { action = [options] { return run_optimize(*options); }; });
 }
 

@@ -95,8 +95,8 @@ std::vector<HelpText> make_texts() {
        .notes =
            "A study that was stopped continues where it stopped; a second process that is given "
            "the same study and folder takes over part of the work. The result folder then holds "
-           "report.html, targets.json, record.json, canonical.json (without times) and "
-           "study.db.",
+           "report.html, targets.json, record.json, canonical.json (without times), "
+           "recipes (a file for dovetail compress an answer) and study.db.",
        .exits = "0 done, also when no chip fits (the answer then says why), 1 the work failed, 2 "
                 "the input is wrong",
        .values = {{"study", "STUDY.toml"}, {"--out", "FOLDER"}, {"--workers", "N"}},

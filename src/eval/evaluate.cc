@@ -175,6 +175,10 @@ class TaskRunner {
   Scorer& scorer_;
 };
 
+Json found_by(const Reading& reading) {
+  return reading.in_list ? Json::array({reading.text}) : Json(reading.text);
+}
+
 // The keys of lm-eval's own logs, whose numbers and truths are Python's texts. Its `doc` and
 // `arguments` are left out: they are the benchmark's text, which the hashes name.
 void add_lm_eval_keys(const Task& task, const Question& question, const Outcome& outcome,
@@ -196,7 +200,7 @@ void add_lm_eval_keys(const Task& task, const Question& question, const Outcome&
   if (task.kind == RequestKind::kGeneration) {
     resps.push_back(Json::array({answer.generation}));
     const std::vector<Reading>& readings = outcome.verdict.readings;
-    filtered.push_back(readings.empty() ? answer.generation : readings.front().text);
+    filtered.push_back(readings.empty() ? Json(answer.generation) : found_by(readings.front()));
     if (!readings.empty()) filter = readings.front().filter;
   }
   row["resps"] = std::move(resps);
@@ -224,7 +228,7 @@ Json sample_row(const Task& task, const Question& question, const Outcome& outco
   }
   for (const Reading& reading : outcome.verdict.readings) {
     row["filters"].push_back(Json{{"filter", reading.filter},
-                                  {"filtered_resps", Json::array({reading.text})},
+                                  {"filtered_resps", Json::array({found_by(reading)})},
                                   {task.metric, reading.correct ? 1.0 : 0.0}});
   }
   add_lm_eval_keys(task, question, outcome, row);

@@ -56,7 +56,10 @@ Result<Task> humaneval_task(const std::vector<HumanEvalRow>& rows, HumanEvalForm
     const std::string candidate = humaneval_candidate(row, form, generation);
     DOVETAIL_TRY(const bool passed, judge(humaneval_program(row, candidate)));
     return Judgement{.correct = passed,
-                     .readings = {{.filter = "create_test", .text = candidate, .correct = passed}}};
+                     .readings = {{.filter = "create_test",
+                                   .text = candidate,
+                                   .correct = passed,
+                                   .in_list = true}}};
   };
   return task;
 }

@@ -1,6 +1,7 @@
 #include "eval/ifeval.h"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -13,6 +14,8 @@ namespace dovetail::eval {
 namespace {
 
 constexpr int64_t kMaxNewTokens = 1280;
+constexpr std::array kMetrics = {"prompt_level_strict_acc", "inst_level_strict_acc",
+                                 "prompt_level_loose_acc", "inst_level_loose_acc"};
 constexpr uint64_t kNumFurtherSeeds = 20;
 
 std::vector<uint64_t> seeds_from(uint64_t first, uint64_t count) {
@@ -60,6 +63,7 @@ Judgement verdict_of(const IfevalRow& row, const IfevalJudgement& judgement) {
   for (const double share : judgement.flip_frac) {
     verdict.fields["checker_noise_frac"].push_back(share < 0 ? Json() : Json(share));
   }
+  verdict.fields["metrics"] = kMetrics;
   return verdict;
 }
 

@@ -187,6 +187,7 @@ TEST_F(IfevalTest, TheTaskScoresPromptsAndInstructions) {
   EXPECT_EQ(written[1]["inst_level_strict_acc"], Json::parse("[false, true]"));
   EXPECT_EQ(written[1]["checker_noise_frac"], Json::parse("[null, 0.0]"));
   EXPECT_EQ(written[1]["prompt_level_strict_acc"], 0.0);
+  EXPECT_EQ(written[1]["metrics"].size(), 4U);
   EXPECT_EQ(written[0]["prompt_level_loose_acc"], 1.0);
 }
 

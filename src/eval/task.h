@@ -46,6 +46,7 @@ struct Reading {
   std::string filter;     // "strict-match"
   std::string text = {};  // what the filter found
   bool correct = false;
+  bool in_list = false;  // lm-eval's filter gives a list of such texts
 };
 
 struct Judgement {

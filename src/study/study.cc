@@ -17,6 +17,7 @@
 #include "study/list_progress.h"
 #include "study/point_json.h"
 #include "study/products.h"
+#include "study/recipe_files.h"
 #include "study/record_json.h"
 #include "study/scenario.h"
 #include "study/shadow_prices.h"
@@ -248,19 +249,19 @@ struct Searched {
   Json accuracy = {};  // null without targets
 };
 
-Result<Json> accuracy_of(const StudyStates& states, const std::vector<ScenarioQuestion>& questions,
-                         const ProgressSink& progress) {
-  if (states.front().config.accuracy.empty()) return Json();
+Result<std::vector<ScenarioAnswer>> answers_to(const StudyStates& states,
+                                               const std::vector<ScenarioQuestion>& questions,
+                                               const ProgressSink& progress) {
   std::vector<ScenarioAnswer> answers;
   for (const ScenarioQuestion& question : questions) {
     DOVETAIL_TRY(ScenarioAnswer answer, answer_scenario(states, question, progress));
     answers.push_back(std::move(answer));
   }
-  return judge_accuracy(states, answers, progress);
+  return answers;
 }
 
 Result<Searched> search_and_confirm(const StudyStates& states, const Prediction& prediction,
-                                    const ProgressSink& progress) {
+                                    const std::string& out_folder, const ProgressSink& progress) {
   DOVETAIL_TRY(const std::vector<ScenarioQuestion> questions,
                scenario_questions(states, prediction));
   Searched searched;
@@ -271,7 +272,9 @@ Result<Searched> search_and_confirm(const StudyStates& states, const Prediction&
     scenario["row"] = record::row_name("scenario", question.key);
     searched.scenarios.push_back(std::move(scenario));
   }
-  DOVETAIL_TRY(searched.accuracy, accuracy_of(states, questions, progress));
+  DOVETAIL_TRY(const std::vector<ScenarioAnswer> answers, answers_to(states, questions, progress));
+  DOVETAIL_TRY_STATUS(write_recipe_files(states, answers, out_folder));
+  DOVETAIL_TRY(searched.accuracy, judge_accuracy(states, answers, progress));
   return searched;
 }
 
@@ -381,7 +384,7 @@ Result<Json> run_study(const StudyConfig& config, const std::string& study_path,
   watch.lap("prepare");
   DOVETAIL_TRY(const Prediction prediction, validate_prediction(states));
   watch.lap("validate");
-  DOVETAIL_TRY(const Searched searched, search_and_confirm(states, prediction, progress));
+  DOVETAIL_TRY(const Searched searched, search_and_confirm(states, prediction, out_folder, progress));
   watch.lap("search");
   DOVETAIL_TRY(Json record, make_record(states, prediction, searched));
   record["run"] = watch.take();

@@ -12,6 +12,8 @@
 #include <fstream>
 #include <thread>
 
+#include <fmt/format.h>
+
 #include "base/paths.h"
 #include "chip/chip.h"
 #include "record/sqlite_file.h"
@@ -46,6 +48,30 @@ TEST_F(StudyTest, AnswersEveryScenarioWithinTheMeasuredCap) {
   for (const char* file :
        {"report.html", "targets.json", "record.json", "canonical.json", "study.db", "study.toml"}) {
     EXPECT_TRUE(fs::exists(at("out") + "/" + file)) << file;
+  }
+}
+
+TEST_F(StudyTest, LeavesTheRecipesOfItsAnswersAsFiles) {
+  fs::create_directories(at("out/recipes"));
+  write("out/recipes/latency@9.p.toml", "# of an earlier run");
+  const auto record = run(at("study.toml"), at("out"));
+  ASSERT_TRUE(record.has_value()) << record.error().message;
+  const auto shape = model::load_shape(at("model"));
+  ASSERT_TRUE(shape.has_value()) << shape.error().message;
+  size_t num_files = 0;
+  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(at("out/recipes"))) ++num_files;
+  EXPECT_EQ(num_files, record->at("scenarios").size());
+  for (const Json& scenario : record->at("scenarios")) {
+    const std::string file =
+        fmt::format("{}/{}@{:g}.p.toml", at("out/recipes"),
+                    scenario.at("objective").get<std::string>(),
+                    scenario.at("kl_cap_nats").get<double>());
+    const auto recipe = recipe::load_recipe(*shape, file);
+    ASSERT_TRUE(recipe.has_value()) << recipe.error().message;
+    const Json& product = scenario.at("recommendation").at("products")[0];
+    EXPECT_EQ(recipe::treatment_name(recipe->head), product.at("recipe").at("head"));
+    EXPECT_DOUBLE_EQ(recipe::bits_per_weight(*shape, *recipe), product.at("bits_per_weight"));
+    EXPECT_NE(read_text_file(file, 1 << 20)->find("dovetail compress "), std::string::npos);
   }
 }
 

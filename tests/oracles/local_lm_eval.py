@@ -46,6 +46,8 @@ def load_dataset(path, name=None, **_):
         parts = {split: json_lines(EVAL / "gsm8k" / f"{split}.jsonl") for split in ("train", "test")}
     elif path == "openai/openai_humaneval":
         parts = {"test": json_lines(EVAL / "humaneval" / "HumanEval.jsonl")}
+    elif path == "google/IFEval":
+        parts = {"train": json_lines(EVAL / "ifeval" / "input_data.jsonl")}
     elif path == "EleutherAI/wikitext_document_level":
         pages = list(wikitext_pages())
         parts = {"test": pages, "validation": pages[:1], "train": pages[:1]}
