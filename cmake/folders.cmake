@@ -48,14 +48,17 @@ function(dovetail_add_folder name deps)
   endif()
 endfunction()
 
-# Puts a program for another interpreter into the library as a string literal.
-function(dovetail_embed_chat_template_process)
-  set(program ${CMAKE_SOURCE_DIR}/src/model/chat_template_process.py)
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${program})
-  file(READ ${program} DOVETAIL_CHAT_TEMPLATE_PROCESS)
-  configure_file(${CMAKE_SOURCE_DIR}/src/model/chat_template_process.cc.in
-                 ${CMAKE_BINARY_DIR}/chat_template_process.cc @ONLY)
-  target_sources(dovetail_model PRIVATE ${CMAKE_BINARY_DIR}/chat_template_process.cc)
+# Puts programs for another interpreter into the library as string literals.
+function(dovetail_embed_python_programs)
+  foreach(name IN ITEMS chat_template_process hub_questions)
+    set(program ${CMAKE_SOURCE_DIR}/src/model/${name}.py)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${program})
+    string(TOUPPER ${name} variable)
+    file(READ ${program} DOVETAIL_${variable})
+  endforeach()
+  configure_file(${CMAKE_SOURCE_DIR}/src/model/python_programs.cc.in
+                 ${CMAKE_BINARY_DIR}/python_programs.cc @ONLY)
+  target_sources(dovetail_model PRIVATE ${CMAKE_BINARY_DIR}/python_programs.cc)
 endfunction()
 
 function(dovetail_add_benches)
@@ -95,7 +98,7 @@ function(dovetail_add_folders)
     if(IS_DIRECTORY ${CMAKE_SOURCE_DIR}/src/${name})
       dovetail_add_folder(${name} "${deps}")
       if(name STREQUAL model)
-        dovetail_embed_chat_template_process()
+        dovetail_embed_python_programs()
         # SentencePiece's library, apart: its symbols of protobuf are not libtorch's.
         add_executable(dovetail_pieces ${CMAKE_SOURCE_DIR}/src/model/piece_main.cc)
         target_compile_options(dovetail_pieces PRIVATE -Wall -Wextra -Wconversion -Wshadow)

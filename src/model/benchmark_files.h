@@ -27,6 +27,7 @@ struct KnownBenchmark {
   std::string name;
   std::string source;
   std::string license;
+  std::string hub = {};  // data set of the Hugging Face hub with these questions; "": none known
   std::vector<KnownFile> files;
 
   template <typename V, typename S>
@@ -34,6 +35,7 @@ struct KnownBenchmark {
     v.text("name", s.name, {.required = true, .help = "benchmark"});
     v.text("source", s.source, {.required = true, .help = "where the files are from"});
     v.text("license", s.license, {.required = true, .help = "of the questions"});
+    v.text("hub", s.hub, {.help = "data set of the Hugging Face hub with these questions"});
     v.list("files", s.files, {.required = true, .help = "each file of it"});
   }
 };

@@ -29,7 +29,7 @@ TEST(BenchmarkFiles, SaysWhatIsMissingAndWhereItIsFrom) {
                                          folder.string() + ", the first is quiz/b."),
             std::string::npos)
       << missing.error().message;
-  EXPECT_NE(missing.error().message.find("take them from the library (MIT)"), std::string::npos);
+  EXPECT_NE(missing.error().message.find("Their source is the library (MIT)"), std::string::npos);
   std::ofstream(folder / "quiz" / "b") << "c";
   EXPECT_EQ(check_benchmark(quiz, folder.string()).error().code, ErrorCode::kInvalidArgument);
   std::ofstream(folder / "quiz" / "b") << "b";

@@ -13,9 +13,9 @@
 #include "base/line_process.h"
 #include "base/paths.h"
 #include "model/bounded_json.h"
-#include "model/chat_template_process.h"
 #include "model/gguf.h"
 #include "model/pre_tokenizer.h"
+#include "model/python_programs.h"
 
 namespace dovetail::model {
 namespace {

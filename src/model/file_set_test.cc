@@ -11,49 +11,26 @@
 #include <fmt/format.h>
 
 #include "base/hash.h"
-#include "base/test_folder.h"
+#include "model/fake_python.h"
 
 namespace dovetail::model {
 namespace {
 
-// A cache folder of its own, a set of two packages of one file each, and a `python3` that plays the
-// package index.
-class FileSetTest : public ::testing::Test {
+// A set of two packages of one file each.
+class FileSetTest : public FakePythonTest {
  protected:
-  void SetUp() override {
-    folder_ = test_folder() / "file_set_test";
-    std::filesystem::create_directories(folder_ / "bin");
-    std::filesystem::create_directories(folder_ / "data" / "benchmarks");
-    ::setenv("DOVETAIL_CACHE", (folder_ / "cache").c_str(), 1);
-    ::setenv("DOVETAIL_HOME", folder_.c_str(), 1);
-    path_ = std::getenv("PATH");
-  }
-  void TearDown() override {
-    ::unsetenv("DOVETAIL_CACHE");
-    ::unsetenv("DOVETAIL_HOME");
-    ::setenv("PATH", path_.c_str(), 1);
-    std::filesystem::remove_all(folder_);
-  }
-  void fake_python(const std::string& script) {
-    const auto file = folder_ / "bin" / "python3";
-    std::ofstream(file) << "#!/bin/sh\n" << script;
-    std::filesystem::permissions(file, std::filesystem::perms::owner_all);
-    ::setenv("PATH", ((folder_ / "bin").string() + ":" + path_).c_str(), 1);
-  }
   void small_set(const std::string& sum_of_right) {
-    std::ofstream file(folder_ / "data" / "benchmarks" / "file_sets.toml");
-    file << "[[file_sets]]\nname = 'pair'\ndescription = 'd'\n";
+    std::string text = "[[file_sets]]\nname = 'pair'\ndescription = 'd'\n";
     for (const auto& [package, archive, sum] :
          {std::tuple("left", "wheel", sha256_hex("left")), {"right", "source", sum_of_right}}) {
-      file << fmt::format(
+      text += fmt::format(
           "[[file_sets.packages]]\npackage = '{0}'\nversion = '1'\narchive = '{1}'\n"
           "sha256 = 'feed'\nlicense = 'l'\nsource = 's'\n"
           "files = [{{ name = 'in/{0}.txt', path = 'x/{0}', sha256 = '{2}' }}]\n",
           package, archive, sum);
     }
+    write_data("benchmarks/file_sets.toml", text);
   }
-  std::filesystem::path folder_;
-  std::string path_;
 };
 
 // pip gets a list of requirements with sums; zipfile and tarfile unpack what arrived.
@@ -87,13 +64,14 @@ TEST_F(FileSetTest, FilesAreFetchedCheckedAndRead) {
 }
 
 TEST_F(FileSetTest, PackedFilesAreUnpackedIntoTheFolderThatTheSetNames) {
-  std::ofstream(folder_ / "data" / "benchmarks" / "file_sets.toml")
-      << "[[file_sets]]\nname = 'packed'\ndescription = 'd'\nfolder = 'eval'\n"
-      << fmt::format(
-             "[[file_sets.packages]]\npackage = 'left'\nversion = '1'\narchive = 'wheel'\n"
-             "sha256 = 'feed'\nlicense = 'l'\nsource = 's'\n"
-             "files = [{{ name = 'quiz/a', path = 'x/a.gz', gzip = true, sha256 = '{}' }}]\n",
-             sha256_hex("questions\n"));
+  write_data(
+      "benchmarks/file_sets.toml",
+      "[[file_sets]]\nname = 'packed'\ndescription = 'd'\nfolder = 'eval'\n" +
+          fmt::format(
+              "[[file_sets.packages]]\npackage = 'left'\nversion = '1'\narchive = 'wheel'\n"
+              "sha256 = 'feed'\nlicense = 'l'\nsource = 's'\n"
+              "files = [{{ name = 'quiz/a', path = 'x/a.gz', gzip = true, sha256 = '{}' }}]\n",
+              sha256_hex("questions\n")));
   constexpr const char* kPacked = R"(
 if [ "$2" = pip ]; then
   while [ "$1" != --dest ]; do shift; done; touch "$2/left.whl"

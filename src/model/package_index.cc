@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <utility>
-#include <vector>
 
 #include <fmt/format.h>
 
@@ -22,18 +21,16 @@ std::string last_line(const std::string& text) {
                      end - (start == std::string::npos ? 0 : start + 1) + 1);
 }
 
+}  // namespace
+
 Status run_python(const std::vector<std::string>& arguments, const std::string& what) {
   std::vector<std::string> argv = {"python3"};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   DOVETAIL_TRY(const SubprocessResult result, run_subprocess(argv));
   if (result.exit_code == 0) return {};
-  return unavailable(
-      fmt::format("{} failed: {}; want network access to the Python package index "
-                  "and python3 with pip",
-                  what, last_line(result.output)));
+  return unavailable(fmt::format("{} failed: {}; want network access and python3 with pip", what,
+                                 last_line(result.output)));
 }
-
-}  // namespace
 
 Result<TemporaryFolder> TemporaryFolder::create(const std::string& path) {
   std::error_code code;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -19,6 +20,10 @@ struct PackageRequest {
 // pip runs the setup script of a source archive to learn its name.
 // Errors: kUnavailable (no network, no pip, another sum: pip's last words).
 [[nodiscard]] Status unpack_package(const PackageRequest& request, const std::string& folder);
+
+// Runs `python3` with these arguments, in words of the error that `what` failed.
+// Errors: kUnavailable (the last line that it said).
+[[nodiscard]] Status run_python(const std::vector<std::string>& arguments, const std::string& what);
 
 // A folder that is removed on the way out, whatever happened.
 class TemporaryFolder {

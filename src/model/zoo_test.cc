@@ -8,46 +8,23 @@
 #include <fstream>
 
 #include "base/hash.h"
-#include "base/test_folder.h"
+#include "model/fake_python.h"
 
 namespace dovetail::model {
 namespace {
 
-// A cache folder of its own, and a `python3` that plays the package index: no test here needs the
-// network.
-class ZooTest : public ::testing::Test {
+// A data folder with a zoo of its own.
+class ZooTest : public FakePythonTest {
  protected:
-  void SetUp() override {
-    folder_ = test_folder() / "zoo_test";
-    std::filesystem::create_directories(folder_ / "bin");
-    ::setenv("DOVETAIL_CACHE", (folder_ / "cache").c_str(), 1);
-    path_ = std::getenv("PATH");
-  }
-  void TearDown() override {
-    ::unsetenv("DOVETAIL_CACHE");
-    ::unsetenv("DOVETAIL_HOME");
-    ::setenv("PATH", path_.c_str(), 1);
-    std::filesystem::remove_all(folder_);
-  }
-  void fake_python(const std::string& script) {
-    const auto file = folder_ / "bin" / "python3";
-    std::ofstream(file) << "#!/bin/sh\n" << script;
-    std::filesystem::permissions(file, std::filesystem::perms::owner_all);
-    ::setenv("PATH", ((folder_ / "bin").string() + ":" + path_).c_str(), 1);
-  }
   // A zoo of one model, "two halves", whose file is "left" and "right" joined.
   void small_zoo(const std::string& sha256) {
-    std::filesystem::create_directories(folder_ / "data" / "models");
-    std::ofstream(folder_ / "data" / "models" / "zoo.toml")
-        << "[[models]]\nname = 'halves'\ndescription = 'd'\nlicense = 'l'\nsource = 's'\nbytes = "
-           "9\n"
-        << "sha256 = '" << sha256 << "'\n"
-        << "parts = [{package = 'left', version = '1', file = 'x/left'},"
-        << " {package = 'right', version = '1', file = 'x/right'}]\n";
-    ::setenv("DOVETAIL_HOME", folder_.c_str(), 1);
+    write_data("models/zoo.toml",
+               "[[models]]\nname = 'halves'\ndescription = 'd'\nlicense = 'l'\nsource = 's'\n"
+               "bytes = 9\nsha256 = '" +
+                   sha256 +
+                   "'\nparts = [{package = 'left', version = '1', file = 'x/left'},"
+                   " {package = 'right', version = '1', file = 'x/right'}]\n");
   }
-  std::filesystem::path folder_;
-  std::string path_;
 };
 
 // Stands in for pip (the last argument is package==version, --dest is before it) and zipfile.

@@ -384,7 +384,8 @@ Result<Json> run_study(const StudyConfig& config, const std::string& study_path,
   watch.lap("prepare");
   DOVETAIL_TRY(const Prediction prediction, validate_prediction(states));
   watch.lap("validate");
-  DOVETAIL_TRY(const Searched searched, search_and_confirm(states, prediction, out_folder, progress));
+  DOVETAIL_TRY(const Searched searched,
+               search_and_confirm(states, prediction, out_folder, progress));
   watch.lap("search");
   DOVETAIL_TRY(Json record, make_record(states, prediction, searched));
   record["run"] = watch.take();

@@ -62,10 +62,9 @@ TEST_F(StudyTest, LeavesTheRecipesOfItsAnswersAsFiles) {
   for ([[maybe_unused]] const auto& entry : fs::directory_iterator(at("out/recipes"))) ++num_files;
   EXPECT_EQ(num_files, record->at("scenarios").size());
   for (const Json& scenario : record->at("scenarios")) {
-    const std::string file =
-        fmt::format("{}/{}@{:g}.p.toml", at("out/recipes"),
-                    scenario.at("objective").get<std::string>(),
-                    scenario.at("kl_cap_nats").get<double>());
+    const std::string file = fmt::format("{}/{}@{:g}.p.toml", at("out/recipes"),
+                                         scenario.at("objective").get<std::string>(),
+                                         scenario.at("kl_cap_nats").get<double>());
     const auto recipe = recipe::load_recipe(*shape, file);
     ASSERT_TRUE(recipe.has_value()) << recipe.error().message;
     const Json& product = scenario.at("recommendation").at("products")[0];
