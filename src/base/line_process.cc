@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,7 +16,7 @@
 
 #include <fmt/format.h>
 
-extern char** environ;
+#include "base/subprocess.h"
 
 namespace dovetail {
 namespace {
@@ -71,23 +70,13 @@ Result<LineProcess> LineProcess::start(const std::vector<std::string>& argv) {
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     return unavailable(fmt::format("{}: no socket: {}", argv[0], std::strerror(errno)));
   }
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  for (const int file : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    posix_spawn_file_actions_adddup2(&actions, ends[1], file);
-  }
-  std::vector<char*> words;
-  for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
-  words.push_back(nullptr);
-  pid_t child = 0;
-  const int code = ::posix_spawnp(&child, words[0], &actions, nullptr, words.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
+  const auto child = start_program(argv, {ends[1], ends[1], ends[1]});
   ::close(ends[1]);
-  if (code != 0) {
+  if (!child.has_value()) {
     ::close(ends[0]);
-    return unavailable(fmt::format("{}: cannot be started: {}", argv[0], std::strerror(code)));
+    return std::unexpected(child.error());
   }
-  return LineProcess(argv[0], child, ends[0]);
+  return LineProcess(argv[0], *child, ends[0]);
 }
 
 LineProcess::LineProcess(std::string name, pid_t child, int socket)

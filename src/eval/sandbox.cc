@@ -163,7 +163,7 @@ std::vector<std::string> arguments_of(const SandboxParams& params) {
   return words;
 }
 
-// In the child between fork and exec, where only plain system calls are safe.
+// In the child between vfork and exec, where only plain system calls are safe.
 [[noreturn]] void become_bwrap(const std::array<int, kFiles>& files, char* const* words) {
   const auto give_up = [](std::string_view reason) {
     [[maybe_unused]] const ssize_t n = ::write(kLog, reason.data(), reason.size());
@@ -242,7 +242,8 @@ class Cage {
     for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
     pointers.push_back(nullptr);
     Cage cage;
-    cage.bwrap_ = ::fork();
+    // Not fork: this process may hold gigabytes of weights, whose page tables that would copy.
+    cage.bwrap_ = ::vfork();
     if (cage.bwrap_ < 0) return system_error("no process");
     if (cage.bwrap_ == 0) become_bwrap(files, pointers.data());
     cage.log_ = std::move(log.read);

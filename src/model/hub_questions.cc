@@ -38,10 +38,10 @@ Result<std::string> packages_folder(const ProgressSink& progress) {
   report_progress(progress, "installing the hub's client", 0);
   DOVETAIL_TRY(const TemporaryFolder part,
                TemporaryFolder::create(fmt::format("{}.part{}", folder, ::getpid())));
-  DOVETAIL_TRY_STATUS(run_python({"-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                                  "--no-cache-dir", "--only-binary=:all:", "--target", part.path(),
-                                  kHubPackage, kTablePackage},
-                                 "installing the hub's client"));
+  DOVETAIL_TRY_STATUS(run_python(
+      {"-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir",
+       "--only-binary=:all:", "--target", part.path(), kHubPackage, kTablePackage},
+      "installing the hub's client"));
   // Another process may have been faster; its folder is as good.
   fs::rename(part.path(), folder, ignored);
   if (!fs::is_directory(folder, ignored)) return io_error(folder + ": cannot be written");
@@ -68,10 +68,10 @@ Status pull_hub_questions(const KnownBenchmark& benchmark, const std::string& fo
   DOVETAIL_TRY(const std::string packages, packages_folder(progress));
   DOVETAIL_TRY(const TemporaryFolder part,
                TemporaryFolder::create(fmt::format("{}.part{}", folder, ::getpid())));
-  report_progress(
-      progress, fmt::format("fetching {} files of {}", benchmark.files.size(), benchmark.hub), 0);
-  DOVETAIL_TRY_STATUS(run_python(fetch_arguments(benchmark, packages, part.path()),
-                                 "fetching " + benchmark.hub));
+  report_progress(progress,
+                  fmt::format("fetching {} files of {}", benchmark.files.size(), benchmark.hub), 0);
+  DOVETAIL_TRY_STATUS(
+      run_python(fetch_arguments(benchmark, packages, part.path()), "fetching " + benchmark.hub));
   const Status known = check_benchmark(benchmark, part.path());
   if (!known.has_value()) {
     return make_error(ErrorCode::kInternal,

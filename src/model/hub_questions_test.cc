@@ -82,10 +82,9 @@ TEST_F(HubQuestionsTest, TablesBecomeTheFilesThatAreKnown) {
   // A word that ASCII does not have is written as the original file has it.
   put_on_hub("of/gsm8k/main/train-00000-of-00001.parquet",
              R"([{"question": "q", "answer": "farmer’s #### 18"}])");
-  const KnownBenchmark gsm8k =
-      known("gsm8k", "of/gsm8k",
-            {{"gsm8k/train.jsonl",
-              "{\"question\": \"q\", \"answer\": \"farmer\\u2019s #### 18\"}\n"}});
+  const KnownBenchmark gsm8k = known(
+      "gsm8k", "of/gsm8k",
+      {{"gsm8k/train.jsonl", "{\"question\": \"q\", \"answer\": \"farmer\\u2019s #### 18\"}\n"}});
   EXPECT_TRUE(pull_hub_questions(gsm8k, eval(), {}).has_value());
   put_on_hub("of/ifeval/ifeval_input_data.jsonl",
              R"({"key":1,"prompt":"p","instruction_id_list":["a"],"kwargs":[{"n":2,"m":null}]})");
@@ -129,8 +128,8 @@ TEST_F(HubQuestionsTest, WithoutANetworkPythonsLastWordsAreTold) {
             ErrorCode::kInvalidArgument);
 }
 
-// The files that are here, taken for the hub's tables, come out byte for byte: the way of writing is
-// that of the known files.
+// The files that are here, taken for the hub's tables, come out byte for byte: the way of writing
+// is that of the known files.
 TEST_F(HubQuestionsTest, TheKnownFilesComeOutByteForByte) {
   DOVETAIL_SKIP_WITHOUT(test_data("eval"));
   constexpr const char* kTables = R"(
@@ -151,8 +150,8 @@ for split in ("test", "train"):
 put("google/IFEval/ifeval_input_data.jsonl",
     "\n".join(json.dumps(row, ensure_ascii=False) for row in lines("ifeval/input_data.jsonl")))
 )";
-  const auto made = run_subprocess({"/usr/bin/python3", "-c", kTables, test_data("eval"),
-                                    (folder_ / "hub").string()});
+  const auto made = run_subprocess(
+      {"/usr/bin/python3", "-c", kTables, test_data("eval"), (folder_ / "hub").string()});
   ASSERT_EQ(made->exit_code, 0) << made->output;
   const auto benchmarks = load_known_benchmarks();
   ASSERT_TRUE(benchmarks.has_value()) << benchmarks.error().message;
