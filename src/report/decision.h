@@ -22,8 +22,8 @@ struct Sentence {
 [[nodiscard]] std::string_view standing_words(std::string_view standing);
 
 // The scenario that the page opens with and the summary names: of the study's first objective the
-// one that keeps its accuracy targets, else the feasible one with the middle cap, else any feasible
-// one; -1 if none is.
+// one that keeps its accuracy targets, where it has targets that none keeps the one with the
+// smallest cap, without targets the feasible one with the middle cap; -1 if none is feasible.
 [[nodiscard]] int64_t headline_scenario(const Json& record);
 
 // Five sentences, six with accuracy targets; fewer if nothing is feasible. `record` has passed

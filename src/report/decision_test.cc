@@ -167,6 +167,18 @@ TEST(Decide, WhatIsUndecidedOrWasNotAskedIsOpen) {
   EXPECT_EQ(decide(record)[3].standing, "open");
 }
 
+TEST(HeadlineScenario, IsTheSmallestLossWhereNoAnswerKeepsItsAccuracy) {
+  Json record = record_with_accuracy("undecided");
+  record["accuracy"]["recommended"][0]["scenario"] = nullptr;
+  Json scenario = record["scenarios"][0];
+  record["scenarios"] = Json::array();
+  for (const double cap : {0.4, 0.15, 0.05}) {
+    scenario["kl_cap_nats"] = cap;
+    record["scenarios"].push_back(scenario);
+  }
+  EXPECT_EQ(headline_scenario(record), 2);
+}
+
 TEST(HeadlineScenario, TakesTheMiddleCapOfTheFirstObjective) {
   Json record = page_test_record();
   Json scenario = record["scenarios"][0];

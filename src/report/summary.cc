@@ -1,5 +1,6 @@
 #include "report/summary.h"
 
+#include <algorithm>
 #include <vector>
 
 #include <fmt/format.h>
@@ -58,11 +59,21 @@ std::string search_line(const Json& record) {
                      show_count(number_at(record, "search.num_allocated")), gap_percent);
 }
 
-void add_recommendation(const Json& scenario, std::vector<std::string>& lines) {
+// Without accuracy targets nothing stands against it.
+bool keeps_accuracy(const Json& record, int64_t scenario) {
+  if (!record.contains("accuracy")) return true;
+  return std::ranges::any_of(list_at(record["accuracy"], "recommended"), [&](const Json& found) {
+    return number_at(found, "scenario", -1) == static_cast<double>(scenario);
+  });
+}
+
+void add_recommendation(const Json& scenario, bool keeps_accuracy,
+                        std::vector<std::string>& lines) {
   const Json& point = scenario["recommendation"];
   lines.push_back(fmt::format(
-      "recommended for {} at KL <= {:g}:", objective_words(text_at(scenario, "objective")),
-      number_at(scenario, "kl_cap_nats")));
+      "{} for {} at KL <= {:g}:",
+      keeps_accuracy ? "recommended" : "the smallest loss, its accuracy not established,",
+      objective_words(text_at(scenario, "objective")), number_at(scenario, "kl_cap_nats")));
   lines.push_back("  chip    " + describe_chip(point["chip"]));
   for (const Json& product : point["products"]) {
     lines.push_back(
@@ -115,7 +126,8 @@ Result<std::string> summarize(const Json& record) {
     add_accuracy(record, lines);
     const int64_t headline = headline_scenario(record);
     if (headline >= 0) {
-      add_recommendation(record["scenarios"][static_cast<size_t>(headline)], lines);
+      add_recommendation(record["scenarios"][static_cast<size_t>(headline)],
+                         keeps_accuracy(record, headline), lines);
     }
     lines.push_back(
         fmt::format("KL is on \"{}\", relative to the released weights; on other text it",

@@ -41,6 +41,8 @@ TEST(Summarize, AccuracyIsOneLineAnAnswer) {
             std::string::npos)
       << *summary;
   EXPECT_NE(summary->find("accuracy: ifeval could not be run: no files"), std::string::npos);
+  EXPECT_NE(summary->find("the smallest loss, its accuracy not established, for"),
+            std::string::npos);
 }
 
 TEST(Summarize, SaysWhenTheSearchWasNotExact) {

@@ -60,7 +60,7 @@ class VerdictPicture {
     this.plot.refresh();
     const base = this.target.baseline;
     this.figure.set({
-      says: `The released model is right on ${percent(base.score_frac, 3)} of ${digits(base.num_questions, 5)} questions (standard error ${percent(base.stderr_frac)}). ${this.answers.map((row) => `${capital(this.name(row))}: ${row.decision}, ${row.counts.lost} lost and ${row.counts.gained} gained${row.stopped_early ? ", stopped early" : ""}.`).join(" ")}`,
+      says: `The released model is right on ${percent(base.score_frac, 3)} of ${digits(base.num_questions, 5)} questions (standard error ${percent(base.stderr_frac)}). ${this.answers.map((row) => `${capital(this.name(row))}: ${row.decision}, ${row.counts.lost} lost and ${row.counts.gained} gained${row.stopped_early ? ", stopped early" : ""}${row.decision === "undecided" && row.verdict.questions_to_decide ? `; about ${digits(row.verdict.questions_to_decide, 5)} questions would decide it` : ""}.`).join(" ")}`,
       rows: this.answers,
       columns: [{ name: "answer", value: (r) => this.name(r) }, { name: "verdict", key: "decision" }, { name: "KL, third text", value: (r) => r.certified_kl_nats, show: (v) => digits(v), number: true },
         { name: "questions", key: "num_asked", number: true }, { name: "score", value: (r) => r.candidate.score_frac, show: (v) => percent(v, 3), number: true },
