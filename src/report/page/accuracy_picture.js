@@ -171,9 +171,9 @@ class MapPicture {
 
 function flipTable(parent, target, explained) {
   const { groups, flips } = explained;
-  parent.append(element("h3", {}, `${target.benchmark}: lost questions, and what rights them`),
+  parent.append(element("figure", {}, element("h3", {}, `${target.benchmark}: lost questions, and what rights them`),
     element("p", { class: "note" }, "Each lost question was asked again with one group of layers as released and the rest of the recipe as it is. A question that no single group rights is lost by several together."),
     table([{ name: "question", value: (f) => `${f.task}/${f.doc_id}` },
       { name: "margin, nats", value: (f) => (f.baseline_margin_nats === undefined ? "–" : `${digits(f.baseline_margin_nats)} to ${digits(f.candidate_margin_nats)}`) },
-      ...groups.map((group) => ({ name: group, value: (f) => (f.righted_by.includes(group) ? "rights it" : "–") }))], flips, "Lost questions"));
+      ...groups.map((group) => ({ name: group, value: (f) => (f.righted_by.includes(group) ? "rights it" : "–") }))], flips, "Lost questions")));
 }
