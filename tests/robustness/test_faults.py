@@ -25,6 +25,11 @@ def count(out, kind):
     return query(out, f"SELECT count(*) FROM results WHERE kind = '{kind}'")[0][0]
 
 
+def empty(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
 @contextlib.contextmanager
 def small_disk(folder, size_kib):
     """A file system of its own; skips where this user may not mount one."""
@@ -148,8 +153,7 @@ class Faults(unittest.TestCase):
             damaged = bytearray(whole)
             for _ in range(30):
                 damaged[draw.randrange(100, len(damaged))] ^= 1 << draw.randrange(8)
-            for path in out.iterdir():
-                path.unlink()
+            empty(out)
             (out / "study.db").write_bytes(damaged)
             code, errors = self.study.run(out, cache=self.folder / "cache")
             if code == 0:
@@ -164,8 +168,7 @@ class Faults(unittest.TestCase):
         whole = (self.finished / "study.db").read_bytes()
         out = self.out()
         for length in (0, 1, 99, 4096, 5000, len(whole) // 2, len(whole) - 4096, len(whole) - 1):
-            for path in out.iterdir():
-                path.unlink()
+            empty(out)
             (out / "study.db").write_bytes(whole[:length])
             code, errors = self.study.run(out, cache=self.folder / "cache")
             if code == 0:
