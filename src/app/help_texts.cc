@@ -87,8 +87,7 @@ std::vector<HelpText> make_texts() {
        .exits = "0 done, 1 no network or a wrong sum, 2 the input is wrong",
        .values = {{"name", "ZOO_MODEL"}},
        .examples = {{"what there is, with sizes and licences", "pull"},
-                    {"about 90 MB, enough for the quickstart", "pull smollm2-135m"},
-                    {"the questions of MMLU", "pull mmlu"}}},
+                    {"about 90 MB, enough for the quickstart", "pull smollm2-135m"}}},
       {.verb = "optimize",
        .group = kAsk,
        .purpose = "Finds the recipe and the chip that fit each other, and what the usual orders of "
