@@ -78,14 +78,14 @@ TEST(Api, StreamsAreTheWholeAnswerInParts) {
   const std::string ask = R"("prompt": ["once", "xyz"], "max_tokens": 200, "logprobs": 2,
                              "echo": true, "temperature": 1, "seed": 7)";
   const Reply whole = tiny.ask("/v1/completions", "{" + ask + "}");
-  // Who is slow to read gets several tokens at once; on a busy machine that may be all of them.
-  constexpr size_t kFewest = 4;  // a part for each prompt, the usage, the end
+  // Who is slow to read gets several tokens at once, on a busy machine all of them: asked again
+  // then.
   std::vector<std::string> events;
-  for (int attempt = 0; attempt < 20 && events.size() <= kFewest; ++attempt) {
+  for (int attempt = 0; attempt < 100 && events.size() <= 10; ++attempt) {
     events = tiny.stream("/v1/completions", "{" + ask + R"(, "stream": true,
         "stream_options": {"include_usage": true}})");
   }
-  ASSERT_GT(events.size(), kFewest);
+  ASSERT_GT(events.size(), 10U);
   EXPECT_EQ(events.back(), "[DONE]");
   EXPECT_EQ(parsed(events[events.size() - 2])["usage"], whole.body["usage"]);
   std::array<std::string, 2> texts, reasons;
