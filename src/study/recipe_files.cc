@@ -1,5 +1,7 @@
 #include "study/recipe_files.h"
 
+#include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <set>
 
@@ -14,6 +16,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// A product's name is free text; one that could leave the folder gives way to its number, which no
+// other product is called by.
+std::string name_in_file(const std::string& name, size_t index) {
+  const bool is_plain = std::ranges::all_of(name, [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
+  });
+  return is_plain ? name : fmt::format("#{}", index + 1);
+}
+
 // compress permutes by one seed of its own; another can only be named.
 std::string permutation_note(int64_t seed) {
   if (seed == 0 || seed == int64_t{model::kOffGridSeed}) return "";
@@ -24,13 +35,16 @@ std::string permutation_note(int64_t seed) {
 std::string heading(const StudyConfig& config, const ProductConfig& product,
                     const ScenarioAnswer& answer, const recipe::Recipe& recipe,
                     const std::string& file) {
-  return fmt::format(
-      "# The joint answer of study {}: objective {}, at most {:g} nats, product {}.\n"
-      "# dovetail compress {} --recipe {}{}{} --out MODEL_FOLDER\n{}\n",
-      config.name, search::objective_name(answer.objective), answer.kl_cap_nats, product.name,
-      product.model, file, config.off_grid_seed != 0 ? " --off-grid" : "",
-      recipe::needs_calibration(recipe) ? " --text CALIBRATION.txt" : "",
-      permutation_note(config.off_grid_seed));
+  const std::string whose = fmt::format(
+      "The joint answer of study {}: objective {}, at most {:g} nats, product {}.", config.name,
+      search::objective_name(answer.objective), answer.kl_cap_nats, product.name);
+  const std::string command =
+      fmt::format("dovetail compress {} --recipe {}{}{} --out MODEL_FOLDER", product.model, file,
+                  config.off_grid_seed != 0 ? " --off-grid" : "",
+                  recipe::needs_calibration(recipe) ? " --text CALIBRATION.txt" : "");
+  // A line of a comment each, whatever stands in the names.
+  return fmt::format("# {}\n# {}\n{}\n", one_line(whose), one_line(command),
+                     permutation_note(config.off_grid_seed));
 }
 
 Status write_answer(const StudyState& state, const ScenarioAnswer& answer,
@@ -40,7 +54,7 @@ Status write_answer(const StudyState& state, const ScenarioAnswer& answer,
     const recipe::Recipe recipe = recipe_of(product, answer.joint.settled.candidate.treatments[i]);
     const std::string file =
         fmt::format("{}/{}@{:g}.{}.toml", folder, search::objective_name(answer.objective),
-                    answer.kl_cap_nats, product.config.name);
+                    answer.kl_cap_nats, name_in_file(product.config.name, i));
     DOVETAIL_TRY_STATUS(
         write_text_file(file, heading(state.config, product.config, answer, recipe, file) +
                                   recipe::recipe_to_toml(recipe)));

@@ -12,7 +12,8 @@
 namespace dovetail::study {
 
 // FOLDER/recipes/<objective>@<cap>.<product>.toml for every feasible answer, each with the command
-// that compresses by it; files of an earlier run go. Errors: kIo.
+// that compresses by it; a product whose name is more than letters, digits, '-', '_' and '.' is
+// called by its number, as #1. Files of an earlier run go. Errors: kIo.
 [[nodiscard]] Status write_recipe_files(const StudyStates& states,
                                         const std::vector<ScenarioAnswer>& answers,
                                         const std::string& out_folder);

@@ -51,6 +51,19 @@ TEST_F(StudyTest, AnswersEveryScenarioWithinTheMeasuredCap) {
   }
 }
 
+TEST_F(StudyTest, ANameThatIsAPathLeadsNoRecipeOutOfTheFolder) {
+  std::string study = read_text_file(at("study.toml"), 1 << 20).value();
+  study.replace(study.find("name = \"p\""), 10, "name = \"../../p\\nhead = 1\"");
+  write("study.toml", study);
+  const auto record = run(at("study.toml"), at("out"));
+  ASSERT_TRUE(record.has_value()) << record.error().message;
+  const auto recipe = recipe::load_recipe(model::load_shape(at("model")).value(),
+                                          at("out/recipes/latency_area@0.02.#1.toml"));
+  ASSERT_TRUE(recipe.has_value()) << recipe.error().message;
+  const Json& product = record->at("scenarios")[0].at("recommendation").at("products")[0];
+  EXPECT_EQ(recipe::treatment_name(recipe->head), product.at("recipe").at("head"));
+}
+
 TEST_F(StudyTest, LeavesTheRecipesOfItsAnswersAsFiles) {
   fs::create_directories(at("out/recipes"));
   write("out/recipes/latency@9.p.toml", "# of an earlier run");
